@@ -1,0 +1,65 @@
+# Bare `make` prints what there is to do. `make run` and `make test` set up all that they need.
+PYTHON ?= python3
+export SAM_CLI_TELEMETRY ?= 0
+export AWS_DEFAULT_REGION ?= eu-central-1
+
+.PHONY: help run test check format train lock build clean build-ClassifierFunction
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
+	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} .venv/bin/python local_server.py
+
+test: .venv/test ## Run the whole test suite
+	.venv/bin/pytest
+
+check: .venv/test ## Lint, types, import order, template, dependencies
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/sam validate --lint
+	.venv/bin/pip check
+
+format: .venv/test ## Format the code and mend what ruff can
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+train: .venv/train ## Train the shipped model again: the same bytes for the same DATE
+	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
+
+lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
+	$(COMPILE) --group pyproject.toml:test -o tests/requirements.txt $(UPGRADE)
+	$(COMPILE) --group pyproject.toml:function -c tests/requirements.txt -o function/requirements.txt
+	$(COMPILE) --group pyproject.toml:server -c tests/requirements.txt -o requirements.txt
+	$(COMPILE) --group pyproject.toml:train -c tests/requirements.txt -o model/requirements.txt
+
+build: .venv/test ## Build the Lambda package into .aws-sam/build
+	.venv/bin/sam build
+
+clean: ## Remove all that make has made
+	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
+
+# Each stamp is a set of dependencies in .venv. The files are whole, so pip needn't resolve (--no-deps).
+.venv/serve: requirements.txt
+.venv/train: model/requirements.txt
+.venv/test: tests/requirements.txt
+.venv/serve .venv/train .venv/test:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"Python 3.11 or newer is needed, $(PYTHON) is older; name another: make run PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@touch $@
+
+# What `sam build` calls for the resource of this name in template.yaml.
+build-ClassifierFunction: .venv/serve
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement function/requirements.txt \
+		--target $(ARTIFACTS_DIR) --python-version 3.13 --only-binary=:all: \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64
+	cp -r function $(ARTIFACTS_DIR)/
+	mkdir $(ARTIFACTS_DIR)/model
+	cp model/iris_svc.onnx model/label.json $(ARTIFACTS_DIR)/model/

@@ -1,0 +1,83 @@
+"""Puts the routers together with one table from errors to statuses; nothing happens at import."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Security
+from fastapi.security import APIKeyHeader
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from function import schemas
+from function.classifier import Classifier
+from function.errors import BodyError, FeaturesError, TooLargeError
+from function.middleware import ApiKey, LastResort, RequestLog
+from function.routers import health, metadata, predict
+from function.settings import Settings
+
+STATUSES = {BodyError: 422, FeaturesError: 422, TooLargeError: 413}
+
+
+def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
+    """Build the app that every door serves."""
+    limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
+    app = FastAPI(
+        title=settings.api_title,
+        description=settings.api_description,
+        version=settings.api_version,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the door believes it has
+        generate_unique_id_function=lambda route: route.name,
+        middleware=_middleware(settings),
+        exception_handlers={**dict.fromkeys(STATUSES, _answer_request_error), HTTPException: _answer_http_error},
+        responses={500: {"model": schemas.Errors}},
+    )
+    app.include_router(health.create_router())
+    locked = _locked() if settings.api_key_sha256 else {}
+    app.include_router(metadata.create_router(classifier, limits), **locked)
+    app.include_router(predict.create_router(classifier, limits), **locked)
+    return app
+
+
+def _locked() -> dict[str, Any]:
+    # For the OpenAPI document; the check itself is middleware, which guards unknown paths too.
+    scheme = APIKeyHeader(name="X-API-Key", auto_error=False)
+    return {"dependencies": [Security(scheme)], "responses": {401: {"model": schemas.Errors}}}
+
+
+def _middleware(settings: Settings) -> Sequence[Middleware]:
+    layers = [Middleware(RequestLog)]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["X-Request-ID"],
+            )
+        )
+    if settings.api_key_sha256:
+        layers.append(Middleware(ApiKey, digests=settings.api_key_sha256))
+    return [*layers, Middleware(LastResort)]
+
+
+async def _answer_request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BodyError | FeaturesError | TooLargeError)
+    return schemas.JSON(schemas.errors(error), STATUSES[type(error)])
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    match error.status_code:
+        case 404:
+            body = schemas.detail("no such path; GET /openapi.json lists them all", type="not_found", loc=("path",))
+        case 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            body = schemas.detail(f"this path takes {allowed}", type="method_not_allowed", loc=("method",))
+        case _:
+            body = schemas.detail(error.detail, type="http")
+    return schemas.JSON(body, error.status_code, headers=error.headers)

@@ -1,0 +1,14 @@
+"""The composition root: environment -> settings -> classifier -> app, once, when it is imported."""
+
+import logging.config
+import os
+
+from function import logs
+from function.app import create_app
+from function.classifier import Classifier
+from function.settings import Settings
+
+settings = Settings.load(os.environ)
+logging.config.dictConfig(logs.config(settings.log_level, settings.log_format))
+classifier = Classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
+app = create_app(settings, classifier)

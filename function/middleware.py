@@ -1,0 +1,111 @@
+"""What happens around every route: the request's id and access line, the API key, the last resort."""
+
+import hashlib
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from function import logs, schemas
+
+access = logging.getLogger("access")
+log = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for a caller that left before the answer; it is only logged
+
+
+class RequestLog:
+    """Gives each request an id, in its log lines and in X-Request-ID, and one access line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = CLIENT_CLOSED_REQUEST
+        request_id = Headers(scope=scope).get("x-request-id", "")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id):
+            request_id = str(uuid.uuid4())
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        token = logs.request_id.set(request_id)
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            _log_access(scope, status, time.perf_counter() - started)
+            logs.request_id.reset(token)
+
+
+def _log_access(scope: Scope, status: int, seconds: float) -> None:
+    method, path = scope["method"], quote(scope["path"][:200], errors="replace")
+    milliseconds = round(seconds * 1000, 3)
+    extra = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+    if (n_rows := scope.get("state", {}).get("n_rows")) is not None:
+        extra["rows"] = n_rows
+    access.info("%s %s %s %.1f ms", method, path, status, milliseconds, extra=extra)
+
+
+class LastResort:
+    """Answers 500 with the request's id alone where a route fails unexpectedly; the traceback goes to the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except ClientDisconnect:
+            log.info("the client left before its request was whole")
+        except Exception:
+            log.exception("unexpected failure")
+            if is_started:
+                raise
+            message = f"unexpected failure; its request id is {logs.request_id.get()}"
+            await schemas.JSON(schemas.detail(message, type="internal"), 500)(scope, receive, send)
+
+
+class ApiKey:
+    """Answers 401 unless X-API-Key is one of the keys whose SHA-256 digests are given."""
+
+    def __init__(self, app: ASGIApp, digests: Sequence[str]) -> None:
+        self.app = app
+        self.digests = digests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_open(scope["path"]) and not self._is_known(Headers(scope=scope)):
+            body = schemas.detail("expected a valid key", type="api_key", loc=("header", "X-API-Key"))
+            response = schemas.JSON(body, 401, headers={"WWW-Authenticate": "ApiKey"})
+            await response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in ("/", "/health") or path.startswith("/v2/health/")
+
+    def _is_known(self, headers: Headers) -> bool:
+        digest = hashlib.sha256(headers.get("x-api-key", "").encode()).hexdigest()
+        matches = [hmac.compare_digest(digest, known) for known in self.digests]  # all of them: constant time
+        return any(matches)

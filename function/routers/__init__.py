@@ -1,0 +1,1 @@
+"""One resource a file: translate JSON to `Classifier` and back, decide nothing."""

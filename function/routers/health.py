@@ -1,0 +1,17 @@
+"""Whether the service is up."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from function.schemas import JSON, Health
+
+
+def create_router() -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/health", response_model=Health)
+    async def health() -> Response:
+        """Answer as long as the model is loaded."""
+        return JSON({"health": "ok"})
+
+    return router

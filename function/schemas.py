@@ -1,0 +1,170 @@
+"""JSON bodies: the only place that knows the names on the wire."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from starlette.responses import Response
+
+from function.classifier import Classifier, Feature
+from function.errors import BodyError, FeaturesError, RequestError
+
+# AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # less a generous envelope: status, headers, brackets
+MOST_ERRORS = 5
+
+
+class JSON(Response):
+    """A body of plain values and float32 arrays; a float32 gets the shortest digits that give it back."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class Health(BaseModel):
+    health: str
+
+
+class ModelFacts(BaseModel):
+    name: str
+    version: str
+    sha256: str
+    producer: str
+    training: Mapping[str, Any] | None
+
+
+class Limits(BaseModel):
+    max_rows: int
+    max_body_bytes: int
+
+
+class Metadata(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+    data_type: str
+    data_structure: str
+    data_sample: list[list[float]]
+    prediction_type: str
+    prediction_structure: str
+    prediction_sample: list[float]
+    model: ModelFacts
+    features: list[Feature]
+    labels: list[str]
+    limits: Limits
+
+
+class Prediction(BaseModel):
+    prediction: list[float]
+
+
+class PredictionLabel(BaseModel):
+    prediction: str
+
+
+class PredictionBatch(BaseModel):
+    prediction: list[list[float]]
+    label: list[str]
+
+
+class ErrorDetail(BaseModel):
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Errors(BaseModel):
+    detail: Annotated[list[ErrorDetail], Field(max_length=MOST_ERRORS)]
+
+
+class Rows(BaseModel):
+    """The body of every native POST route: `{"data": [[5.1, 3.5, 1.4, 0.2]]}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    # FailFast: without it 1 MB of `{},{},…` makes 333,334 errors.
+    data: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
+
+
+_JSON_TYPES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
+
+
+def parse_rows(body: bytes, classifier: Classifier) -> list[list[float]]:
+    """Read the rows out of a request's body; only JSON numbers pass, the matrix itself is the classifier's to judge.
+
+    Raises:
+        BodyError: not JSON, or not of the shape `Rows`.
+    """
+    try:
+        return Rows.model_validate_json(body).data
+    except ValidationError as error:
+        raise _body_error(error, classifier) from None
+
+
+def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    kind, where = first["type"], first["loc"]
+    got = _JSON_TYPES.get(type(first["input"]), "a number")
+    match kind, where:
+        case "json_invalid", _:
+            return BodyError(f"the body isn't valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}", type=kind)
+        case "missing", _:
+            return BodyError(f'"data" is required: rows of {classifier.wanted()}', type=kind, where=where)
+        case "extra_forbidden", _:  # the key itself is the caller's text and isn't repeated
+            got = f"{error.error_count()} other key{'s' if error.error_count() > 1 else ''}"
+            return BodyError(f'expected an object with the key "data" alone, got {got} in it', type=kind)
+        case _, ("data", int(row), int(column)):
+            message = f"{classifier.locate(row, column)}: expected a number, got {got}"
+        case _, ("data", int(row)):
+            message = f"row {row}: expected a list of {classifier.wanted()}; got {got}"
+        case _, ("data",):
+            message = f'"data": expected a list of rows of {classifier.wanted()}; got {got}'
+        case _:
+            message = f'expected an object {{"data": [[…]]}}, got {got}'
+    return BodyError(message, type=kind, where=where)
+
+
+def errors(error: RequestError) -> dict[str, Any]:
+    """Put an error into the one shape of every error body."""
+    place = ("data", *error.where) if isinstance(error, FeaturesError) else error.where
+    return detail(error.message, type=error.type, loc=("body", *place))
+
+
+def detail(message: str, *, type: str, loc: tuple[str | int, ...] = ()) -> dict[str, Any]:
+    """Build the body of an error that isn't the request body's."""
+    return {"detail": [{"loc": loc, "msg": message, "type": type}]}
+
+
+def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Limits:
+    """Lower `max_rows` to what one Lambda answer can hold with this model's classes and labels."""
+    # A probability takes at most 14 characters and a comma ("1.17549435e-38,"); the answer travels as a string
+    # inside Lambda's own JSON, so the label is escaped twice.
+    label_bytes = max(len(json.dumps(json.dumps(label))) for label in classifier.labels)
+    row_bytes = 15 * len(classifier.labels) + len("[],") + label_bytes
+    return Limits(max_rows=min(max_rows, LAMBDA_ANSWER_BYTES // row_bytes), max_body_bytes=max_body_bytes)
+
+
+def metadata(classifier: Classifier, limits: Limits) -> dict[str, Any]:
+    """Describe the loaded model, in the shape of `Metadata`."""
+    signature, probabilities = classifier.signature, classifier.sample_probabilities
+    return {
+        "data_type": signature.dtype,
+        "data_structure": f"(1,{signature.n_features})",
+        "data_sample": [classifier.sample],
+        "prediction_type": probabilities.dtype.name,
+        "prediction_structure": f"(1,{probabilities.shape[1]})",
+        "prediction_sample": probabilities[0],
+        "model": {
+            "name": classifier.name,
+            "version": classifier.version,
+            "sha256": classifier.sha256,
+            "producer": classifier.producer,
+            "training": classifier.training,
+        },
+        "features": [feature.model_dump(exclude_none=True) for feature in classifier.features],
+        "labels": classifier.labels,
+        "limits": limits.model_dump(),
+    }

@@ -1,0 +1,83 @@
+"""Turns an environment mapping into frozen settings, or into one line that says which variable is wrong."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+
+from function import __version__
+from function.errors import SettingsError
+
+SHIPPED_MODEL = Path(__file__).parents[1] / "model" / "iris_svc.onnx"
+
+
+def _split(value: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in value.split(","))
+    if not all(parts):
+        raise ValueError(f"expected comma-separated values, got {len(parts)} of which at least one is empty")
+    return parts
+
+
+def _digest(value: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", value):
+        raise ValueError(f"expected a SHA-256 digest, 64 hexadecimal digits; got {len(value)} characters")
+    return value.lower()
+
+
+Digest = Annotated[str, BeforeValidator(_digest)]
+Upper = BeforeValidator(lambda value: value.upper())
+
+
+class Environment(BaseModel):
+    """Settings read from environment variables: the field's name in capitals; empty means unset."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, protected_namespaces=())
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from a mapping such as `os.environ`.
+
+        Raises:
+            SettingsError: names the first variable that is wrong, its value and what was expected.
+        """
+        try:
+            return cls.model_validate({name: value for name, value in environ.items() if value})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = str(first["loc"][0])
+            is_secret = not cls.model_fields[name.lower()].repr
+            value = "" if is_secret else f"={environ[name]!r}"
+            raise SettingsError(f"{name}{value}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+class Settings(Environment):
+    """What the app itself can be told; the same in every door."""
+
+    model_filepath: Annotated[Path, Field(description="the ONNX artifact")] = SHIPPED_MODEL
+    label_filepath: Annotated[
+        Path | None, Field(description="index -> label, JSON; default: label.json beside the artifact, if there is one")
+    ] = None
+    model_sha256: Annotated[Digest | None, Field(description="refuse to start with any other artifact")] = None
+    api_title: Annotated[str, Field(description="title in the OpenAPI document")] = "Web Single"
+    api_description: Annotated[str, Field(description="description in the OpenAPI document")] = (
+        "One trained classifier behind an HTTP API."
+    )
+    api_version: Annotated[str, Field(description="version in the OpenAPI document")] = __version__
+    max_body_bytes: Annotated[PositiveInt, Field(description="a larger body is answered 413")] = 1_000_000
+    max_rows: Annotated[
+        PositiveInt, Field(description="most rows in a batch; lowered when the answer could exceed Lambda's 6 MB")
+    ] = 10_000
+    api_key_sha256: Annotated[
+        tuple[Digest, ...],
+        BeforeValidator(_split),
+        Field(description="comma-separated SHA-256 digests of the accepted X-API-Key values", repr=False),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], BeforeValidator(_split), Field(description="comma-separated origins of browser clients")
+    ] = ()
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="")] = (
+        "INFO"
+    )
+    log_format: Annotated[Literal["JSON", "TEXT"], Upper, Field(description="TEXT for a terminal")] = "JSON"

@@ -1,0 +1,122 @@
+"""The local door: the same app under Gunicorn with Uvicorn workers. `python local_server.py --help`."""
+
+import argparse
+import os
+import socket
+import sys
+from typing import Annotated, Any, Literal
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.util import import_app
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from uvicorn_worker import UvicornWorker
+
+from function import logs
+from function.errors import ServiceError, SettingsError
+from function.settings import Environment, Settings
+
+
+class ServerSettings(Environment):
+    """What the local door can be told besides the app's own settings."""
+
+    host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every one")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 for any free one")] = 8000
+    workers: Annotated[PositiveInt, Field(description="worker processes; default: one a core")] = os.cpu_count() or 1
+    uvicorn_worker: Annotated[str, Field(description="Gunicorn worker class")] = "local_server.Worker"
+    loglevel: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        BeforeValidator(lambda value: value.lower()),
+        Field(description="of Gunicorn and Uvicorn; LOG_LEVEL is the app's"),
+    ] = "info"
+    logconfig: Annotated[str | None, Field(description="logging configuration file, instead of LOG_FORMAT")] = None
+    backlog: Annotated[PositiveInt, Field(description="connections that may wait to be accepted")] = 2048
+    limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
+    max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
+    graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at the end")] = 30
+    app_name: Annotated[str, Field(description="the ASGI app to serve")] = "function.main:app"
+    reload: Annotated[bool, Field(description="restart workers when code changes; development only")] = False
+
+
+class Worker(UvicornWorker):
+    """Uvicorn set up like the Lambda door: no lifespan, and access lines from the app alone."""
+
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"lifespan": "off", "access_log": False, "server_header": False}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout
+
+
+class LocalServer(BaseApplication):
+    """Gunicorn configured by settings instead of a command line."""
+
+    def __init__(self, options: dict[str, Any], app_name: str) -> None:
+        self.options = options
+        self.app_name = app_name
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self.options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return import_app(self.app_name)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C; a fault at the start is one line on standard error and status 1."""
+    argparse.ArgumentParser(
+        description="Serve the model over HTTP. Everything is set by environment variables:",
+        epilog=_explain(ServerSettings) + _explain(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
+    try:
+        settings = ServerSettings.load(os.environ)
+        options = _options(settings, Settings.load(os.environ))
+        LocalServer(options, settings.app_name).run()
+    except ServiceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _explain(settings: type[Environment]) -> str:
+    lines = []
+    for name, field in settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f" [{field.default}]"
+        lines.append(f"  {name.upper():<20} {field.description}{default}\n")
+    return "".join(lines)
+
+
+def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
+    stdout = {"level": server.loglevel.upper(), "handlers": ["stdout"], "propagate": False}
+    logging = logs.config(app.log_level, app.log_format)
+    logging["loggers"] |= {"gunicorn.error": stdout}
+    return {
+        "bind": f"fd://{_listen(server)}",
+        "workers": server.workers,
+        "worker_class": server.uvicorn_worker,
+        "loglevel": server.loglevel,
+        **({"logconfig": server.logconfig} if server.logconfig else {"logconfig_dict": logging}),
+        "backlog": server.backlog,
+        "max_requests": server.limit_max_requests,
+        "max_requests_jitter": server.max_requests_jitter,
+        "graceful_timeout": server.graceful_timeout,
+        "reload": server.reload,
+        # Loaded once, before the workers: a broken model stops the start, and one that breaks later harms nobody.
+        "preload_app": not server.reload,
+        "control_socket_disable": True,  # nothing here uses it, and it is open by default
+    }
+
+
+def _listen(server: ServerSettings) -> int:
+    """Take the port ourselves: Gunicorn would try for 5 seconds and log 15 lines if it is in use."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        listener = socket.create_server((server.host, server.port), family=family, backlog=server.backlog)
+    except OSError as error:
+        where = f"HOST={server.host} PORT={server.port}"
+        raise SettingsError(f"{where}: can't listen there ({error.strerror}); choose another") from None
+    return listener.detach()
+
+
+if __name__ == "__main__":
+    main()

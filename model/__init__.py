@@ -1,0 +1,1 @@
+"""The artifact that is served, and how it came about."""
