@@ -7,8 +7,9 @@ import sys
 from typing import Annotated, Any, Literal
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.util import import_app
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from gunicorn.errors import AppImportError
+from gunicorn.util import import_app, load_class
+from pydantic import BeforeValidator, Field, FilePath, NonNegativeInt, PositiveInt
 from uvicorn_worker import UvicornWorker
 
 from function import logs
@@ -28,7 +29,7 @@ class ServerSettings(Environment):
         BeforeValidator(lambda value: value.lower()),
         Field(description="of Gunicorn and Uvicorn; LOG_LEVEL is the app's"),
     ] = "info"
-    logconfig: Annotated[str | None, Field(description="logging configuration file, instead of LOG_FORMAT")] = None
+    logconfig: Annotated[FilePath | None, Field(description="logging configuration file, instead of LOG_FORMAT")] = None
     backlog: Annotated[PositiveInt, Field(description="connections that may wait to be accepted")] = 2048
     limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
@@ -60,7 +61,10 @@ class LocalServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return import_app(self.app_name)
+        try:
+            return import_app(self.app_name)
+        except (ImportError, AppImportError) as error:
+            raise SettingsError(f"APP_NAME={self.app_name!r}: {error}") from None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -93,9 +97,9 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
     return {
         "bind": f"fd://{_listen(server)}",
         "workers": server.workers,
-        "worker_class": server.uvicorn_worker,
+        "worker_class": _worker_class(server.uvicorn_worker),
         "loglevel": server.loglevel,
-        **({"logconfig": server.logconfig} if server.logconfig else {"logconfig_dict": logging}),
+        **({"logconfig": str(server.logconfig)} if server.logconfig else {"logconfig_dict": logging}),
         "backlog": server.backlog,
         "max_requests": server.limit_max_requests,
         "max_requests_jitter": server.max_requests_jitter,
@@ -107,6 +111,14 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
     }
 
 
+def _worker_class(name: str) -> type[Any]:
+    try:
+        worker_class: type[Any] = load_class(name)
+    except RuntimeError:
+        raise SettingsError(f"UVICORN_WORKER={name!r}: no worker class of that name can be imported") from None
+    return worker_class
+
+
 def _listen(server: ServerSettings) -> int:
     """Take the port ourselves: Gunicorn would try for 5 seconds and log 15 lines if it is in use."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
@@ -114,7 +126,8 @@ def _listen(server: ServerSettings) -> int:
         listener = socket.create_server((server.host, server.port), family=family, backlog=server.backlog)
     except OSError as error:
         where = f"HOST={server.host} PORT={server.port}"
-        raise SettingsError(f"{where}: can't listen there ({error.strerror}); choose another") from None
+        cause = (error.strerror or str(error)).partition(" (")[0]  # without Python's copy of the address
+        raise SettingsError(f"{where}: can't listen there ({cause}); choose another") from None
     return listener.detach()
 
 

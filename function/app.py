@@ -33,7 +33,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         middleware=_middleware(settings),
         exception_handlers={**dict.fromkeys(STATUSES, _answer_request_error), HTTPException: _answer_http_error},
-        responses={500: {"model": schemas.Errors}},
+        responses=schemas.declare(500),
     )
     app.include_router(health.create_router())
     locked = _locked() if settings.api_key_sha256 else {}
@@ -45,7 +45,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
 def _locked() -> dict[str, Any]:
     # For the OpenAPI document; the check itself is middleware, which guards unknown paths too.
     scheme = APIKeyHeader(name="X-API-Key", auto_error=False)
-    return {"dependencies": [Security(scheme)], "responses": {401: {"model": schemas.Errors}}}
+    return {"dependencies": [Security(scheme)], "responses": schemas.declare(401)}
 
 
 def _middleware(settings: Settings) -> Sequence[Middleware]:

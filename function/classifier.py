@@ -3,19 +3,24 @@
 import hashlib
 import json
 import math
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
 from function.errors import ArtifactError, FeaturesError
 
-Rows = Sequence[Sequence[float]]
+# Since 1.29 onnxruntime reports to Microsoft from a thread of its own, unless told not to before it is imported:
+# https://github.com/microsoft/onnxruntime/pull/27379. A process forked with that thread also hangs at its exit.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - no setting of ours
+import onnxruntime as ort
+
+Rows = Sequence[Sequence[float]] | NDArray[np.floating[Any]]
 Features = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 
@@ -122,7 +127,7 @@ class Classifier:
         except ArtifactError as error:
             raise ArtifactError(f"{path}: {error}") from None
 
-    def predict(self, rows: Rows | Features) -> Probabilities:
+    def predict(self, rows: Rows) -> Probabilities:
         """Give each row's class probabilities.
 
         Args:
@@ -145,7 +150,7 @@ class Classifier:
         """Name the class with the highest probability in each row; the first of equals, as scikit-learn does."""
         return [self.labels[index] for index in probabilities.argmax(axis=1)]
 
-    def predict_label(self, rows: Rows | Features) -> list[str]:
+    def predict_label(self, rows: Rows) -> list[str]:
         """Give each row's label; arguments and errors as in `predict`."""
         return self.label_rows(self.predict(rows))
 
@@ -160,7 +165,7 @@ class Classifier:
         names = textwrap.shorten(", ".join(feature.name for feature in self.features), 400, placeholder=" …")
         return f"{len(self.features)}: {names}"
 
-    def _matrix(self, rows: Rows | Features) -> Features:
+    def _matrix(self, rows: Rows) -> Features:
         try:
             with np.errstate(over="ignore"):  # an overflow becomes infinite, which is reported below
                 features = np.asarray(rows, dtype=np.float32)
@@ -173,7 +178,7 @@ class Classifier:
             raise self._value_error(row, column, rows[row][column])
         return features
 
-    def _shape_error(self, rows: Rows | Features) -> FeaturesError:
+    def _shape_error(self, rows: Rows) -> FeaturesError:
         if len(rows) == 0:
             return FeaturesError("expected at least 1 row, got none", type="no_rows")
         for index, row in enumerate(rows):
@@ -216,7 +221,7 @@ class Classifier:
 
     def _check_widths(self) -> None:
         n_features = self.signature.n_features
-        for what, width in (("features", len(self.features)), ("sample", len(self.sample))):
+        for what, width in (("features", len(self.features)), ("sample values", len(self.sample))):
             if width != n_features:
                 message = f"its facts give {width} {what}, its input takes {n_features}; write the facts anew"
                 raise ArtifactError(message)
@@ -256,7 +261,7 @@ def _session(artifact: bytes) -> ort.InferenceSession:
         # From bytes, so that the file can't pull in others as external data.
         return ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
-        raise ArtifactError(f"not an ONNX model that onnxruntime can load: {_one_line(error)}") from None
+        raise ArtifactError(f"no ONNX model that onnxruntime can load, export it again: {_one_line(error)}") from None
 
 
 def _signature(session: ort.InferenceSession) -> Signature:

@@ -80,6 +80,19 @@ class Errors(BaseModel):
     detail: Annotated[list[ErrorDetail], Field(max_length=MOST_ERRORS)]
 
 
+_ERROR_STATUSES = {
+    401: "No key, or none that is accepted",
+    413: "More bytes or rows than `limits` in /metadata",
+    422: "Not JSON, or not rows that the model takes",
+    500: "Unexpected failure; the log has its traceback under the request id",
+}
+
+
+def declare(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declare error statuses for the OpenAPI document; Python's own phrases for them differ between versions."""
+    return {status: {"model": Errors, "description": _ERROR_STATUSES[status]} for status in statuses}
+
+
 class Rows(BaseModel):
     """The body of every native POST route: `{"data": [[5.1, 3.5, 1.4, 0.2]]}`."""
 

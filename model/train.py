@@ -10,9 +10,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime as ort
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.calibration import CalibratedClassifierCV
@@ -23,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
-from function.classifier import FACTS_KEY, Facts, Feature, Sample
+from function.classifier import FACTS_KEY, Classifier, Facts, Feature, Sample
 
 HERE = Path(__file__).parent
 SAMPLE = (5.1, 3.5, 1.4, 0.2)
@@ -75,12 +73,11 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
 
 def _facts(iris: Bunch, accuracy: float, day: date, model: onnx.ModelProto) -> Facts:
     columns = zip(iris.feature_names, iris.data.min(axis=0), iris.data.max(axis=0), strict=True)
-    session = ort.InferenceSession(model.SerializeToString())
-    (probabilities,) = session.run(["probabilities"], {"features": np.array([SAMPLE], dtype=np.float32)})
+    (probabilities,) = Classifier(model.SerializeToString(), name="iris_svc").predict([SAMPLE])
     return Facts(
         features=tuple(Feature(name=name, min=low, max=high) for name, low, high in columns),
         labels=tuple(str(name) for name in iris.target_names),
-        sample=Sample(row=SAMPLE, probabilities=tuple(probabilities[0].tolist())),
+        sample=Sample(row=SAMPLE, probabilities=tuple(probabilities.tolist())),
         training={
             "dataset": "Iris (R. A. Fisher, 1936; scikit-learn's copy)",
             "rows": len(iris.data),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from function.classifier import Classifier
 from function.errors import FeaturesError, TooLargeError
-from function.schemas import JSON, Errors, Limits, Prediction, PredictionBatch, PredictionLabel, Rows, parse_rows
+from function.schemas import JSON, Limits, Prediction, PredictionBatch, PredictionLabel, Rows, declare, parse_rows
 
 # More rows run in the thread pool, so that other requests needn't wait: 1,000 rows of 4 take the event loop about
 # 1 ms, and the way to the pool and back 0.2 ms.
@@ -93,5 +93,5 @@ _BODY: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {"required": True, "content": {"application/json": {"schema": Rows.model_json_schema()}}}
     },
-    "responses": {413: {"model": Errors}, 422: {"model": Errors}},
+    "responses": declare(413, 422),
 }

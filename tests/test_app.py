@@ -1,0 +1,359 @@
+"""What the app adds to the classifier: messages, ids, log lines, keys, limits."""
+
+import hashlib
+import json
+import logging
+import uuid
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from function.app import create_app
+from function.classifier import Classifier, Probabilities, Rows
+from function.schemas import limits
+from function.settings import Settings
+
+NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+def error(message: str, type_: str, *loc: str | int) -> dict[str, Any]:
+    return {"detail": [{"loc": list(loc), "msg": message, "type": type_}]}
+
+
+def client_of(classifier: Classifier, **environ: str) -> TestClient:
+    return TestClient(create_app(Settings.load(environ), classifier))
+
+
+class Failing(Classifier):
+    """A classifier with a bug."""
+
+    def predict(self, rows: Rows) -> Probabilities:
+        raise ZeroDivisionError(rows)
+
+
+@pytest.fixture
+def failing(classifier: Classifier) -> Classifier:
+    copy = object.__new__(Failing)
+    copy.__dict__ |= classifier.__dict__
+    return copy
+
+
+class TestRoutes:
+    def test_health(self, client: TestClient) -> None:
+        """The original's body."""
+        assert client.get("/health").json() == {"health": "ok"}
+
+    def test_label(self, client: TestClient) -> None:
+        """The original's body."""
+        assert client.get("/label").json() == {"0": "setosa", "1": "versicolor", "2": "virginica"}
+
+    def test_predict(self, client: TestClient, classifier: Classifier) -> None:
+        """The float32 of the classifier, in the shortest digits that give it back."""
+        answer = client.post("/predict", json={"data": [ROW]}).text
+
+        assert answer == '{"prediction":[0.974183,0.024898142,0.00091884134]}'
+        assert answer == client.get("/predict/test").text
+        assert json.loads(answer)["prediction"] == pytest.approx(classifier.predict([ROW])[0], abs=1e-7)
+
+    def test_predict_label(self, client: TestClient) -> None:
+        """The label with the highest probability."""
+        assert client.post("/predict/label", json={"data": [[6.3, 3.3, 6.0, 2.5]]}).json() == {
+            "prediction": "virginica"
+        }
+        assert client.get("/predict/test/label").json() == {"prediction": "setosa"}
+
+    def test_predict_batch(self, client: TestClient) -> None:
+        """Every row in, one answer out, in order."""
+        rows = [[6.3, 3.3, 6.0, 2.5], ROW]
+
+        answer = client.post("/predict/batch", json={"data": rows}).json()
+
+        assert answer["label"] == ["virginica", "setosa"]
+        assert answer["prediction"] == [
+            client.post("/predict", json={"data": [row]}).json()["prediction"] for row in rows
+        ]
+
+    def test_metadata(self, client: TestClient, classifier: Classifier) -> None:
+        """The original's keys, and the facts that the artifact carries."""
+        assert client.get("/metadata").json() == {
+            "data_type": "float32",
+            "data_structure": "(1,4)",
+            "data_sample": [ROW],
+            "prediction_type": "float32",
+            "prediction_structure": "(1,3)",
+            "prediction_sample": [0.974183, 0.024898142, 0.00091884134],
+            "model": {
+                "name": "iris_svc",
+                "version": "1",
+                "sha256": classifier.sha256,
+                "producer": "skl2onnx",
+                "training": classifier.training,
+            },
+            "features": [
+                {"name": "sepal length (cm)", "min": 4.3, "max": 7.9},
+                {"name": "sepal width (cm)", "min": 2.0, "max": 4.4},
+                {"name": "petal length (cm)", "min": 1.0, "max": 6.9},
+                {"name": "petal width (cm)", "min": 0.1, "max": 2.5},
+            ],
+            "labels": ["setosa", "versicolor", "virginica"],
+            "limits": {"max_rows": 10_000, "max_body_bytes": 1_000_000},
+        }
+
+    def test_the_openapi_document_has_the_titles_that_are_set(self, classifier: Classifier) -> None:
+        """API_TITLE, API_DESCRIPTION, API_VERSION."""
+        client = client_of(classifier, API_TITLE="T", API_DESCRIPTION="D", API_VERSION="V")
+
+        assert client.get("/openapi.json").json()["info"] == {"title": "T", "description": "D", "version": "V"}
+
+
+MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "no JSON": ("sepal", error("the body isn't valid JSON: expected value at line 1 column 1", "json_invalid", "body")),
+    "list": ("[]", error('expected an object {"data": [[…]]}, got a list', "model_type", "body")),
+    "no data": ("{}", error(f'"data" is required: rows of 4: {NAMES}', "missing", "body", "data")),
+    "unknown key": (
+        '{"data": [], "secret": 1}',
+        error('expected an object with the key "data" alone, got 1 other key in it', "extra_forbidden", "body"),
+    ),
+    "data text": (
+        '{"data": "secret"}',
+        error(f'"data": expected a list of rows of 4: {NAMES}; got a string', "list_type", "body", "data"),
+    ),
+    "row number": (
+        '{"data": [5.1]}',
+        error(f"row 0: expected a list of 4: {NAMES}; got a number", "list_type", "body", "data", 0),
+    ),
+    "text": (
+        '{"data": [[1, 2, 3, 4], [1, 2, "secret", 4]]}',
+        error('row 1, "petal length (cm)": expected a number, got a string', "float_type", "body", "data", 1, 2),
+    ),
+    "boolean beyond the last": (
+        '{"data": [[1, 2, 3, 4, true]]}',
+        error("row 0, column 4: expected a number, got a boolean", "float_type", "body", "data", 0, 4),
+    ),
+    "NaN": (
+        '{"data": [[1, 2, 3, 4], [NaN, 2, 3, 4]]}',
+        error('row 1, "sepal length (cm)": expected a finite number, got NaN', "finite_number", "body", "data", 1, 0),
+    ),
+    "narrow": (
+        '{"data": [[1, 2, 3, 4], [1, 2, 3]]}',
+        error(f"row 1 has 3 features; the model takes 4: {NAMES}", "row_width", "body", "data", 1),
+    ),
+    "none": ('{"data": []}', error("expected at least 1 row, got none", "no_rows", "body", "data")),
+}
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("body", "expected"), MESSAGES.values(), ids=MESSAGES)
+    def test_a_wrong_body_is_told_what_and_where(self, client: TestClient, body: str, expected: dict[str, Any]) -> None:
+        """By row and feature name, without repeating what came."""
+        response = client.post("/predict/batch", content=body)
+
+        assert (response.status_code, response.json()) == (422, expected)
+
+    def test_more_than_one_row_is_sent_to_the_batch(self, client: TestClient) -> None:
+        """The original answered the first and dropped the rest."""
+        response = client.post("/predict", json={"data": [ROW, ROW]})
+
+        message = "expected 1 row, got 2; POST /predict/batch takes up to 10000"
+        assert (response.status_code, response.json()) == (422, error(message, "one_row", "body", "data"))
+
+    def test_too_many_rows(self, classifier: Classifier) -> None:
+        """MAX_ROWS."""
+        response = client_of(classifier, MAX_ROWS="2").post("/predict/batch", json={"data": [ROW] * 3})
+
+        message = "expected at most 2 rows, got 3; send them in several requests"
+        assert (response.status_code, response.json()) == (413, error(message, "too_many_rows", "body", "data"))
+
+    @pytest.mark.parametrize("is_declared", [True, False], ids=["declared", "chunked"])
+    def test_too_many_bytes(self, classifier: Classifier, *, is_declared: bool) -> None:
+        """MAX_BODY_BYTES, whether the length is declared or not; exactly so many are taken."""
+        client = client_of(classifier, MAX_BODY_BYTES="40")
+        body = json.dumps({"data": [ROW]}).ljust(40).encode()
+
+        def send(body: bytes) -> tuple[int, Any]:
+            content = body if is_declared else iter([body[:30], body[30:]])
+            response = client.post("/predict/label", content=content)
+            return response.status_code, response.json()
+
+        assert send(body) == (200, {"prediction": "setosa"})
+        assert send(body + b" ") == (
+            413, error("expected a body of at most 40 bytes, got more", "body_too_large", "body")
+        )  # fmt: skip
+
+    def test_a_length_of_thousands_of_digits(self, client: TestClient) -> None:
+        """An event can bring what no HTTP server lets through."""
+        response = client.post("/predict", content=b"{}", headers={"content-length": "9" * 5000})
+
+        assert response.status_code == 413
+
+    def test_unknown_paths_and_wrong_methods(self, client: TestClient) -> None:
+        """The path is not repeated; the methods that are taken are named."""
+        message = "no such path; GET /openapi.json lists them all"
+        assert client.get("/secret").json() == error(message, "not_found", "path")
+        response = client.get("/predict")
+        assert response.json() == error("this path takes POST", "method_not_allowed", "method")
+        assert response.headers["allow"] == "POST"
+
+    def test_an_unexpected_failure_tells_its_request_id_alone(
+        self, failing: Classifier, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The traceback goes to the log."""
+        response = client_of(failing).post("/predict", json={"data": [ROW]}, headers={"X-Request-ID": "mine"})
+
+        assert response.json() == error("unexpected failure; its request id is mine", "internal")
+        assert (response.status_code, response.headers["x-request-id"]) == (500, "mine")
+        (failure,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+        assert failure.exc_info
+        assert failure.exc_info[0] is ZeroDivisionError
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("given", ["a", "A-1_b.2", "x" * 64])
+    def test_a_good_one_is_kept(self, client: TestClient, given: str) -> None:
+        """Letters, digits, dot, underscore and hyphen, up to 64."""
+        assert client.get("/health", headers={"X-Request-ID": given}).headers["x-request-id"] == given
+
+    @pytest.mark.parametrize("given", [None, "", "x" * 65, "a b", "a\tb", "é".encode(), "a;b", "x" * 10_000])
+    def test_any_other_is_replaced(self, client: TestClient, given: str | None) -> None:
+        """By a new one for each request."""
+        headers = {} if given is None else {"X-Request-ID": given}
+
+        answers = [client.get("/health", headers=headers).headers["x-request-id"] for _ in range(2)]
+
+        assert [str(uuid.UUID(answer)) for answer in answers] == answers
+        assert answers[0] != answers[1]
+
+
+class TestAccessLine:
+    def test_each_request_has_one(self, client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+        """With id, method, path, status, milliseconds and rows."""
+        caplog.set_level(logging.INFO)
+
+        client.post("/predict/batch", json={"data": [ROW] * 3}, headers={"X-Request-ID": "mine"})
+
+        (record,) = (record for record in caplog.records if record.name == "access")
+        facts = record.__dict__
+        assert {key: facts[key] for key in ("method", "path", "status", "rows")} == {
+            "method": "POST",
+            "path": "/predict/batch",
+            "status": 200,
+            "rows": 3,
+        }
+        assert 0 < facts["milliseconds"] < 10_000
+
+    def test_a_path_can_forge_no_line(self, client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+        """It is logged encoded, and cut."""
+        caplog.set_level(logging.INFO)
+
+        client.get("/a%0aforged" + "x" * 1000)
+
+        (record,) = (record for record in caplog.records if record.name == "access")
+        assert record.getMessage().startswith("GET /a%0Aforgedxxx")
+        assert len(record.getMessage()) < 250
+
+
+class TestApiKey:
+    KEYS = ("first key", "second key")
+
+    @pytest.fixture
+    def locked(self, classifier: Classifier) -> TestClient:
+        digests = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in self.KEYS)
+        return client_of(classifier, API_KEY_SHA256=digests)
+
+    @pytest.mark.parametrize("path", ["/metadata", "/label", "/predict/test", "/docs", "/openapi.json", "/nothing"])
+    def test_every_path_wants_one(self, locked: TestClient, path: str) -> None:
+        """Unknown paths too, so that nobody can look around."""
+        expected = error("expected a valid key", "api_key", "header", "X-API-Key")
+
+        for headers in ({}, {"X-API-Key": ""}, {"X-API-Key": "guess"}):
+            response = locked.get(path, headers=headers)
+            assert (response.status_code, response.json()) == (401, expected)
+            assert response.headers["www-authenticate"] == "ApiKey"
+            assert "x-request-id" in response.headers
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_each_of_several_opens(self, locked: TestClient, key: str) -> None:
+        """So that keys can be renewed one after the other."""
+        assert locked.post("/predict", json={"data": [ROW]}, headers={"X-API-Key": key}).status_code == 200
+
+    @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/", 404), ("/v2/health/live", 404)])
+    def test_some_paths_are_open(self, locked: TestClient, path: str, status: int) -> None:
+        """A load balancer has no key."""
+        assert locked.get(path).status_code == status
+
+    def test_the_openapi_document_says_so(self, locked: TestClient) -> None:
+        """The scheme, and 401 at every route behind it."""
+        document = locked.get("/openapi.json", headers={"X-API-Key": self.KEYS[0]}).json()
+
+        scheme = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+        assert document["components"]["securitySchemes"] == {"APIKeyHeader": scheme}
+        locked_routes = {
+            path
+            for path, operations in document["paths"].items()
+            for operation in operations.values()
+            if "401" in operation["responses"] and operation["security"] == [{"APIKeyHeader": []}]
+        }
+        assert locked_routes == set(document["paths"]) - {"/health"}
+
+    def test_no_key_is_wanted_unless_set(self, client: TestClient) -> None:
+        """And none is declared."""
+        assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
+
+
+class TestCors:
+    def test_a_browser_of_a_listed_origin_may_ask(self, classifier: Classifier) -> None:
+        """CORS_ORIGINS, also when keys are wanted: a preflight request has none."""
+        client = client_of(classifier, CORS_ORIGINS="https://a.example", API_KEY_SHA256="0" * 64)
+        ask = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+
+        preflight = client.options("/predict", headers=ask)
+        refused = client.options("/predict", headers=ask | {"Origin": "https://b.example"})
+
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://a.example"
+        assert "access-control-allow-origin" not in refused.headers
+
+    def test_errors_can_be_read_there_too(self, failing: Classifier) -> None:
+        """Even a 500."""
+        client = client_of(failing, CORS_ORIGINS="https://a.example")
+
+        response = client.post("/predict", json={"data": [ROW]}, headers={"Origin": "https://a.example"})
+
+        assert response.status_code == 500
+        assert response.headers["access-control-allow-origin"] == "https://a.example"
+
+    def test_nothing_is_sent_unless_set(self, client: TestClient) -> None:
+        """No header, no preflight."""
+        response = client.get("/health", headers={"Origin": "https://a.example"})
+
+        assert "access-control-allow-origin" not in response.headers
+
+
+class TestLimits:
+    def test_max_rows_is_lowered_to_what_lambda_can_answer(self, classifier: Classifier) -> None:
+        """The worst answer of so many rows, as Lambda sends it, stays within 6 MB."""
+        labels = ['é"' * 200, "b", "c"]
+        named = object.__new__(Classifier)
+        named.__dict__ |= classifier.__dict__ | {"labels": tuple(labels)}
+
+        max_rows = limits(named, max_rows=1_000_000, max_body_bytes=1).max_rows
+
+        worst = {"prediction": [[1.17549435e-38] * 3] * max_rows, "label": [labels[0]] * max_rows}
+        body = json.dumps(worst, ensure_ascii=False, separators=(",", ":"))
+        assert len(json.dumps({"statusCode": 200, "body": body})) <= 6 * 1024 * 1024
+        assert max_rows > 1000
+
+    def test_a_lower_setting_stands(self, classifier: Classifier) -> None:
+        """Nobody needs to allow as much."""
+        assert limits(classifier, max_rows=7, max_body_bytes=1).max_rows == 7
+
+
+def test_creating_an_app_touches_nothing_of_another(classifier: Classifier, app: FastAPI) -> None:
+    """Two apps with other settings stand side by side."""
+    small = client_of(classifier, MAX_ROWS="1")
+
+    assert small.get("/metadata").json()["limits"]["max_rows"] == 1
+    assert TestClient(app).get("/metadata").json()["limits"]["max_rows"] == 10_000

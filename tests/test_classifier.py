@@ -1,0 +1,354 @@
+"""What the classifier takes, what it refuses, and in which words."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.datasets import load_iris, load_wine
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from function.classifier import FACTS_KEY, Classifier, Feature
+from function.errors import ArtifactError, FeaturesError
+
+NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
+ROW = (5.1, 3.5, 1.4, 0.2)
+
+
+def convert(estimator: object, *, width: int = 4, name: str = "float_input", **options: Any) -> onnx.ModelProto:
+    model: onnx.ModelProto = convert_sklearn(
+        estimator, initial_types=[(name, FloatTensorType([None, width]))], options=options or None
+    )
+    return model
+
+
+def with_facts(model: onnx.ModelProto, facts: object) -> bytes:
+    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    helper.set_model_props(copy, {FACTS_KEY: facts if isinstance(facts, str) else json.dumps(facts)})
+    return bytes(copy.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def logistic() -> LogisticRegression:
+    return LogisticRegression(max_iter=1000).fit(*load_iris(return_X_y=True))
+
+
+@pytest.fixture(scope="module")
+def zipmap(logistic: LogisticRegression) -> onnx.ModelProto:
+    """A model as the original pattern's: `float_input`, a list of dicts as output, no facts."""
+    return convert(logistic)
+
+
+@pytest.fixture(scope="module")
+def tensor(logistic: LogisticRegression) -> onnx.ModelProto:
+    """The same without ZipMap."""
+    return convert(logistic, zipmap=False)
+
+
+def graph(
+    *,
+    inputs: Sequence[tuple[str, int, Sequence[int | None]]],
+    n_outputs: int = 1,
+    softmax: bool = True,
+    classes: int = 3,
+) -> bytes:
+    """Build a small classifier by hand, for shapes that no converter gives."""
+    values = [helper.make_tensor_value_info(name, type_, list(shape)) for name, type_, shape in inputs]
+    width = inputs[0][2][-1] or 4
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [width, classes], [0.1] * (width * classes))
+    nodes = [helper.make_node("MatMul", [inputs[0][0], "w"], ["logits"])]
+    outputs = []
+    for index in range(n_outputs):
+        operator = "Softmax" if softmax else "Identity"
+        nodes.append(helper.make_node(operator, ["logits"], [f"out{index}"]))
+        outputs.append(helper.make_tensor_value_info(f"out{index}", TensorProto.FLOAT, [None, classes]))
+    made = helper.make_graph(nodes, "g", values, outputs, [weights])
+    return bytes(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString())
+
+
+ONE_INPUT = [("x", TensorProto.FLOAT, [None, 4])]
+
+
+def test_predict_gives_a_row_of_probabilities_for_each_row(classifier: Classifier) -> None:
+    """As float32, from lists and from arrays alike."""
+    from_lists = classifier.predict([ROW, (6.3, 3.3, 6.0, 2.5)])
+    from_array = classifier.predict(np.array([ROW, (6.3, 3.3, 6.0, 2.5)], dtype=np.float32))
+
+    assert from_lists.dtype == np.float32
+    assert from_lists.shape == (2, 3)
+    assert np.array_equal(from_lists, from_array)
+    assert classifier.predict_label([ROW, (6.3, 3.3, 6.0, 2.5)]) == ["setosa", "virginica"]
+
+
+REFUSED: dict[str, tuple[Any, str, str, tuple[int, ...]]] = {
+    "no rows": ([], "no_rows", "expected at least 1 row, got none", ()),
+    "empty row": ([[]], "row_width", f"row 0 has 0 features; the model takes 4: {NAMES}", (0,)),
+    "three features": ([ROW, ROW[:3]], "row_width", f"row 1 has 3 features; the model takes 4: {NAMES}", (1,)),
+    "one feature": ([[1.0]], "row_width", f"row 0 has 1 feature; the model takes 4: {NAMES}", (0,)),
+    "five features": ([(*ROW, 1.0)], "row_width", f"row 0 has 5 features; the model takes 4: {NAMES}", (0,)),
+    "ragged": ([ROW, ROW[:2], ROW], "row_width", f"row 1 has 2 features; the model takes 4: {NAMES}", (1,)),
+    "one dimension": (list(ROW), "row_type", f"row 0 isn't a row; the model takes rows of 4: {NAMES}", (0,)),
+    "three dimensions": ([[[1], [2], [3], [4]]], "not_a_matrix",
+                         f"expected rows of numbers; the model takes 4: {NAMES}", ()),
+    "wide array": (np.zeros((2, 5), dtype=np.float32), "row_width",
+                   f"row 0 has 5 features; the model takes 4: {NAMES}", (0,)),
+    "NaN": ([ROW, (1, 2, math.nan, 4)], "finite_number",
+            'row 1, "petal length (cm)": expected a finite number, got NaN', (1, 2)),
+    "Infinity": ([(math.inf, 2, 3, 4)], "finite_number",
+                 'row 0, "sepal length (cm)": expected a finite number, got Infinity', (0, 0)),
+    "-Infinity": ([(1, 2, 3, -math.inf)], "finite_number",
+                  'row 0, "petal width (cm)": expected a finite number, got -Infinity', (0, 3)),
+    "1e39": ([(1, 1e39, 3, 4)], "finite_number",
+             'row 0, "sepal width (cm)": expected a finite number, got one beyond float32\'s ±3.403e+38', (0, 1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "type_", "message", "where"), REFUSED.values(), ids=REFUSED)
+def test_rows_that_the_model_cannot_take_are_refused_by_name(
+    classifier: Classifier, rows: Any, type_: str, message: str, where: tuple[int, ...]
+) -> None:
+    """Our own error says what was expected, what came and where; onnxruntime never sees the rows."""
+    with pytest.raises(FeaturesError) as raised:
+        classifier.predict(rows)
+
+    assert (raised.value.type, raised.value.message, raised.value.where) == (type_, message, where)
+
+
+def test_an_answer_that_is_not_finite_is_an_error(tensor: onnx.ModelProto) -> None:
+    """A model may overflow on rows that are themselves finite."""
+    largest = float(np.finfo(np.float32).max)
+    classifier = Classifier(tensor.SerializeToString(), name="logistic")
+
+    with pytest.raises(FeaturesError, match=r"^row 1: the model's answer isn't finite") as raised:
+        classifier.predict([ROW, (largest, largest, -largest, -largest)])
+
+    assert (raised.value.type, raised.value.where) == ("no_answer", (1,))
+
+
+@pytest.mark.parametrize("kind", ["zipmap", "tensor"])
+def test_an_artifact_without_facts_is_served(
+    kind: str, request: pytest.FixtureRequest, logistic: LogisticRegression
+) -> None:
+    """With or without ZipMap: features named by position, the original's sample, class ids as labels."""
+    iris: NDArray[np.float64] = load_iris().data
+    classifier = Classifier(request.getfixturevalue(kind).SerializeToString(), name="model")
+
+    # float32 against scikit-learn's float64, through a softmax of sums of four products
+    np.testing.assert_allclose(classifier.predict(iris), logistic.predict_proba(iris), rtol=0, atol=1e-5)
+    assert classifier.features == tuple(Feature(name=f"feature {i}") for i in range(4))
+    assert classifier.sample == ROW
+    assert classifier.labels == ("0", "1", "2")
+    assert classifier.training is None
+
+
+def test_another_width_has_zeros_as_its_sample() -> None:
+    """There is no better row to know of."""
+    model = convert(LogisticRegression(max_iter=10_000).fit(*load_wine(return_X_y=True)), width=13)
+
+    assert Classifier(model.SerializeToString(), name="wine").sample == (0.0,) * 13
+
+
+def test_zipmap_keys_are_the_labels_of_last_resort() -> None:
+    """Text classes name themselves."""
+    iris = load_iris()
+    model = convert(LogisticRegression(max_iter=1000).fit(iris.data, iris.target_names[iris.target]))
+
+    classifier = Classifier(model.SerializeToString(), name="text")
+
+    assert classifier.labels == ("setosa", "versicolor", "virginica")
+    assert classifier.predict_label([ROW]) == ["setosa"]
+
+
+class TestLabels:
+    def test_the_file_beside_the_artifact_wins_over_its_facts(self, artifact: Path, tmp_path: Path) -> None:
+        """As the original pattern has it."""
+        shutil.copy(artifact, tmp_path / "model.onnx")
+        (tmp_path / "label.json").write_text('{"0": "a", "1": "b", "2": "c"}')
+
+        assert Classifier.load(tmp_path / "model.onnx").labels == ("a", "b", "c")
+
+    def test_a_file_that_is_named_wins_over_the_one_beside(self, artifact: Path, tmp_path: Path) -> None:
+        """LABEL_FILEPATH."""
+        (tmp_path / "other.json").write_text('{"2": "c", "0": "a", "1": "b"}')
+
+        assert Classifier.load(artifact, label_path=tmp_path / "other.json").labels == ("a", "b", "c")
+
+    def test_an_artifact_elsewhere_never_gets_the_shipped_ones(self, tensor: onnx.ModelProto, tmp_path: Path) -> None:
+        """Iris labels on another model would be wrong without a sign of it."""
+        (tmp_path / "mine.onnx").write_bytes(tensor.SerializeToString())
+
+        assert Classifier.load(tmp_path / "mine.onnx").labels == ("0", "1", "2")
+
+    def test_facts_come_before_class_ids(self, zipmap: onnx.ModelProto) -> None:
+        """An artifact may name its classes itself."""
+        artifact = with_facts(zipmap, {"labels": ["a", "b", "c"]})
+
+        assert Classifier(artifact, name="model").labels == ("a", "b", "c")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ('{"0": "a", "1": "b"}', "model.onnx: 2 labels for 3 classes; give each class one label"),
+            ('{"0": "a", "1": "a", "2": "c"}', ("model.onnx: empty or repeated labels in ['a', 'a', 'c']; "
+             "give each class its own label")),
+            ('{"0": "a", "1": "", "2": "c"}', ("model.onnx: empty or repeated labels in ['a', '', 'c']; "
+             "give each class its own label")),
+            ('{"1": "a", "2": "b", "3": "c"}', ('label.json: expected a JSON object that gives each class index its '
+             'label, {"0": "setosa", …}; got the indexes [1, 2, 3]')),
+            ('["a", "b", "c"]', ('label.json: expected a JSON object that gives each class index its label, '
+             '{"0": "setosa", …}; Input should be an object')),
+            ("", ('label.json: expected a JSON object that gives each class index its label, {"0": "setosa", …}; '
+             "Invalid JSON: EOF while parsing a value at line 1 column 0")),
+        ],
+        ids=["too few", "repeated", "empty", "index from 1", "list", "no JSON"],
+    )  # fmt: skip
+    def test_wrong_ones_are_refused(self, artifact: Path, tmp_path: Path, content: str, message: str) -> None:
+        """One line names the file, the cause and the fix."""
+        shutil.copy(artifact, tmp_path / "model.onnx")
+        (tmp_path / "label.json").write_text(content)
+
+        with pytest.raises(ArtifactError) as raised:
+            Classifier.load(tmp_path / "model.onnx")
+
+        assert str(raised.value) == f"{tmp_path}/{message}"
+
+    def test_a_missing_file_is_refused(self, artifact: Path, tmp_path: Path) -> None:
+        """A name that was given is meant."""
+        message = f"{tmp_path}/no.json: can't be read (No such file or directory); LABEL_FILEPATH names the labels"
+
+        with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
+            Classifier.load(artifact, label_path=tmp_path / "no.json")
+
+
+def regressor() -> bytes:
+    iris = load_iris()
+    return bytes(convert(LinearRegression().fit(iris.data, iris.target)).SerializeToString())
+
+
+BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "empty": (lambda _: b"", r"the file is empty; export the model again"),
+    "random": (lambda _: bytes(range(256)), r"no ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
+    "cut short": (lambda path: path.read_bytes()[:3000], r"no ONNX model that onnxruntime can load, export it again: .*"),
+    "regressor": (lambda _: regressor(), r"expected probabilities of shape \(1, n_classes\), got \(1, 1\); export them so"),
+    "logits": (lambda _: graph(inputs=ONE_INPUT, softmax=False),
+               (r"'out0' isn't probabilities: the sample's sum to 3\.06, not 1; "
+               r"export the model with predict_proba or softmax as its output")),
+    "two inputs": (lambda _: graph(inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [None, 1])]),
+                   r"expected one input tensor\(float\) of shape \(None, n_features\), got x .*, y .*"),
+    "image": (lambda _: graph(inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
+              r"expected one input tensor\(float\) of shape \(None, n_features\), got x tensor\(float\) \[None, 2, 4\]"),
+    "fixed batch": (lambda _: graph(inputs=[("x", TensorProto.FLOAT, [1, 4])]),
+                    r"expected an input of shape \(None, n_features\), got \[1, 4\]; export it so"),
+    "free width": (lambda _: graph(inputs=[("x", TensorProto.FLOAT, [None, None])]),
+                   r"expected an input of shape \(None, n_features\), got \[None, None\]; export it so"),
+    "two outputs": (lambda _: graph(inputs=ONE_INPUT, n_outputs=2),
+                    r"expected one output of probabilities, .* got out0 .*, out1 .*"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "message"), BROKEN.values(), ids=BROKEN)
+def test_what_is_no_classifier_is_refused(
+    make: Callable[[Path], bytes], message: str, artifact: Path, tmp_path: Path
+) -> None:
+    """At start, in one line that names the file, the cause and the fix."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(make(artifact))
+
+    with pytest.raises(ArtifactError) as raised:
+        Classifier.load(path)
+
+    assert re.fullmatch(f"{re.escape(str(path))}: {message}", str(raised.value)), str(raised.value)
+
+
+def test_external_data_is_refused(tensor: onnx.ModelProto, tmp_path: Path) -> None:
+    """The artifact is one file; nothing it says can open another."""
+    path = tmp_path / "model.onnx"
+    weights = numpy_helper.from_array(np.full((4, 3), 0.1, dtype=np.float32), "w")
+    model = onnx.ModelProto.FromString(graph(inputs=ONE_INPUT))
+    del model.graph.initializer[:]
+    model.graph.initializer.append(weights)
+    onnx.save_model(model, path, save_as_external_data=True, size_threshold=0, location="weights.bin")
+    assert (tmp_path / "weights.bin").exists()
+
+    with pytest.raises(
+        ArtifactError, match=r"no ONNX model that onnxruntime can load, export it again: .*External data"
+    ):
+        Classifier.load(path)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ("{", ("its facts are wrong at classifier: Invalid JSON: EOF while parsing an object at line 1 column 1; "
+         "write the facts anew")),
+        ({"labels": [1, 2, 3]}, ("its facts are wrong at classifier.labels.0: Input should be a valid string; "
+         "write the facts anew")),
+        ({"lables": []}, "its facts are wrong at classifier.lables: Extra inputs are not permitted; write the facts anew"),
+        ({"features": [{"name": "a"}]}, "its facts give 1 features, its input takes 4; write the facts anew"),
+        ({"sample": {"row": [1], "probabilities": [1]}}, ("its facts give 1 sample values, its input takes 4; "
+         "write the facts anew")),
+    ],
+    ids=["no JSON", "types", "unknown", "features", "sample"],
+)  # fmt: skip
+def test_wrong_facts_are_refused(zipmap: onnx.ModelProto, facts: object, message: str) -> None:
+    """An artifact that contradicts itself isn't served."""
+    with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
+        Classifier(with_facts(zipmap, facts), name="model")
+
+
+def test_carried_probabilities_that_differ_are_refused(artifact: Path) -> None:
+    """The sample shows that the model computes here what it computed where it was trained."""
+    model = onnx.ModelProto.FromString(artifact.read_bytes())
+    facts = json.loads(next(entry.value for entry in model.metadata_props if entry.key == FACTS_KEY))
+    facts["sample"]["probabilities"] = [0.2, 0.3, 0.5]
+
+    with pytest.raises(ArtifactError, match=r"its facts say \[0.2, 0.3, 0.5\]; the file was changed after training"):
+        Classifier(with_facts(model, facts), name="model")
+
+
+class TestSha256:
+    def test_the_right_one_is_served(self, artifact: Path, classifier: Classifier) -> None:
+        """MODEL_SHA256."""
+        assert Classifier.load(artifact, sha256=classifier.sha256).sha256 == classifier.sha256
+
+    def test_another_is_refused(self, artifact: Path, classifier: Classifier) -> None:
+        """Before the file is parsed at all."""
+        message = f"{artifact}: its SHA-256 is {classifier.sha256}, MODEL_SHA256 wants {'0' * 64}; ship the right file"
+
+        with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
+            Classifier.load(artifact, sha256="0" * 64)
+
+
+def test_a_missing_artifact_is_refused(tmp_path: Path) -> None:
+    """One line names the file and the variable."""
+    message = f"{tmp_path}/no.onnx: can't be read (No such file or directory); MODEL_FILEPATH names the model"
+
+    with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
+        Classifier.load(tmp_path / "no.onnx")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_loading_a_model_starts_no_thread() -> None:
+    """Not onnxruntime's telemetry, which would report to its maker, nor a pool; Gunicorn may fork safely."""
+    program = (
+        "from function.classifier import Classifier; from function.settings import SHIPPED_MODEL; import os;"
+        "Classifier.load(SHIPPED_MODEL); print(len(os.listdir('/proc/self/task')))"
+    )
+    environ = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads survive a fork
+
+    result = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+
+    assert result.stdout == "1\n"

@@ -1,0 +1,49 @@
+"""One resolution, cut by purpose: the tests run what ships."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+LOCKS = ("function/requirements.txt", "requirements.txt", "model/requirements.txt", "tests/requirements.txt")
+
+
+def pins(path: str) -> set[str]:
+    """Every `name==version` with its marker."""
+    return set(re.findall(r"^([a-z0-9._-]+(?:\[.*\])?==[^\\\n]*?)\s*\\?$", Path(path).read_text(), re.MULTILINE))
+
+
+def names(path: str) -> set[str]:
+    return {re.split(r"[\[=]", pin)[0] for pin in pins(path)}
+
+
+@pytest.mark.parametrize("path", LOCKS[:-1])
+def test_every_version_is_the_one_that_is_tested(path: str) -> None:
+    """Each file is a part of tests/requirements.txt."""
+    assert pins(path)
+    assert pins(path) <= pins("tests/requirements.txt")
+
+
+def test_what_ships_in_lambda_has_no_server_and_no_training() -> None:
+    """Nor a tool of the tests."""
+    assert {"fastapi", "mangum", "numpy", "onnxruntime", "orjson", "pydantic"} <= names("function/requirements.txt")
+    assert not names("function/requirements.txt") & {
+        "gunicorn", "uvicorn", "uvicorn-worker", "uvloop", "httptools", "scikit-learn", "skl2onnx", "onnx", "pytest"
+    }  # fmt: skip
+
+
+def test_serving_adds_the_server_alone() -> None:
+    """And what the server needs."""
+    added = names("requirements.txt") - names("function/requirements.txt")
+
+    assert added == {"click", "colorama", "gunicorn", "h11", "httptools", "uvicorn", "uvicorn-worker", "uvloop"}
+
+
+@pytest.mark.parametrize("path", LOCKS)
+def test_every_file_is_hashed_and_names_no_index(path: str) -> None:
+    """pip then takes nothing else, from wherever it is set up to take it."""
+    text = Path(path).read_text()
+
+    assert all(f"{pin} \\\n    --hash=sha256:" in text for pin in pins(path))
+    assert "http" not in re.sub(r"^\S*http\S*==.*$|# .*$|^ +#.*$", "", text, flags=re.MULTILINE)
+    assert "index" not in re.sub(r"#.*$", "", text, flags=re.MULTILINE)
