@@ -1,8 +1,6 @@
 """The Lambda door: real events in, on every Python that the project names."""
 
 import asyncio
-import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -13,6 +11,7 @@ from starlette.testclient import TestClient
 
 from function.handler import handler
 from tests.doors import ROOT, Call, Event, answer_of, http_door
+from tests.pythons import interpreter, replay, with_the_package
 
 GET_ROUTES = {
     "docs": "/docs",
@@ -36,6 +35,12 @@ CALLS = {
         "predict_batch", "POST", "/predict/batch", b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
     ),
 }
+
+
+@pytest.fixture
+def cache(request: pytest.FixtureRequest) -> pytest.Cache:
+    assert request.config.cache
+    return request.config.cache
 
 
 def test_every_event_has_its_call() -> None:
@@ -63,43 +68,26 @@ def test_it_answers_after_someone_has_run_another_event_loop(event: Event) -> No
     assert handler(event("health"), None)["statusCode"] == 200  # type: ignore[arg-type] # the context isn't used
 
 
-def interpreter(name: str) -> str:
-    """Find a Python by running it: pyenv has shims for Pythons that aren't chosen."""
-    try:
-        command = [name, "-c", "import sys; print(sys.executable)"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"no {name} that runs")
-
-
-def with_the_package(name: str, cache: pytest.Cache) -> Path:
-    """Make a virtual environment with just what ships in the Lambda package, once for each lock file."""
-    lock = ROOT / "function" / "requirements.txt"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    folder = cache.mkdir(f"{name}-{digest}")
-    uv = [sys.executable, "-m", "uv", "--quiet"]
-    subprocess.run([*uv, "venv", "--allow-existing", "--python", interpreter(name), str(folder)], check=True)
-    python = folder / "bin" / "python"
-    install = ["pip", "install", "--python", str(python), "--require-hashes", "--requirement", str(lock)]
-    subprocess.run([*uv, *install], check=True)
-    return python
-
-
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13"])
-def test_every_python_gives_the_same_answers(
-    name: str, event: Event, client: TestClient, request: pytest.FixtureRequest
-) -> None:
+def test_every_python_gives_the_same_answers(name: str, client: TestClient, cache: pytest.Cache) -> None:
     """Warnings are errors from the first import on, and another event loop runs between all invocations."""
-    assert request.config.cache
-    python = with_the_package(name, request.config.cache)
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    command = [str(python), "-W", "error", "-m", "tests.replay"]
+    answers = replay(with_the_package(name, cache), ROOT)
 
-    result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-
-    assert result.returncode == 0, result.stderr
-    answers = {name: answer_of(answer) for name, answer in json.loads(result.stdout).items()}
     assert answers == {name: http_door(client)(call) for name, call in CALLS.items()}
+
+
+def test_the_package_that_sam_builds_gives_the_same_answers(client: TestClient, tmp_path: Path) -> None:
+    """With nothing but itself on Lambda's Python, and nothing in it that Lambda has no use for."""
+    python = interpreter("python3.13")
+    build = [str(Path(sys.executable).with_name("sam")), "build", "--build-dir", str(tmp_path / "build")]
+
+    subprocess.run(build, cwd=ROOT, env=os.environ | {"SAM_CLI_TELEMETRY": "0"}, check=True, capture_output=True)
+
+    package = tmp_path / "build" / "ClassifierFunction"
+    assert replay(python, package) == {name: http_door(client)(call) for name, call in CALLS.items()}
+    packed = {path.name for path in package.iterdir()}
+    assert not packed & {"gunicorn", "uvicorn", "sklearn", "pytest", "tests", "local_server.py", ".venv"}
+    assert sorted(path.name for path in (package / "model").iterdir()) == ["iris_svc.onnx", "label.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Other Pythons than the one that runs the tests."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.doors import ROOT, Answer, answer_of
+
+
+def interpreter(name: str) -> Path:
+    """Find a Python by running it: pyenv has shims for Pythons that aren't chosen."""
+    try:
+        command = [name, "-c", "import sys; print(sys.executable)"]
+        return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"no {name} that runs")
+
+
+def with_the_package(name: str, cache: pytest.Cache) -> Path:
+    """Make a virtual environment with just what ships in the Lambda package, once for each lock file."""
+    lock = ROOT / "function" / "requirements.txt"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    folder = cache.mkdir(f"{name}-{digest}")
+    uv = [sys.executable, "-m", "uv", "--quiet"]
+    subprocess.run([*uv, "venv", "--allow-existing", "--python", str(interpreter(name)), str(folder)], check=True)
+    python = folder / "bin" / "python"
+    install = ["pip", "install", "--python", str(python), "--require-hashes", "--requirement", str(lock)]
+    subprocess.run([*uv, *install], check=True)
+    return python
+
+
+def replay(python: Path, package: Path) -> dict[str, Answer]:
+    """Answer every event by a package's handler, with warnings as errors."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [str(python), "-W", "error", str(ROOT / "tests" / "replay.py"), str(ROOT / "events")]
+    environ["PYTHONPATH"] = str(package)
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return {name: answer_of(answer) for name, answer in json.loads(result.stdout).items()}

@@ -1,0 +1,88 @@
+"""The README's commands give the output that it shows, and its tables leave nothing out."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+
+from function.settings import Settings
+from local_server import ServerSettings
+from tests.doors import LocalServer
+
+README = Path("README.md").read_text()
+SECTIONS = {section.partition("\n")[0]: section for section in README.split("\n## ")}
+OWN_MODEL = "Bring your own model"
+
+pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the README's commands want curl")
+
+
+def blocks(section: str, language: str) -> list[str]:
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
+
+
+def run(block: str, server: LocalServer) -> str:
+    """Give the block again as it comes out here: each command and its output."""
+    lines = []
+    for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        here = command.replace("localhost:8000", urlsplit(server.url).netloc).replace("curl ", "curl --silent ")
+        result = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True)
+        lines += [f"$ {command}", result.stdout.rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "block", [block for title, text in SECTIONS.items() if title != OWN_MODEL for block in blocks(text, "console")]
+)
+def test_commands_give_the_output_that_is_shown(block: str, local_server: LocalServer) -> None:
+    """Of the shipped model."""
+    assert run(block, local_server) == block
+
+
+def test_a_model_of_ones_own_is_served_in_three_steps(tmp_path: Path) -> None:
+    """As the README has it."""
+    (python,) = blocks(SECTIONS[OWN_MODEL], "python")
+    (labels,) = blocks(SECTIONS[OWN_MODEL], "json")
+    subprocess.run([sys.executable, "-c", python], cwd=tmp_path, env=os.environ, check=True)
+    (tmp_path / "label.json").write_text(labels)
+
+    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "wine.onnx")) as server:
+        for block in blocks(SECTIONS[OWN_MODEL], "console"):
+            assert run(block, server) == block
+
+
+def test_a_command_and_its_answer_come_early() -> None:
+    """Nobody has to scroll."""
+    head = "\n".join(README.splitlines()[:15])
+
+    assert "make run" in head
+    assert "$ curl" in head
+    assert '{"prediction":' in head
+
+
+def test_every_setting_is_in_a_table() -> None:
+    """By its name."""
+    documented = set(re.findall(r"`([A-Z_0-9]+)`", SECTIONS["Settings"]))
+
+    settings = {name.upper() for name in [*Settings.model_fields, *ServerSettings.model_fields]}
+    assert settings <= documented
+
+
+def test_every_route_is_in_a_table(client: TestClient) -> None:
+    """By its method and path."""
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method in operations:
+            assert f"`{method.upper()} {path}`" in SECTIONS["Routes"]
+
+
+def test_every_file_of_the_service_is_in_a_table() -> None:
+    """With its one purpose."""
+    for path in Path("function").glob("[!_]*.py"):
+        assert f"`{path}`" in SECTIONS["How it works"]
