@@ -99,7 +99,7 @@ class Classifier:
         self._check_widths()
         self.sample_probabilities, class_ids = self._run_sample()
         self._check_sample(facts.sample)
-        self.labels = tuple(labels or facts.labels or class_ids)
+        self.labels = tuple(next(given for given in (labels, facts.labels, class_ids) if given is not None))
         self._check_labels()
 
     @classmethod

@@ -121,20 +121,21 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
     first = error.errors(include_url=False, include_context=False)[0]
     kind, where = first["type"], first["loc"]
     got = _JSON_TYPES.get(type(first["input"]), "a number")
+    takes = f"the model takes {classifier.wanted()}"
     match kind, where:
         case "json_invalid", _:
             return BodyError(f"the body isn't valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}", type=kind)
         case "missing", _:
-            return BodyError(f'"data" is required: rows of {classifier.wanted()}', type=kind, where=where)
+            return BodyError(f'"data" is missing: expected a list of rows; {takes}', type=kind, where=where)
         case "extra_forbidden", _:  # the key itself is the caller's text and isn't repeated
             got = f"{error.error_count()} other key{'s' if error.error_count() > 1 else ''}"
             return BodyError(f'expected an object with the key "data" alone, got {got} in it', type=kind)
         case _, ("data", int(row), int(column)):
             message = f"{classifier.locate(row, column)}: expected a number, got {got}"
         case _, ("data", int(row)):
-            message = f"row {row}: expected a list of {classifier.wanted()}; got {got}"
+            message = f"row {row}: expected a list of numbers, got {got}; {takes}"
         case _, ("data",):
-            message = f'"data": expected a list of rows of {classifier.wanted()}; got {got}'
+            message = f'"data": expected a list of rows, got {got}; {takes}'
         case _:
             message = f'expected an object {{"data": [[…]]}}, got {got}'
     return BodyError(message, type=kind, where=where)

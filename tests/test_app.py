@@ -112,18 +112,29 @@ class TestRoutes:
 MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "no JSON": ("sepal", error("the body isn't valid JSON: expected value at line 1 column 1", "json_invalid", "body")),
     "list": ("[]", error('expected an object {"data": [[…]]}, got a list', "model_type", "body")),
-    "no data": ("{}", error(f'"data" is required: rows of 4: {NAMES}', "missing", "body", "data")),
+    "no data": (
+        "{}",
+        error(f'"data" is missing: expected a list of rows; the model takes 4: {NAMES}', "missing", "body", "data"),
+    ),
     "unknown key": (
         '{"data": [], "secret": 1}',
         error('expected an object with the key "data" alone, got 1 other key in it', "extra_forbidden", "body"),
     ),
     "data text": (
         '{"data": "secret"}',
-        error(f'"data": expected a list of rows of 4: {NAMES}; got a string', "list_type", "body", "data"),
+        error(
+            f'"data": expected a list of rows, got a string; the model takes 4: {NAMES}', "list_type", "body", "data"
+        ),
     ),
     "row number": (
         '{"data": [5.1]}',
-        error(f"row 0: expected a list of 4: {NAMES}; got a number", "list_type", "body", "data", 0),
+        error(
+            f"row 0: expected a list of numbers, got a number; the model takes 4: {NAMES}",
+            "list_type",
+            "body",
+            "data",
+            0,
+        ),
     ),
     "text": (
         '{"data": [[1, 2, 3, 4], [1, 2, "secret", 4]]}',

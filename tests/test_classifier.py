@@ -201,6 +201,7 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
+            ("{}", "model.onnx: 0 labels for 3 classes; give each class one label"),
             ('{"0": "a", "1": "b"}', "model.onnx: 2 labels for 3 classes; give each class one label"),
             ('{"0": "a", "1": "a", "2": "c"}', ("model.onnx: empty or repeated labels in ['a', 'a', 'c']; "
              "give each class its own label")),
@@ -213,7 +214,7 @@ class TestLabels:
             ("", ('label.json: expected a JSON object that gives each class index its label, {"0": "setosa", …}; '
              "Invalid JSON: EOF while parsing a value at line 1 column 0")),
         ],
-        ids=["too few", "repeated", "empty", "index from 1", "list", "no JSON"],
+        ids=["none", "too few", "repeated", "empty", "index from 1", "list", "no JSON"],
     )  # fmt: skip
     def test_wrong_ones_are_refused(self, artifact: Path, tmp_path: Path, content: str, message: str) -> None:
         """One line names the file, the cause and the fix."""
