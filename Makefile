@@ -58,8 +58,9 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 # What `sam build` calls for the resource of this name in template.yaml.
 build-ClassifierFunction: .venv/serve
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement function/requirements.txt \
-		--target $(ARTIFACTS_DIR) --python-version 3.13 --only-binary=:all: \
+		--target $(ARTIFACTS_DIR) --python-version 3.13 --only-binary=:all: --no-compile \
 		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64
 	cp -r function $(ARTIFACTS_DIR)/
+	find $(ARTIFACTS_DIR)/function -name __pycache__ -prune -exec rm -r {} +
 	mkdir $(ARTIFACTS_DIR)/model
 	cp model/iris_svc.onnx model/label.json $(ARTIFACTS_DIR)/model/
