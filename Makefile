@@ -9,7 +9,7 @@ help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
-	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} .venv/bin/python local_server.py
+	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} exec .venv/bin/python local_server.py
 
 test: .venv/test ## Run the whole test suite
 	.venv/bin/pytest
@@ -26,7 +26,7 @@ format: .venv/test ## Format the code and mend what ruff can
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-train: .venv/train ## Train the shipped model again: the same bytes for the same DATE
+train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
 	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
 
 lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
@@ -40,6 +40,7 @@ build: .venv/test ## Build the Lambda package into .aws-sam/build
 
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -r {} +
 
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
@@ -51,7 +52,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 .venv/serve .venv/train .venv/test:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"Python 3.11 or newer is needed, $(PYTHON) is older; name another: make run PYTHON=python3.12")'
-	@$(PYTHON) -m venv .venv
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@touch $@
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
 from gunicorn.util import import_app, load_class
+from gunicorn.workers.gasgi import ASGIWorker
 from pydantic import BeforeValidator, Field, FilePath, NonNegativeInt, PositiveInt
 from uvicorn_worker import UvicornWorker
 
@@ -29,7 +30,9 @@ class ServerSettings(Environment):
         BeforeValidator(lambda value: value.lower()),
         Field(description="of Gunicorn and Uvicorn; LOG_LEVEL is the app's"),
     ] = "info"
-    logconfig: Annotated[FilePath | None, Field(description="logging configuration file, instead of LOG_FORMAT")] = None
+    logconfig: Annotated[FilePath | None, Field(description="logging configuration file for Gunicorn and Uvicorn")] = (
+        None
+    )
     backlog: Annotated[PositiveInt, Field(description="connections that may wait to be accepted")] = 2048
     limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
@@ -116,6 +119,8 @@ def _worker_class(name: str) -> type[Any]:
         worker_class: type[Any] = load_class(name)
     except RuntimeError:
         raise SettingsError(f"UVICORN_WORKER={name!r}: no worker class of that name can be imported") from None
+    if not issubclass(worker_class, UvicornWorker | ASGIWorker):
+        raise SettingsError(f"UVICORN_WORKER={name!r}: expected a worker class for ASGI, of Uvicorn's or Gunicorn's")
     return worker_class
 
 

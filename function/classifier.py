@@ -125,7 +125,8 @@ class Classifier:
         try:
             return cls(artifact, name=path.stem, labels=labels)
         except ArtifactError as error:
-            raise ArtifactError(f"{path}: {error}") from None
+            where = f"{path} with {label_path}" if label_path else path
+            raise ArtifactError(f"{where}: {error}") from None
 
     def predict(self, rows: Rows) -> Probabilities:
         """Give each row's class probabilities.
@@ -242,7 +243,7 @@ class Classifier:
     def _check_labels(self) -> None:
         n_classes = self.sample_probabilities.shape[1]
         if len(self.labels) != n_classes:
-            raise ArtifactError(f"{len(self.labels)} labels for {n_classes} classes; give each class one label")
+            raise ArtifactError(f"expected {n_classes} labels, one for each class, got {len(self.labels)}; mend them")
         if not all(self.labels) or len(set(self.labels)) != n_classes:
             raise ArtifactError(f"empty or repeated labels in {list(self.labels)}; give each class its own label")
 
@@ -268,7 +269,8 @@ def _signature(session: ort.InferenceSession) -> Signature:
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in DTYPES or len(inputs[0].shape) != 2:
         got = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-        raise ArtifactError(f"expected one input tensor(float) of shape (None, n_features), got {got}")
+        message = f"expected one input tensor(float) of shape (None, n_features), got {got}"
+        raise ArtifactError(f"{message}; export it from one matrix of float32")
     n_rows, n_features = inputs[0].shape
     if isinstance(n_rows, int) or not isinstance(n_features, int):
         raise ArtifactError(f"expected an input of shape (None, n_features), got {inputs[0].shape}; export it so")

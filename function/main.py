@@ -2,6 +2,7 @@
 
 import logging.config
 import os
+import textwrap
 
 from function import logs
 from function.app import create_app
@@ -11,4 +12,11 @@ from function.settings import Settings
 settings = Settings.load(os.environ)
 logging.config.dictConfig(logs.config(settings.log_level, settings.log_format))
 classifier = Classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
+logging.getLogger(__name__).info(
+    "%s, SHA-256 %s, takes %s; its labels: %s",
+    settings.model_filepath,
+    classifier.sha256,
+    classifier.wanted(),
+    textwrap.shorten(", ".join(classifier.labels), 400, placeholder=" …"),
+)
 app = create_app(settings, classifier)

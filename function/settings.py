@@ -77,7 +77,7 @@ class Settings(Environment):
     cors_origins: Annotated[
         tuple[str, ...], BeforeValidator(_split), Field(description="comma-separated origins of browser clients")
     ] = ()
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="")] = (
-        "INFO"
-    )
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
+    ] = "INFO"
     log_format: Annotated[Literal["JSON", "TEXT"], Upper, Field(description="TEXT for a terminal")] = "JSON"

@@ -1,5 +1,6 @@
 """Other Pythons than the one that runs the tests."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,11 +15,11 @@ from tests.doors import ROOT, Answer, answer_of
 
 def interpreter(name: str) -> Path:
     """Find a Python by running it: pyenv has shims for Pythons that aren't chosen."""
-    try:
-        command = [name, "-c", "import sys; print(sys.executable)"]
-        return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"no {name} that runs")
+    for candidate in (name, f"{sys.base_prefix}/bin/{name}"):
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            command = [candidate, "-c", "import sys; print(sys.executable)"]
+            return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+    pytest.skip(f"no {name} that runs")
 
 
 def with_the_package(name: str, cache: pytest.Cache) -> Path:
