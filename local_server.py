@@ -1,9 +1,12 @@
 """The local door: the same app under Gunicorn with Uvicorn workers. `python local_server.py --help`."""
 
 import argparse
+import logging.config
 import os
+import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gunicorn.app.base import BaseApplication
@@ -33,11 +36,13 @@ class ServerSettings(Environment):
     logconfig: Annotated[FilePath | None, Field(description="logging configuration file for Gunicorn and Uvicorn")] = (
         None
     )
-    backlog: Annotated[PositiveInt, Field(description="connections that may wait to be accepted")] = 2048
+    backlog: Annotated[int, Field(ge=1, le=65535, description="connections that may wait to be accepted")] = 2048
     limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
     graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at the end")] = 30
-    app_name: Annotated[str, Field(description="the ASGI app to serve")] = "function.main:app"
+    app_name: Annotated[str, Field(pattern=r"^\w+(\.\w+)*(:\w.*)?$", description="the ASGI app to serve")] = (
+        "function.main:app"
+    )
     reload: Annotated[bool, Field(description="restart workers when code changes; development only")] = False
 
 
@@ -48,7 +53,12 @@ class Worker(UvicornWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout
+        # A second before Gunicorn would kill the worker and suspect a lack of memory.
+        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - 1
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """End as at SIGTERM: Gunicorn's own way, a flag for its loop, is one that Uvicorn doesn't look at."""
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class LocalServer(BaseApplication):
@@ -67,7 +77,8 @@ class LocalServer(BaseApplication):
         try:
             return import_app(self.app_name)
         except (ImportError, AppImportError) as error:
-            raise SettingsError(f"APP_NAME={self.app_name!r}: {error}") from None
+            cause = str(error).splitlines()[0]
+            raise SettingsError(f"APP_NAME={self.app_name!r}: {cause}") from None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -95,31 +106,41 @@ def _explain(settings: type[Environment]) -> str:
 
 def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
     stdout = {"level": server.loglevel.upper(), "handlers": ["stdout"], "propagate": False}
-    logging = logs.config(app.log_level, app.log_format)
-    logging["loggers"] |= {"gunicorn.error": stdout}
+    log_config = logs.config(app.log_level, app.log_format)
+    log_config["loggers"] |= {"gunicorn.error": stdout}
     return {
         "bind": f"fd://{_listen(server)}",
         "workers": server.workers,
         "worker_class": _worker_class(server.uvicorn_worker),
         "loglevel": server.loglevel,
-        **({"logconfig": str(server.logconfig)} if server.logconfig else {"logconfig_dict": logging}),
+        **({"logconfig": _checked(server.logconfig)} if server.logconfig else {"logconfig_dict": log_config}),
         "backlog": server.backlog,
         "max_requests": server.limit_max_requests,
         "max_requests_jitter": server.max_requests_jitter,
-        "graceful_timeout": server.graceful_timeout,
+        "graceful_timeout": server.graceful_timeout + 1,
         "reload": server.reload,
+        "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # what the reloader calls
         # Loaded once, before the workers: a broken model stops the start, and one that breaks later harms nobody.
         "preload_app": not server.reload,
         "control_socket_disable": True,  # nothing here uses it, and it is open by default
     }
 
 
+def _checked(logconfig: Path) -> str:
+    try:
+        logging.config.fileConfig(logconfig, disable_existing_loggers=False)
+    except Exception as error:  # noqa: BLE001 - it raises whatever the parts that the file names raise
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SettingsError(f"LOGCONFIG={str(logconfig)!r}: expected a logging configuration; {cause}") from None
+    return str(logconfig)
+
+
 def _worker_class(name: str) -> type[Any]:
     try:
         worker_class: type[Any] = load_class(name)
-    except RuntimeError:
+    except (RuntimeError, AttributeError):
         raise SettingsError(f"UVICORN_WORKER={name!r}: no worker class of that name can be imported") from None
-    if not issubclass(worker_class, UvicornWorker | ASGIWorker):
+    if not (isinstance(worker_class, type) and issubclass(worker_class, UvicornWorker | ASGIWorker)):
         raise SettingsError(f"UVICORN_WORKER={name!r}: expected a worker class for ASGI, of Uvicorn's or Gunicorn's")
     return worker_class
 
@@ -130,7 +151,7 @@ def _listen(server: ServerSettings) -> int:
     try:
         listener = socket.create_server((server.host, server.port), family=family, backlog=server.backlog)
     except OSError as error:
-        where = f"HOST={server.host} PORT={server.port}"
+        where = f"HOST={server.host!r} PORT={server.port}"
         cause = (error.strerror or str(error)).partition(" (")[0]  # without Python's copy of the address
         raise SettingsError(f"{where}: can't listen there ({cause}); choose another") from None
     return listener.detach()

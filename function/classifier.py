@@ -4,12 +4,12 @@ import hashlib
 import json
 import math
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
@@ -28,6 +28,7 @@ FACTS_KEY = "classifier"  # the metadata_props entry of the artifact that holds 
 IRIS_SAMPLE = (5.1, 3.5, 1.4, 0.2)  # the original pattern's sample, for an artifact that carries none
 TOLERANCE = 1e-4  # between carried and computed probabilities: other processors round float32 differently
 DTYPES = {"tensor(float)": "float32"}  # the inputs that are served, as NumPy names them
+NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -77,6 +78,7 @@ class Classifier:
         labels: human names in the order of the probabilities.
         sample: a row that the model is known to answer.
         sha256: of the artifact's bytes, hexadecimal.
+        wanted: what a row must hold, for messages: "4: sepal length (cm), …".
     """
 
     def __init__(self, artifact: bytes, *, name: str, labels: Sequence[str] | None = None) -> None:
@@ -90,16 +92,19 @@ class Classifier:
         self._session = _session(artifact)
         self.signature = _signature(self._session)
         meta = self._session.get_modelmeta()
-        self.version = str(meta.version)
+        self.version = str(meta.version if meta.version < NO_VERSION else 0)
         self.producer = meta.producer_name
         facts = _facts(meta.custom_metadata_map)
         self.training = facts.training
         self.features = facts.features or tuple(Feature(name=f"feature {i}") for i in range(self.signature.n_features))
         self.sample = facts.sample.row if facts.sample else _default_sample(self.signature.n_features)
+        self.wanted = f"{len(self.features)}: {_cut(', '.join(feature.name for feature in self.features), 400)}"
         self._check_widths()
         self.sample_probabilities, class_ids = self._run_sample()
         self._check_sample(facts.sample)
-        self.labels = tuple(next(given for given in (labels, facts.labels, class_ids) if given is not None))
+        self.labels = self._order(
+            next(given for given in (labels, facts.labels, class_ids) if given is not None), class_ids
+        )
         self._check_labels()
 
     @classmethod
@@ -124,9 +129,10 @@ class Classifier:
         labels = _read_labels(label_path) if label_path else None
         try:
             return cls(artifact, name=path.stem, labels=labels)
-        except ArtifactError as error:
+        except (ArtifactError, UnicodeDecodeError) as error:
             where = f"{path} with {label_path}" if label_path else path
-            raise ArtifactError(f"{where}: {error}") from None
+            cause = error if isinstance(error, ArtifactError) else "a name in it isn't UTF-8; export it again"
+            raise ArtifactError(f"{where}: {cause}") from None
 
     def predict(self, rows: Rows) -> Probabilities:
         """Give each row's class probabilities.
@@ -158,13 +164,8 @@ class Classifier:
     def locate(self, row: int, column: int) -> str:
         """Say where a value stands, with its feature's name: 'row 3, "petal length (cm)"'."""
         if column < len(self.features):
-            return f'row {row}, "{textwrap.shorten(self.features[column].name, 100)}"'
+            return f'row {row}, "{_cut(self.features[column].name, 100)}"'
         return f"row {row}, column {column}"
-
-    def wanted(self) -> str:
-        """Say what a row must hold: '4: sepal length (cm), …'."""
-        names = textwrap.shorten(", ".join(feature.name for feature in self.features), 400, placeholder=" …")
-        return f"{len(self.features)}: {names}"
 
     def _matrix(self, rows: Rows) -> Features:
         try:
@@ -184,13 +185,13 @@ class Classifier:
             return FeaturesError("expected at least 1 row, got none", type="no_rows")
         for index, row in enumerate(rows):
             if not isinstance(row, Sequence | np.ndarray):
-                message = f"row {index} isn't a row; the model takes rows of {self.wanted()}"
+                message = f"row {index} isn't a row; the model takes rows of {self.wanted}"
                 return FeaturesError(message, type="row_type", where=(index,))
             if len(row) != len(self.features):
                 count = f"{len(row)} feature{'' if len(row) == 1 else 's'}"
-                message = f"row {index} has {count}; the model takes {self.wanted()}"
+                message = f"row {index} has {count}; the model takes {self.wanted}"
                 return FeaturesError(message, type="row_width", where=(index,))
-        return FeaturesError(f"expected rows of numbers; the model takes {self.wanted()}", type="not_a_matrix")
+        return FeaturesError(f"expected rows of numbers; the model takes {self.wanted}", type="not_a_matrix")
 
     def _value_error(self, row: int, column: int, value: float) -> FeaturesError:
         if math.isnan(value):
@@ -213,12 +214,20 @@ class Classifier:
 
     def _run_sample(self) -> tuple[Probabilities, tuple[str, ...]]:
         try:
-            output = self._run(np.array([self.sample], dtype=np.float32))
+            output = self._run(self._matrix([self.sample, self.sample]))
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
             raise ArtifactError(f"the model fails on its sample {list(self.sample)}: {_one_line(error)}") from None
         probabilities = self._tensor(output)
         class_ids = output[0] if self.signature.is_zipmap else range(probabilities.shape[-1])
         return probabilities, tuple(str(class_id) for class_id in class_ids)
+
+    def _order(self, labels: Sequence[str], class_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Put labels into the order of the probabilities: ZipMap's come sorted by class id, whatever their columns."""
+        if self.signature.is_zipmap and set(labels) == set(class_ids):
+            return class_ids
+        if set(class_ids) == {str(index) for index in range(len(labels))}:
+            return tuple(labels[int(class_id)] for class_id in class_ids)
+        return tuple(labels)
 
     def _check_widths(self) -> None:
         n_features = self.signature.n_features
@@ -229,14 +238,16 @@ class Classifier:
 
     def _check_sample(self, carried: Sample | None) -> None:
         found = self.sample_probabilities
-        if found.ndim != 2 or found.shape[0] != 1 or found.shape[1] < 2:
-            raise ArtifactError(f"expected probabilities of shape (1, n_classes), got {found.shape}; export them so")
+        if found.ndim != 2 or found.shape[0] != 2 or found.shape[1] < 2:
+            message = f"expected probabilities of shape (2, n_classes) for 2 rows, got {found.shape}"
+            raise ArtifactError(f"{message}; export a classifier with a free number of rows")
+        found = self.sample_probabilities = found[:1]
         if not (np.isfinite(found).all() and (found >= 0).all() and abs(found.sum() - 1) < TOLERANCE):
             message = (
                 f"{self.signature.output_name!r} isn't probabilities: the sample's sum to {found.sum():.6g}, not 1"
             )
             raise ArtifactError(f"{message}; export the model with predict_proba or softmax as its output")
-        if carried and not np.allclose(found[0], carried.probabilities, rtol=0, atol=TOLERANCE):
+        if carried and not _are_close(found[0], carried.probabilities):
             message = f"its sample gives {found[0].tolist()}, its facts say {list(carried.probabilities)}"
             raise ArtifactError(f"{message}; the file was changed after training, train it again")
 
@@ -248,6 +259,10 @@ class Classifier:
             raise ArtifactError(f"empty or repeated labels in {list(self.labels)}; give each class its own label")
 
 
+def _are_close(found: Probabilities, carried: Sequence[float]) -> bool:
+    return len(found) == len(carried) and np.allclose(found, carried, rtol=0, atol=TOLERANCE)
+
+
 def _session(artifact: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     # One thread a request: Gunicorn's workers and Lambda's instances are the parallelism, and a session
@@ -255,7 +270,7 @@ def _session(artifact: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # fatal: other failures are raised, and told once
     if not artifact:
         raise ArtifactError("the file is empty; export the model again")
     try:
@@ -272,7 +287,7 @@ def _signature(session: ort.InferenceSession) -> Signature:
         message = f"expected one input tensor(float) of shape (None, n_features), got {got}"
         raise ArtifactError(f"{message}; export it from one matrix of float32")
     n_rows, n_features = inputs[0].shape
-    if isinstance(n_rows, int) or not isinstance(n_features, int):
+    if isinstance(n_rows, int) or not isinstance(n_features, int) or n_features < 1:
         raise ArtifactError(f"expected an input of shape (None, n_features), got {inputs[0].shape}; export it so")
     outputs = [o for o in session.get_outputs() if _is_zipmap(o) or (o.type == "tensor(float)" and len(o.shape) == 2)]
     if len(outputs) != 1:
@@ -289,7 +304,9 @@ def _is_zipmap(output: ort.NodeArg) -> bool:
 
 def _facts(metadata: Mapping[str, str]) -> Facts:
     try:
-        return Facts.model_validate_json(metadata.get(FACTS_KEY, "{}"))
+        return Facts.model_validate(orjson.loads(metadata.get(FACTS_KEY, "{}")))
+    except orjson.JSONDecodeError as error:
+        raise ArtifactError(f"its facts aren't JSON: {error}; write the facts anew") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in (FACTS_KEY, *first["loc"]))
@@ -314,4 +331,8 @@ def _read_labels(path: Path) -> list[str]:
 
 
 def _one_line(error: Exception) -> str:
-    return textwrap.shorten(str(error), 300)
+    return _cut(" ".join(str(error).split()), 300)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -106,6 +106,7 @@ class ApiKey:
         return path in ("/", "/health") or path.startswith("/v2/health/")
 
     def _is_known(self, headers: Headers) -> bool:
-        digest = hashlib.sha256(headers.get("x-api-key", "").encode()).hexdigest()
+        key = headers.get("x-api-key", "")
+        digest = hashlib.sha256(key.encode("latin-1")).hexdigest()  # as the bytes came
         matches = [hmac.compare_digest(digest, known) for known in self.digests]  # all of them: constant time
-        return any(matches)
+        return bool(key) and any(matches)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from starlette.responses import Response
 
 from function.classifier import Classifier, Feature
-from function.errors import BodyError, FeaturesError, RequestError
+from function.errors import ArtifactError, BodyError, FeaturesError, RequestError
 
 # AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # less a generous envelope: status, headers, brackets
@@ -121,7 +121,7 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
     first = error.errors(include_url=False, include_context=False)[0]
     kind, where = first["type"], first["loc"]
     got = _JSON_TYPES.get(type(first["input"]), "a number")
-    takes = f"the model takes {classifier.wanted()}"
+    takes = f"the model takes {classifier.wanted}"
     match kind, where:
         case "json_invalid", _:
             return BodyError(f"the body isn't valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}", type=kind)
@@ -154,10 +154,12 @@ def detail(message: str, *, type: str, loc: tuple[str | int, ...] = ()) -> dict[
 
 def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Limits:
     """Lower `max_rows` to what one Lambda answer can hold with this model's classes and labels."""
-    # A probability takes at most 14 characters and a comma ("1.17549435e-38,"); the answer travels as a string
+    # A probability takes at most 15 characters and a comma ("0.0000016966386,"); the answer travels as a string
     # inside Lambda's own JSON, so the label is escaped twice.
     label_bytes = max(len(json.dumps(json.dumps(label))) for label in classifier.labels)
-    row_bytes = 15 * len(classifier.labels) + len("[],") + label_bytes
+    row_bytes = 16 * len(classifier.labels) + len("[],") + label_bytes
+    if row_bytes > LAMBDA_ANSWER_BYTES:
+        raise ArtifactError(f"one row's answer can take {row_bytes} bytes, Lambda's at most {LAMBDA_ANSWER_BYTES}")
     return Limits(max_rows=min(max_rows, LAMBDA_ANSWER_BYTES // row_bytes), max_body_bytes=max_body_bytes)
 
 

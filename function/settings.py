@@ -42,8 +42,12 @@ class Environment(BaseModel):
         Raises:
             SettingsError: names the first variable that is wrong, its value and what was expected.
         """
+        given = {name.upper(): environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
+        for name, value in given.items():
+            if not value.replace("\n", "").isprintable():  # such as bytes that aren't UTF-8
+                raise SettingsError(f"{name}={value!r}: expected printable text")
         try:
-            return cls.model_validate({name: value for name, value in environ.items() if value})
+            return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0])
@@ -65,9 +69,12 @@ class Settings(Environment):
         "One trained classifier behind an HTTP API."
     )
     api_version: Annotated[str, Field(description="version in the OpenAPI document")] = __version__
-    max_body_bytes: Annotated[PositiveInt, Field(description="a larger body is answered 413")] = 1_000_000
+    max_body_bytes: Annotated[PositiveInt, Field(le=1_000_000_000, description="a larger body is answered 413")] = (
+        1_000_000
+    )
     max_rows: Annotated[
-        PositiveInt, Field(description="most rows in a batch; lowered when the answer could exceed Lambda's 6 MB")
+        PositiveInt,
+        Field(le=1_000_000_000, description="most rows in a batch; lowered when the answer could exceed Lambda's 6 MB"),
     ] = 10_000
     api_key_sha256: Annotated[
         tuple[Digest, ...],

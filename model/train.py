@@ -68,6 +68,7 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
             options={"zipmap": False},
         )
     model.model_version = 1
+    model.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set: any order
     return model
 
 

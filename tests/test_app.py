@@ -6,17 +6,22 @@ import logging
 import uuid
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier, Probabilities, Rows
-from function.schemas import limits
+from function.errors import ArtifactError
+from function.schemas import JSON, limits
+from function.schemas import Rows as RowsBody
 from function.settings import Settings
 
 NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
 ROW = [5.1, 3.5, 1.4, 0.2]
+LONGEST = "0.0000016966386"  # no float32 between 0 and 1 has more characters
 
 
 def error(message: str, type_: str, *loc: str | int) -> dict[str, Any]:
@@ -157,6 +162,14 @@ MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class TestErrors:
+    @pytest.mark.parametrize("body", ['{"data": [{}, {}, {}]}', '{"data": [["a", "b", "c"]]}'], ids=["rows", "values"])
+    def test_the_first_fault_ends_the_search(self, body: str) -> None:
+        """A body of faults costs no more than one of them."""
+        with pytest.raises(ValidationError) as raised:
+            RowsBody.model_validate_json(body)
+
+        assert raised.value.error_count() == 1
+
     @pytest.mark.parametrize(("body", "expected"), MESSAGES.values(), ids=MESSAGES)
     def test_a_wrong_body_is_told_what_and_where(self, client: TestClient, body: str, expected: dict[str, Any]) -> None:
         """By row and feature name, without repeating what came."""
@@ -274,7 +287,9 @@ class TestApiKey:
         digests = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in self.KEYS)
         return client_of(classifier, API_KEY_SHA256=digests)
 
-    @pytest.mark.parametrize("path", ["/metadata", "/label", "/predict/test", "/docs", "/openapi.json", "/nothing"])
+    @pytest.mark.parametrize(
+        "path", ["/metadata", "/label", "/predict/test", "/docs", "/openapi.json", "/nothing", "/healthy", "/health/"]
+    )
     def test_every_path_wants_one(self, locked: TestClient, path: str) -> None:
         """Unknown paths too, so that nobody can look around."""
         expected = error("expected a valid key", "api_key", "header", "X-API-Key")
@@ -289,6 +304,20 @@ class TestApiKey:
     def test_each_of_several_opens(self, locked: TestClient, key: str) -> None:
         """So that keys can be renewed one after the other."""
         assert locked.post("/predict", json={"data": [ROW]}, headers={"X-API-Key": key}).status_code == 200
+
+    def test_no_key_is_none_even_if_its_digest_is_listed(self, classifier: Classifier) -> None:
+        """The digest of nothing is what a shell gives for a variable that isn't set."""
+        client = client_of(classifier, API_KEY_SHA256=hashlib.sha256(b"").hexdigest())
+
+        assert client.get("/metadata").status_code == 401
+        assert client.get("/metadata", headers={"X-API-Key": ""}).status_code == 401
+
+    def test_a_key_may_have_any_bytes(self, classifier: Classifier) -> None:
+        """They are hashed as they come."""
+        key = "clé".encode()
+        client = client_of(classifier, API_KEY_SHA256=hashlib.sha256(key).hexdigest())
+
+        assert client.get("/metadata", headers={b"X-API-Key": key}).status_code == 200
 
     @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/", 404), ("/v2/health/live", 404)])
     def test_some_paths_are_open(self, locked: TestClient, path: str, status: int) -> None:
@@ -325,6 +354,8 @@ class TestCors:
 
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
+        answer = client.get("/health", headers={"Origin": "https://a.example"})
+        assert answer.headers["access-control-expose-headers"] == "X-Request-ID"
         assert "access-control-allow-origin" not in refused.headers
 
     def test_errors_can_be_read_there_too(self, failing: Classifier) -> None:
@@ -352,10 +383,21 @@ class TestLimits:
 
         max_rows = limits(named, max_rows=1_000_000, max_body_bytes=1).max_rows
 
-        worst = {"prediction": [[1.17549435e-38] * 3] * max_rows, "label": [labels[0]] * max_rows}
-        body = json.dumps(worst, ensure_ascii=False, separators=(",", ":"))
+        worst = np.full((max_rows, 3), LONGEST, dtype=np.float32)
+        body = bytes(JSON({"prediction": worst, "label": [labels[0]] * max_rows}).body).decode()
+        assert LONGEST in body
         assert len(json.dumps({"statusCode": 200, "body": body})) <= 6 * 1024 * 1024
         assert max_rows > 1000
+
+    def test_a_row_too_large_for_lambda_is_refused(self, classifier: Classifier) -> None:
+        """At the start, not at every batch."""
+        named = object.__new__(Classifier)
+        named.__dict__ |= classifier.__dict__ | {"labels": ("x" * 7_000_000, "b", "c")}
+
+        with pytest.raises(
+            ArtifactError, match=r"^one row's answer can take 70000\d\d bytes, Lambda's at most 6225920$"
+        ):
+            limits(named, max_rows=1, max_body_bytes=1)
 
     def test_a_lower_setting_stands(self, classifier: Classifier) -> None:
         """Nobody needs to allow as much."""

@@ -26,6 +26,8 @@ from function.errors import ArtifactError, FeaturesError
 
 NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
 ROW = (5.1, 3.5, 1.4, 0.2)
+HALVES = (0.5, 0.25, 0.25)
+ONE_INPUT = [("x", TensorProto.FLOAT, [None, 4])]
 
 
 def convert(estimator: object, *, width: int = 4, name: str = "float_input", **options: Any) -> onnx.ModelProto:
@@ -58,28 +60,37 @@ def tensor(logistic: LogisticRegression) -> onnx.ModelProto:
     return convert(logistic, zipmap=False)
 
 
-def graph(
+def constant(
+    probabilities: Sequence[float],
     *,
-    inputs: Sequence[tuple[str, int, Sequence[int | None]]],
+    inputs: Sequence[tuple[str, int, Sequence[int | None]]] = ONE_INPUT,
     n_outputs: int = 1,
-    softmax: bool = True,
-    classes: int = 3,
+    operator: str = "Identity",
+    zipmap: Sequence[str] | None = None,
+    **attributes: Any,
 ) -> bytes:
-    """Build a small classifier by hand, for shapes that no converter gives."""
+    """Build by hand what no converter gives: the same probabilities for every row of 4."""
     values = [helper.make_tensor_value_info(name, type_, list(shape)) for name, type_, shape in inputs]
-    width = inputs[0][2][-1] or 4
-    weights = helper.make_tensor("w", TensorProto.FLOAT, [width, classes], [0.1] * (width * classes))
-    nodes = [helper.make_node("MatMul", [inputs[0][0], "w"], ["logits"])]
-    outputs = []
-    for index in range(n_outputs):
-        operator = "Softmax" if softmax else "Identity"
-        nodes.append(helper.make_node(operator, ["logits"], [f"out{index}"]))
-        outputs.append(helper.make_tensor_value_info(f"out{index}", TensorProto.FLOAT, [None, classes]))
-    made = helper.make_graph(nodes, "g", values, outputs, [weights])
-    return bytes(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString())
-
-
-ONE_INPUT = [("x", TensorProto.FLOAT, [None, 4])]
+    width = inputs[0][2][-1]
+    tensors = {"zeros": np.zeros((4 if width is None else width, len(probabilities))), "row": np.array([probabilities])}
+    weights = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in tensors.items()]
+    nodes = [
+        helper.make_node("MatMul", [inputs[0][0], "zeros"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "row"], ["rows"]),
+    ]
+    shape = [None, len(probabilities)]
+    outputs = [helper.make_tensor_value_info(f"out{i}", TensorProto.FLOAT, shape) for i in range(n_outputs)]
+    if zipmap:
+        nodes.append(helper.make_node("ZipMap", ["rows"], ["out0"], domain="ai.onnx.ml", classlabels_strings=zipmap))
+        of_strings = helper.make_map_type_proto(
+            TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+        )
+        outputs = [helper.make_value_info("out0", helper.make_sequence_type_proto(of_strings))]
+    else:
+        nodes += [helper.make_node(operator, ["rows"], [output.name], **attributes) for output in outputs]
+    made = helper.make_graph(nodes, "g", values, outputs, weights)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    return bytes(helper.make_model(made, opset_imports=opsets, ir_version=8).SerializeToString())
 
 
 def test_predict_gives_a_row_of_probabilities_for_each_row(classifier: Classifier) -> None:
@@ -173,6 +184,29 @@ def test_zipmap_keys_are_the_labels_of_last_resort() -> None:
 
 
 class TestLabels:
+    @pytest.mark.parametrize("by", ["label.json", "facts"])
+    def test_zipmaps_names_stay_with_their_probabilities(self, by: str) -> None:
+        """onnxruntime hands a map out sorted by key, so labels in the order of the columns would name others."""
+        artifact = constant(HALVES, zipmap=["low", "mid", "high"])
+        given = ["low", "mid", "high"]
+        if by == "facts":
+            artifact = with_facts(onnx.ModelProto.FromString(artifact), {"labels": given})
+
+        classifier = Classifier(artifact, name="model", labels=given if by == "label.json" else None)
+
+        assert classifier.labels == ("high", "low", "mid")
+        assert classifier.predict_label([ROW]) == ["low"]
+
+    def test_labels_by_index_follow_class_ids_that_are_indexes(self) -> None:
+        """As text, "10" comes before "2"."""
+        ids = [str(index) for index in range(12)]
+        probabilities = [0.5 if name == "10" else 0.5 / 11 for name in ids]
+        names = [f"class {name}" for name in ids]
+
+        classifier = Classifier(constant(probabilities, zipmap=ids), name="model", labels=names)
+
+        assert classifier.predict_label([ROW]) == ["class 10"]
+
     def test_the_file_beside_the_artifact_wins_over_its_facts(self, artifact: Path, tmp_path: Path) -> None:
         """As the original pattern has it."""
         shutil.copy(artifact, tmp_path / "model.onnx")
@@ -243,20 +277,24 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", r"the file is empty; export the model again"),
     "random": (lambda _: bytes(range(256)), r"no ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
     "cut short": (lambda path: path.read_bytes()[:3000], r"no ONNX model that onnxruntime can load, export it again: .*"),
-    "regressor": (lambda _: regressor(), r"expected probabilities of shape \(1, n_classes\), got \(1, 1\); export them so"),
-    "logits": (lambda _: graph(inputs=ONE_INPUT, softmax=False),
+    "regressor": (lambda _: regressor(), r"expected probabilities of shape \(2, n_classes\) for 2 rows, got \(2, 1\); .*"),
+    "logits": (lambda _: constant([2.5, 0.3, 0.26]),
                (r"'out0' isn't probabilities: the sample's sum to 3\.06, not 1; "
                r"export the model with predict_proba or softmax as its output")),
-    "two inputs": (lambda _: graph(inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [None, 1])]),
+    "negative": (lambda _: constant([1.5, -0.5, 0]), r"'out0' isn't probabilities: the sample's sum to 1, not 1; .*"),
+    "mean of the rows": (lambda _: constant(HALVES, operator="ReduceMean", axes=[0]),
+                         r"expected probabilities of shape \(2, n_classes\) for 2 rows, got \(1, 3\); .*"),
+    "no features": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 0])]), r".* got \[None, 0\]; .*"),
+    "two inputs": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [None, 1])]),
                    r"expected one input tensor\(float\) of shape \(None, n_features\), got x .*, y .*"),
-    "image": (lambda _: graph(inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
+    "image": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
               (r"expected one input tensor\(float\) of shape \(None, n_features\), got x tensor\(float\) \[None, 2, 4\]; "
               r"export it from one matrix of float32")),
-    "fixed batch": (lambda _: graph(inputs=[("x", TensorProto.FLOAT, [1, 4])]),
+    "fixed batch": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [1, 4])]),
                     r"expected an input of shape \(None, n_features\), got \[1, 4\]; export it so"),
-    "free width": (lambda _: graph(inputs=[("x", TensorProto.FLOAT, [None, None])]),
+    "free width": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, None])]),
                    r"expected an input of shape \(None, n_features\), got \[None, None\]; export it so"),
-    "two outputs": (lambda _: graph(inputs=ONE_INPUT, n_outputs=2),
+    "two outputs": (lambda _: constant(HALVES, n_outputs=2),
                     r"expected one output of probabilities, .* got out0 .*, out1 .*"),
 }  # fmt: skip
 
@@ -275,13 +313,10 @@ def test_what_is_no_classifier_is_refused(
     assert re.fullmatch(f"{re.escape(str(path))}: {message}", str(raised.value)), str(raised.value)
 
 
-def test_external_data_is_refused(tensor: onnx.ModelProto, tmp_path: Path) -> None:
+def test_external_data_is_refused(tmp_path: Path) -> None:
     """The artifact is one file; nothing it says can open another."""
     path = tmp_path / "model.onnx"
-    weights = numpy_helper.from_array(np.full((4, 3), 0.1, dtype=np.float32), "w")
-    model = onnx.ModelProto.FromString(graph(inputs=ONE_INPUT))
-    del model.graph.initializer[:]
-    model.graph.initializer.append(weights)
+    model = onnx.ModelProto.FromString(constant(HALVES))
     onnx.save_model(model, path, save_as_external_data=True, size_threshold=0, location="weights.bin")
     assert (tmp_path / "weights.bin").exists()
 
@@ -294,16 +329,18 @@ def test_external_data_is_refused(tensor: onnx.ModelProto, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ("{", ("its facts are wrong at classifier: Invalid JSON: EOF while parsing an object at line 1 column 1; "
+        ("{", ("its facts aren't JSON: unexpected end of data: line 1 column 2 (char 1); "
          "write the facts anew")),
         ({"labels": [1, 2, 3]}, ("its facts are wrong at classifier.labels.0: Input should be a valid string; "
          "write the facts anew")),
+        ({"sample": {"row": [1, 2, 3, 1e39], "probabilities": [1]}}, ("the model fails on its sample [1.0, 2.0, 3.0, 1e+39]: "
+         "row 0, \"feature 3\": expected a finite number, got one beyond float32's ±3.403e+38")),
         ({"lables": []}, "its facts are wrong at classifier.lables: Extra inputs are not permitted; write the facts anew"),
         ({"features": [{"name": "a"}]}, "its facts give 1 features, its input takes 4; write the facts anew"),
         ({"sample": {"row": [1], "probabilities": [1]}}, ("its facts give 1 sample values, its input takes 4; "
          "write the facts anew")),
     ],
-    ids=["no JSON", "types", "unknown", "features", "sample"],
+    ids=["no JSON", "types", "overflow", "unknown", "features", "sample"],
 )  # fmt: skip
 def test_wrong_facts_are_refused(zipmap: onnx.ModelProto, facts: object, message: str) -> None:
     """An artifact that contradicts itself isn't served."""
@@ -311,14 +348,41 @@ def test_wrong_facts_are_refused(zipmap: onnx.ModelProto, facts: object, message
         Classifier(with_facts(zipmap, facts), name="model")
 
 
-def test_carried_probabilities_that_differ_are_refused(artifact: Path) -> None:
+@pytest.mark.parametrize("carried", [[0.2, 0.3, 0.5], [1.0], [0.25] * 4, []], ids=["others", "one", "four", "none"])
+def test_carried_probabilities_that_differ_are_refused(artifact: Path, carried: list[float]) -> None:
     """The sample shows that the model computes here what it computed where it was trained."""
     model = onnx.ModelProto.FromString(artifact.read_bytes())
     facts = json.loads(next(entry.value for entry in model.metadata_props if entry.key == FACTS_KEY))
-    facts["sample"]["probabilities"] = [0.2, 0.3, 0.5]
+    facts["sample"]["probabilities"] = carried
 
-    with pytest.raises(ArtifactError, match=r"its facts say \[0.2, 0.3, 0.5\]; the file was changed after training"):
+    message = f"its facts say {carried}; the file was changed after training, train it again"
+    with pytest.raises(ArtifactError, match=f"{re.escape(message)}$"):
         Classifier(with_facts(model, facts), name="model")
+
+
+def test_an_artifact_need_not_have_a_version(artifact: Path) -> None:
+    """Most exporters write none."""
+    model = onnx.ModelProto.FromString(artifact.read_bytes())
+    model.ClearField("model_version")
+
+    assert Classifier(model.SerializeToString(), name="model").version == "0"
+
+
+def test_numbers_in_facts_may_be_of_any_size(artifact: Path) -> None:
+    """JSON sets no limit, the answers' writer does."""
+    model = onnx.ModelProto.FromString(artifact.read_bytes())
+    artifact_with_facts = with_facts(model, {"training": {"seed": 2**70}})
+
+    assert Classifier(artifact_with_facts, name="model").training == {"seed": float(2**70)}
+
+
+def test_names_that_are_not_utf8_are_refused(artifact: Path, tmp_path: Path) -> None:
+    """One line names the file, the cause and the fix."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(artifact.read_bytes().replace(b"skl2onnx", b"skl2onn\xff"))
+
+    with pytest.raises(ArtifactError, match=f"^{re.escape(str(path))}: a name in it isn't UTF-8; export it again$"):
+        Classifier.load(path)
 
 
 class TestSha256:

@@ -1,6 +1,7 @@
 """The Lambda door: real events in, on every Python that the project names."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -66,6 +67,15 @@ def test_it_answers_after_someone_has_run_another_event_loop(event: Event) -> No
     asyncio.run(nothing())
 
     assert handler(event("health"), None)["statusCode"] == 200  # type: ignore[arg-type] # the context isn't used
+
+
+def test_an_invocation_is_logged_once(event: Event, caplog: pytest.LogCaptureFixture) -> None:
+    """By our access line; Mangum's own would repeat the path as it came, line breaks and all."""
+    caplog.set_level(logging.INFO)
+
+    handler(event("health"), None)  # type: ignore[arg-type] # the context isn't used
+
+    assert [record.name for record in caplog.records] == ["access"]
 
 
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13"])

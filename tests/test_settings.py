@@ -78,6 +78,7 @@ def test_every_setting_is_read() -> None:
         ("API_KEY_SHA256", f"{DIGEST},", ("API_KEY_SHA256: expected comma-separated values, "
          "got 2 of which at least one is empty")),
         ("API_KEY_SHA256", " ", "API_KEY_SHA256: expected comma-separated values, got 1 of which at least one is empty"),
+        ("API_TITLE", "\udcff", r"API_TITLE='\udcff': expected printable text"),
         ("CORS_ORIGINS", ",", "CORS_ORIGINS=',': expected comma-separated values, got 2 of which at least one is empty"),
     ],
 )  # fmt: skip
