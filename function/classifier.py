@@ -243,9 +243,8 @@ class Classifier:
             raise ArtifactError(f"{message}; export a classifier with a free number of rows")
         found = self.sample_probabilities = found[:1]
         if not (np.isfinite(found).all() and (found >= 0).all() and abs(found.sum() - 1) < TOLERANCE):
-            message = (
-                f"{self.signature.output_name!r} isn't probabilities: the sample's sum to {found.sum():.6g}, not 1"
-            )
+            given = f"the sample's are {_cut(str(found[0].tolist()), 100)}, in sum {found.sum():.6g}"
+            message = f"{self.signature.output_name!r} isn't probabilities, at least 0 and in sum 1: {given}"
             raise ArtifactError(f"{message}; export the model with predict_proba or softmax as its output")
         if carried and not _are_close(found[0], carried.probabilities):
             message = f"its sample gives {found[0].tolist()}, its facts say {list(carried.probabilities)}"
