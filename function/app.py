@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from function import schemas
 from function.classifier import Classifier
-from function.errors import BodyError, FeaturesError, TooLargeError
+from function.errors import BodyError, FeaturesError, RequestError, TooLargeError
 from function.middleware import ApiKey, LastResort, RequestLog
 from function.routers import health, metadata, predict
 from function.settings import Settings
 
-STATUSES = {BodyError: 422, FeaturesError: 422, TooLargeError: 413}
+STATUSES: dict[type[RequestError], int] = {BodyError: 422, FeaturesError: 422, TooLargeError: 413}
 
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
@@ -32,7 +32,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
         generate_unique_id_function=lambda route: route.name,
         middleware=_middleware(settings),
-        exception_handlers={**dict.fromkeys(STATUSES, _answer_request_error), HTTPException: _answer_http_error},
+        exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
         responses=schemas.declare(500),
     )
     app.include_router(health.create_router())
@@ -66,7 +66,7 @@ def _middleware(settings: Settings) -> Sequence[Middleware]:
 
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, BodyError | FeaturesError | TooLargeError)
+    assert isinstance(error, RequestError)
     return schemas.JSON(schemas.errors(error), STATUSES[type(error)])
 
 

@@ -82,7 +82,7 @@ class Classifier:
     """
 
     def __init__(self, artifact: bytes, *, name: str, labels: Sequence[str] | None = None) -> None:
-        """Make the session and run the sample once.
+        """Make the session and run the sample, as a batch of two rows.
 
         Raises:
             ArtifactError: not a classifier that can be served, or its facts, labels and answers disagree.
@@ -100,8 +100,9 @@ class Classifier:
         self.sample = facts.sample.row if facts.sample else _default_sample(self.signature.n_features)
         self.wanted = f"{len(self.features)}: {_cut(', '.join(feature.name for feature in self.features), 400)}"
         self._check_widths()
-        self.sample_probabilities, class_ids = self._run_sample()
-        self._check_sample(facts.sample)
+        probabilities, class_ids = self._run_sample()
+        self._check_sample(probabilities, facts.sample)
+        self.sample_probabilities = probabilities[:1]
         self.labels = self._order(
             next(given for given in (labels, facts.labels, class_ids) if given is not None), class_ids
         )
@@ -236,18 +237,17 @@ class Classifier:
                 message = f"its facts give {width} {what}, its input takes {n_features}; write the facts anew"
                 raise ArtifactError(message)
 
-    def _check_sample(self, carried: Sample | None) -> None:
-        found = self.sample_probabilities
+    def _check_sample(self, found: Probabilities, carried: Sample | None) -> None:
         if found.ndim != 2 or found.shape[0] != 2 or found.shape[1] < 2:
             message = f"expected probabilities of shape (2, n_classes) for 2 rows, got {found.shape}"
             raise ArtifactError(f"{message}; export a classifier with a free number of rows")
-        found = self.sample_probabilities = found[:1]
-        if not (np.isfinite(found).all() and (found >= 0).all() and abs(found.sum() - 1) < TOLERANCE):
-            given = f"the sample's are {_cut(str(found[0].tolist()), 100)}, in sum {found.sum():.6g}"
+        row = found[0]
+        if not (np.isfinite(row).all() and (row >= 0).all() and abs(row.sum() - 1) < TOLERANCE):
+            given = f"the sample's are {_cut(str(row.tolist()), 100)}, in sum {row.sum():.6g}"
             message = f"{self.signature.output_name!r} isn't probabilities, at least 0 and in sum 1: {given}"
             raise ArtifactError(f"{message}; export the model with predict_proba or softmax as its output")
-        if carried and not _are_close(found[0], carried.probabilities):
-            message = f"its sample gives {found[0].tolist()}, its facts say {list(carried.probabilities)}"
+        if carried and not _are_close(row, carried.probabilities):
+            message = f"its sample gives {row.tolist()}, its facts say {list(carried.probabilities)}"
             raise ArtifactError(f"{message}; the file was changed after training, train it again")
 
     def _check_labels(self) -> None:
@@ -291,9 +291,8 @@ def _signature(session: ort.InferenceSession) -> Signature:
     outputs = [o for o in session.get_outputs() if _is_zipmap(o) or (o.type == "tensor(float)" and len(o.shape) == 2)]
     if len(outputs) != 1:
         got = ", ".join(f"{o.name} {o.type} {o.shape}" for o in session.get_outputs())
-        raise ArtifactError(
-            f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
-        )
+        message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
+        raise ArtifactError(f"{message}; export it so")
     return Signature(inputs[0].name, DTYPES[inputs[0].type], n_features, outputs[0].name, _is_zipmap(outputs[0]))
 
 

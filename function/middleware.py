@@ -96,7 +96,9 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_open(scope["path"]) and not self._is_known(Headers(scope=scope)):
-            body = schemas.detail("expected a valid key", type="api_key", loc=("header", "X-API-Key"))
+            got = "one that isn't" if "x-api-key" in Headers(scope=scope) else "none"
+            message = f"expected a key that is accepted, got {got}"
+            body = schemas.detail(message, type="api_key", loc=("header", "X-API-Key"))
             response = schemas.JSON(body, 401, headers={"WWW-Authenticate": "ApiKey"})
             await response(scope, receive, send)
         else:

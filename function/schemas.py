@@ -142,24 +142,29 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
 
 
 def errors(error: RequestError) -> dict[str, Any]:
-    """Put an error into the one shape of every error body."""
+    """Say where in the body an error stands, in the names on the wire."""
     place = ("data", *error.where) if isinstance(error, FeaturesError) else error.where
     return detail(error.message, type=error.type, loc=("body", *place))
 
 
 def detail(message: str, *, type: str, loc: tuple[str | int, ...] = ()) -> dict[str, Any]:
-    """Build the body of an error that isn't the request body's."""
+    """Build the one shape of every error body."""
     return {"detail": [{"loc": loc, "msg": message, "type": type}]}
 
 
 def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Limits:
-    """Lower `max_rows` to what one Lambda answer can hold with this model's classes and labels."""
+    """Lower `max_rows` to what one Lambda answer can hold with this model's classes and labels.
+
+    Raises:
+        ArtifactError: it can't hold a single row.
+    """
     # A probability takes at most 15 characters and a comma ("0.0000016966386,"); the answer travels as a string
     # inside Lambda's own JSON, so the label is escaped twice.
     label_bytes = max(len(json.dumps(json.dumps(label))) for label in classifier.labels)
     row_bytes = 16 * len(classifier.labels) + len("[],") + label_bytes
     if row_bytes > LAMBDA_ANSWER_BYTES:
-        raise ArtifactError(f"one row's answer can take {row_bytes} bytes, Lambda's at most {LAMBDA_ANSWER_BYTES}")
+        message = f"{classifier.name}: expected rows that take at most {LAMBDA_ANSWER_BYTES} bytes of an answer"
+        raise ArtifactError(f"{message}, got {row_bytes}; give the {len(classifier.labels)} classes shorter labels")
     return Limits(max_rows=min(max_rows, LAMBDA_ANSWER_BYTES // row_bytes), max_body_bytes=max_body_bytes)
 
 

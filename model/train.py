@@ -9,6 +9,7 @@ import warnings
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 from skl2onnx import convert_sklearn
@@ -29,20 +30,25 @@ SEED = 0
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "numpy")
 
 
+class Trained(NamedTuple):
+    """scikit-learn's classifier, the same as an ONNX artifact, and its labels by index."""
+
+    pipeline: Pipeline
+    artifact: bytes
+    labels: dict[str, str]
+
+
 def make_classifier() -> Pipeline:
     """Make the untrained pipeline: standardised features, an RBF SVM, calibrated probabilities."""
     folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
     return make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC(), ensemble=False, cv=folds))
 
 
-def train(day: date) -> tuple[Pipeline, bytes, dict[str, str]]:
+def train(day: date) -> Trained:
     """Train on the 150 rows of Iris.
 
     Args:
         day: goes into the artifact as its training date, so that the same day gives the same bytes.
-
-    Returns:
-        the scikit-learn pipeline, the same as an ONNX artifact, and its labels by index.
     """
     iris = load_iris()
     classifier = make_classifier()
@@ -54,7 +60,7 @@ def train(day: date) -> tuple[Pipeline, bytes, dict[str, str]]:
     onnx.helper.set_model_props(model, {FACTS_KEY: facts.model_dump_json()})
     onnx.checker.check_model(model)
     labels = {str(index): str(name) for index, name in enumerate(iris.target_names)}
-    return classifier, model.SerializeToString(deterministic=True), labels
+    return Trained(classifier, model.SerializeToString(deterministic=True), labels)
 
 
 def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:

@@ -11,13 +11,12 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
-from sklearn.pipeline import Pipeline
 from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier
 from function.settings import SHIPPED_MODEL, Settings
-from model import train
+from model.train import Trained, train
 from tests.doors import Event, LocalServer
 
 TRAINED_ON = date(2026, 11, 22)
@@ -33,9 +32,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session")
-def trained() -> tuple[Pipeline, bytes, dict[str, str]]:
-    """What `make train` makes: scikit-learn's own classifier, the artifact, the labels."""
-    return train.train(TRAINED_ON)
+def trained() -> Trained:
+    """What `make train` makes."""
+    return train(TRAINED_ON)
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +45,9 @@ def iris() -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="session")
-def iris_labels(trained: tuple[Pipeline, bytes, dict[str, str]], iris: NDArray[np.float64]) -> list[str]:
+def iris_labels(trained: Trained, iris: NDArray[np.float64]) -> list[str]:
     """scikit-learn's own answer for each of the rows."""
-    pipeline, _, labels = trained
-    return [labels[str(index)] for index in pipeline.predict(iris)]
+    return [trained.labels[str(index)] for index in trained.pipeline.predict(iris)]
 
 
 @pytest.fixture(scope="session")

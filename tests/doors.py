@@ -17,6 +17,7 @@ from typing import Any, Self
 import httpx2
 
 ROOT = Path(__file__).parents[1]
+READY = "Started server process|ASGI server listening on"  # in the words of Uvicorn's worker, and of Gunicorn's
 Event = Callable[[str], dict[str, Any]]
 
 
@@ -178,7 +179,7 @@ class LocalServer:
             )
         server = cls(process, log_path)
         try:
-            server.wait_for(lambda log: log.count("Started server process") >= int(environ["WORKERS"]))
+            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"]))
             yield server
         finally:
             if process.poll() is None:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from function.classifier import Classifier, Feature
+from model.train import Trained
 
 # The artifact computes in float32, scikit-learn in float64: 1e-6 is 16 steps of float32 at 1.
 TOLERANCE = 1e-6
-Trained = tuple[Pipeline, bytes, dict[str, str]]
 
 
 def test_training_gives_the_shipped_files(trained: Trained, artifact: Path) -> None:

@@ -8,14 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
 
 from function.settings import Settings
 from local_server import ServerSettings
+from model.train import Trained
 from tests.doors import ROOT, LocalServer
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -120,12 +124,34 @@ class TestServing:
                     return
         pytest.fail(f"after 100 requests only {server.worker_pids} have started")
 
-    def test_another_worker_class(self, tmp_path: Path) -> None:
-        """UVICORN_WORKER takes Gunicorn's own as well."""
-        with LocalServer.start(tmp_path / "log", UVICORN_WORKER="uvicorn_worker.UvicornH11Worker") as server:
+    @pytest.mark.parametrize(
+        ("name", "shown"), [("uvicorn_worker.UvicornH11Worker", "UvicornH11Worker"), ("asgi", "ASGIWorker")]
+    )
+    def test_another_worker_class(self, tmp_path: Path, name: str, shown: str) -> None:
+        """UVICORN_WORKER takes Uvicorn's others and Gunicorn's own."""
+        with LocalServer.start(tmp_path / "log", UVICORN_WORKER=name) as server:
             with server.client() as client:
                 assert client.post("/predict", content=ROW).status_code == 200
-            assert "Using worker: UvicornH11Worker" in server.log()
+            assert f"Using worker: {shown}" in server.log()
+
+    def test_a_model_of_the_original_pattern(self, tmp_path: Path, trained: Trained) -> None:
+        """ZipMap, an input called `float_input`, labels in a file elsewhere: two variables, and it works."""
+        pipeline, _, labels = trained
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # skl2onnx's, see model/train.py
+            model = convert_sklearn(pipeline, initial_types=[("float_input", FloatTensorType([None, 4]))])
+        (tmp_path / "original.onnx").write_bytes(model.SerializeToString())
+        (tmp_path / "names").mkdir()
+        (tmp_path / "names" / "iris.json").write_text(json.dumps(labels))
+        environ = {
+            "MODEL_FILEPATH": str(tmp_path / "original.onnx"),
+            "LABEL_FILEPATH": str(tmp_path / "names" / "iris.json"),
+        }
+        with LocalServer.start(tmp_path / "log", **environ) as server, server.client() as client:
+            prediction = client.post("/predict", content=ROW).json()["prediction"]
+            assert client.post("/predict/label", content=ROW).json() == {"prediction": "setosa"}
+
+        assert prediction == pytest.approx(pipeline.predict_proba([[5.1, 3.5, 1.4, 0.2]])[0], abs=1e-6)
 
     def test_a_logging_configuration_of_ones_own(self, tmp_path: Path) -> None:
         """LOGCONFIG, for Gunicorn's lines and Uvicorn's; the app's stay as they are."""
