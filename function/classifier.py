@@ -77,6 +77,7 @@ class Classifier:
         features: one `Feature` a column.
         labels: human names in the order of the probabilities.
         sample: a row that the model is known to answer.
+        sample_probabilities: its answer to that row, float32, shape (n_classes,).
         sha256: of the artifact's bytes, hexadecimal.
         wanted: what a row must hold, for messages: "4: sepal length (cm), …".
     """
@@ -102,7 +103,7 @@ class Classifier:
         self._check_widths()
         probabilities, class_ids = self._run_sample()
         self._check_sample(probabilities, facts.sample)
-        self.sample_probabilities = probabilities[:1]
+        self.sample_probabilities = probabilities[0]
         self.labels = self._order(
             next(given for given in (labels, facts.labels, class_ids) if given is not None), class_ids
         )
@@ -251,7 +252,7 @@ class Classifier:
             raise ArtifactError(f"{message}; the file was changed after training, train it again")
 
     def _check_labels(self) -> None:
-        n_classes = self.sample_probabilities.shape[1]
+        n_classes = len(self.sample_probabilities)
         if len(self.labels) != n_classes:
             raise ArtifactError(f"expected {n_classes} labels, one for each class, got {len(self.labels)}; mend them")
         if not all(self.labels) or len(set(self.labels)) != n_classes:

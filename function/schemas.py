@@ -176,8 +176,8 @@ def metadata(classifier: Classifier, limits: Limits) -> dict[str, Any]:
         "data_structure": f"(1,{signature.n_features})",
         "data_sample": [classifier.sample],
         "prediction_type": probabilities.dtype.name,
-        "prediction_structure": f"(1,{probabilities.shape[1]})",
-        "prediction_sample": probabilities[0],
+        "prediction_structure": f"(1,{len(probabilities)})",
+        "prediction_sample": probabilities,
         "model": {
             "name": classifier.name,
             "version": classifier.version,
