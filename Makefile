@@ -2,6 +2,7 @@
 PYTHON ?= python3
 export SAM_CLI_TELEMETRY ?= 0
 export AWS_DEFAULT_REGION ?= eu-central-1
+export ARCHITECTURE ?= x86_64
 
 .PHONY: help run test check format train lock build clean build-ClassifierFunction
 
@@ -33,10 +34,11 @@ lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:test -o tests/requirements.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:function -c tests/requirements.txt -o function/requirements.txt
 	$(COMPILE) --group pyproject.toml:server -c tests/requirements.txt -o requirements.txt
+	$(COMPILE) --group pyproject.toml:runtime -c tests/requirements.txt -o tests/runtime.txt
 	$(COMPILE) --group pyproject.toml:train -c tests/requirements.txt -o model/requirements.txt
 
-build: .venv/test ## Build the Lambda package into .aws-sam/build
-	.venv/bin/sam build
+build: .venv/test ## Build the Lambda package into .aws-sam/build, for ARCHITECTURE x86_64 or arm64
+	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -58,10 +60,4 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 # What `sam build` calls for the resource of this name in template.yaml.
 build-ClassifierFunction: .venv/serve
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement function/requirements.txt \
-		--target $(ARTIFACTS_DIR) --python-version 3.13 --only-binary=:all: --no-compile \
-		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64
-	cp -r function $(ARTIFACTS_DIR)/
-	find $(ARTIFACTS_DIR)/function -name __pycache__ -prune -exec rm -r {} +
-	mkdir $(ARTIFACTS_DIR)/model
-	cp model/iris_svc.onnx model/label.json $(ARTIFACTS_DIR)/model/
+	@.venv/bin/python function/package.py $(ARTIFACTS_DIR) $(ARCHITECTURE)

@@ -106,8 +106,13 @@ def _explain(settings: type[Environment]) -> str:
 
 def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
     stdout = {"level": server.loglevel.upper(), "handlers": ["stdout"], "propagate": False}
-    log_config = logs.config(app.log_level, app.log_format)
-    log_config["loggers"] |= {"gunicorn.error": stdout}
+    log_config = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"stdout": {"()": logs.handler, "format": app.log_format}},
+        "root": {"level": app.log_level, "handlers": ["stdout"]},
+        "loggers": {"gunicorn.error": stdout},
+    }
     return {
         "bind": f"fd://{_listen(server)}",
         "workers": server.workers,

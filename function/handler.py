@@ -1,12 +1,16 @@
 """The Lambda door: the app as a handler of HTTP API, REST API, Function URL and ALB events."""
 
-import asyncio
 from typing import Any
 
-from mangum import Mangum
-from mangum.types import LambdaContext
+from function import init_phase
 
-from function.main import app
+with init_phase.shortened():
+    import asyncio
+
+    from mangum import Mangum
+    from mangum.types import LambdaContext
+
+    from function.main import app
 
 _loop = asyncio.new_event_loop()
 asyncio.set_event_loop(_loop)  # Mangum asks for the current loop here and in every call

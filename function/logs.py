@@ -1,10 +1,12 @@
 """Log lines: JSON or text, each with the id of the request that it belongs to."""
 
 import logging
+import sys
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Literal
 
 from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -18,36 +20,30 @@ class RequestId(logging.Filter):
         return True
 
 
-def config(level: str, format: Literal["JSON", "TEXT"]) -> dict[str, Any]:
-    """Build the `logging.config.dictConfig` that sends everything to standard output."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": RequestId}},
-        "formatters": {
-            "JSON": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
-                "fmt": ["levelname", "name", "message"],
-                "timestamp": True,
-                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # Uvicorn's copy of a message, for terminals
-                "rename_fields": {"levelname": "level", "name": "logger"},
-            },
-            "TEXT": {
-                "()": "logging.Formatter",
-                "fmt": "{asctime} {levelname:<7} {name} {message} {request_id}",
-                "style": "{",
-                "defaults": {"request_id": ""},
-            },
-        },
-        "handlers": {
-            "stdout": {
-                "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
-                "filters": ["request_id"],
-                "formatter": format,
-            }
-        },
-        "root": {"level": level, "handlers": ["stdout"]},
-        # Mangum logs each path as it came, so a caller could forge a line; RequestLog writes that line instead.
-        "loggers": {"mangum": {"level": "WARNING"}},
-    }
+def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:
+    """Send everything to standard output, in place of whatever the door has set up."""
+    logging.basicConfig(level=level, handlers=[handler(format)], force=True)
+    # Mangum logs each path as it came, so a caller could forge a line; RequestLog writes that line instead.
+    logging.getLogger("mangum").setLevel("WARNING")
+
+
+def handler(format: Literal["JSON", "TEXT"]) -> logging.Handler:
+    """Make the one handler of all lines."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(RequestId())
+    handler.setFormatter(_json() if format == "JSON" else _text())
+    return handler
+
+
+def _json() -> logging.Formatter:
+    return JsonFormatter(
+        ["levelname", "name", "message"],
+        timestamp=True,
+        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # Uvicorn's copy of a message, for terminals
+        rename_fields={"levelname": "level", "name": "logger"},
+    )
+
+
+def _text() -> logging.Formatter:
+    fmt = "{asctime} {levelname:<7} {name} {message} {request_id}"
+    return logging.Formatter(fmt, style="{", defaults={"request_id": ""})

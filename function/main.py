@@ -1,6 +1,6 @@
 """The composition root: environment -> settings -> classifier -> app, once, when it is imported."""
 
-import logging.config
+import logging
 import os
 import textwrap
 
@@ -10,7 +10,7 @@ from function.classifier import Classifier
 from function.settings import Settings
 
 settings = Settings.load(os.environ)
-logging.config.dictConfig(logs.config(settings.log_level, settings.log_format))
+logs.configure(settings.log_level, settings.log_format)
 classifier = Classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
 logging.getLogger(__name__).info(
     "%s, SHA-256 %s, takes %s; its labels: %s",

@@ -18,6 +18,9 @@ from function.classifier import Classifier
 from function.settings import SHIPPED_MODEL, Settings
 from model.train import Trained, train
 from tests.doors import Event, LocalServer
+from tests.emulator import Emulator
+from tests.pythons import interpreter, with_packages
+from tests.sam import sam
 
 TRAINED_ON = date(2026, 11, 22)
 
@@ -75,6 +78,41 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServ
     """`python local_server.py` with two workers on a free port."""
     with LocalServer.start(tmp_path_factory.mktemp("server") / "log", WORKERS="2") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cache(pytestconfig: pytest.Config) -> pytest.Cache:
+    assert pytestconfig.cache
+    return pytestconfig.cache
+
+
+@pytest.fixture(scope="session")
+def runtime(cache: pytest.Cache) -> Path:
+    """Lambda's Python with its runtime interface client."""
+    return with_packages("python3.13", "tests/runtime.txt", cache)
+
+
+@pytest.fixture(scope="session")
+def sam_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build` leaves: template.yaml and the package, which is read-only from then on."""
+    interpreter("python3.13")  # else skip
+    folder = tmp_path_factory.mktemp("sam") / "build"
+    sam("build", "--build-dir", str(folder))
+    for path in [*(folder / "ClassifierFunction").rglob("*"), folder / "ClassifierFunction"]:
+        path.chmod(path.stat().st_mode & ~0o222)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def package(sam_build: Path) -> Path:
+    return sam_build / "ClassifierFunction"
+
+
+@pytest.fixture(scope="session")
+def emulator(runtime: Path, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The package under AWS's runtime emulator."""
+    with Emulator.start(runtime, package, tmp_path_factory.mktemp("emulator") / "log") as emulator:
+        yield emulator
 
 
 @pytest.fixture

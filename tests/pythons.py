@@ -15,22 +15,23 @@ from tests.doors import ROOT, Answer, answer_of
 
 def interpreter(name: str) -> Path:
     """Find a Python by running it: pyenv has shims for Pythons that aren't chosen."""
-    for candidate in (name, f"{sys.base_prefix}/bin/{name}"):
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    versions = pyenv.glob(f"versions/{name.removeprefix('python')}.*/bin/{name}")
+    for candidate in (name, f"{sys.base_prefix}/bin/{name}", *map(str, versions)):
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             command = [candidate, "-c", "import sys; print(sys.executable)"]
             return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
     pytest.skip(f"no {name} that runs")
 
 
-def with_the_package(name: str, cache: pytest.Cache) -> Path:
-    """Make a virtual environment with just what ships in the Lambda package, once for each lock file."""
-    lock = ROOT / "function" / "requirements.txt"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+def with_packages(name: str, lock: str, cache: pytest.Cache) -> Path:
+    """Make a virtual environment of a Python with just what a lock file names, once for each content of the file."""
+    digest = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()[:12]
     folder = cache.mkdir(f"{name}-{digest}")
     uv = [sys.executable, "-m", "uv", "--quiet"]
     subprocess.run([*uv, "venv", "--allow-existing", "--python", str(interpreter(name)), str(folder)], check=True)
     python = folder / "bin" / "python"
-    install = ["pip", "install", "--python", str(python), "--require-hashes", "--requirement", str(lock)]
+    install = ["pip", "install", "--python", str(python), "--require-hashes", "--requirement", str(ROOT / lock)]
     subprocess.run([*uv, *install], check=True)
     return python
 

@@ -22,7 +22,7 @@ def main() -> None:
         event = json.loads(path.read_text())
         answers[path.stem] = handler(event, None)  # type: ignore[arg-type] # the context isn't used
         asyncio.run(_nothing())  # leaves the thread without an event loop
-    json.dump(answers, stdout)
+    print(json.dumps(answers), file=stdout, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,51 +11,23 @@ import pytest
 from starlette.testclient import TestClient
 
 from function.handler import handler
-from tests.doors import ROOT, Call, Event, answer_of, http_door
-from tests.pythons import interpreter, replay, with_the_package
-
-GET_ROUTES = {
-    "docs": "/docs",
-    "health": "/health",
-    "label": "/label",
-    "metadata": "/metadata",
-    "openapi": "/openapi.json",
-    "predict_test": "/predict/test",
-    "predict_test_label": "/predict/test/label",
-}
-ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
-CALLS = {
-    **{name: Call(name, "GET", path) for name, path in GET_ROUTES.items()},
-    "predict": Call("predict", "POST", "/predict", ROW),
-    "predict_base64": Call("predict", "POST", "/predict", ROW),
-    "predict_rest_api": Call("predict", "POST", "/predict", ROW),
-    "predict_function_url": Call("predict", "POST", "/predict", ROW),
-    "predict_alb": Call("predict", "POST", "/predict", ROW),
-    "predict_label": Call("predict_label", "POST", "/predict/label", ROW),
-    "predict_batch": Call(
-        "predict_batch", "POST", "/predict/batch", b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
-    ),
-}
-
-
-@pytest.fixture
-def cache(request: pytest.FixtureRequest) -> pytest.Cache:
-    assert request.config.cache
-    return request.config.cache
+from tests.calls import EVENTS
+from tests.doors import ROOT, Event, answer_of, http_door
+from tests.pythons import replay, with_packages
 
 
 def test_every_event_has_its_call() -> None:
     """None of events/ is left out, and every route is there as an HTTP API event."""
-    assert {path.stem for path in Path("events").glob("*.json")} == set(CALLS)
+    assert {path.stem for path in Path("events").glob("*.json")} == set(EVENTS)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", EVENTS)
 def test_an_event_is_answered_as_over_http(name: str, event: Event, client: TestClient) -> None:
     """The same status, content type and bytes."""
     answer = answer_of(handler(event(name), None))  # type: ignore[arg-type] # the context isn't used
 
     assert answer.status == 200
-    assert answer == http_door(client)(CALLS[name])
+    assert answer == http_door(client)(EVENTS[name])
 
 
 def test_it_answers_after_someone_has_run_another_event_loop(event: Event) -> None:
@@ -81,23 +53,9 @@ def test_an_invocation_is_logged_once(event: Event, caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13"])
 def test_every_python_gives_the_same_answers(name: str, client: TestClient, cache: pytest.Cache) -> None:
     """Warnings are errors from the first import on, and another event loop runs between all invocations."""
-    answers = replay(with_the_package(name, cache), ROOT)
+    answers = replay(with_packages(name, "function/requirements.txt", cache), ROOT)
 
-    assert answers == {name: http_door(client)(call) for name, call in CALLS.items()}
-
-
-def test_the_package_that_sam_builds_gives_the_same_answers(client: TestClient, tmp_path: Path) -> None:
-    """With nothing but itself on Lambda's Python, and nothing in it that Lambda has no use for."""
-    python = interpreter("python3.13")
-    build = [str(Path(sys.executable).with_name("sam")), "build", "--build-dir", str(tmp_path / "build")]
-
-    subprocess.run(build, cwd=ROOT, env=os.environ | {"SAM_CLI_TELEMETRY": "0"}, check=True, capture_output=True)
-
-    package = tmp_path / "build" / "ClassifierFunction"
-    assert replay(python, package) == {name: http_door(client)(call) for name, call in CALLS.items()}
-    packed = {path.name for path in package.iterdir()}
-    assert not packed & {"gunicorn", "uvicorn", "sklearn", "pytest", "tests", "local_server.py", ".venv"}
-    assert sorted(path.name for path in (package / "model").iterdir()) == ["iris_svc.onnx", "label.json"]
+    assert answers == {name: http_door(client)(call) for name, call in EVENTS.items()}
 
 
 @pytest.mark.parametrize(

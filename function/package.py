@@ -1,0 +1,177 @@
+"""Builds the Lambda package: wheels for Lambda's Python, pruned, compiled, weighed. `sam build` calls it; it isn't shipped.
+
+Usage: python function/package.py FOLDER [x86_64|arm64]
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PYTHON = "3.13"  # template.yaml's Runtime
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's word -> that of wheels
+MAX_UNZIPPED_MB, MAX_ZIPPED_MB = 95, 32
+MODEL = ("iris_svc.onnx", "label.json")
+
+
+class Pruned(NamedTuple):
+    """What is left out of the package; a pattern that matches nothing fails the build: the dependency has changed."""
+
+    pattern: str
+    because: str
+
+
+PRUNED = (
+    Pruned("onnxruntime/capi/libonnxruntime.so.1.*", "29.6 MB: a second copy; Python loads onnxruntime_pybind11_state"),
+    Pruned("onnxruntime/transformers", "4.9 MB: optimizes models before they ship"),
+    Pruned("onnxruntime/quantization", "1.7 MB: makes models smaller before they ship"),
+    Pruned("onnxruntime/tools", "1.2 MB: converts models"),
+    Pruned("onnxruntime/datasets", "examples"),
+    Pruned("onnxruntime/backend", "the ONNX backend API, an alternative to the session"),
+    Pruned("google", "2.3 MB: protobuf, which only onnxruntime's tools import"),
+    Pruned("flatbuffers", "as protobuf"),
+    Pruned("packaging", "1.0 MB: as protobuf"),
+    Pruned("numpy/**/tests", "14 MB"),
+    Pruned("numpy/f2py", "2.4 MB: compiles Fortran"),
+    Pruned("numpy/testing", "helps tests; NumPy loads it when it is asked for"),
+    Pruned("numpy/random", "3.1 MB: random numbers; NumPy loads it when it is asked for"),
+    Pruned("numpy/_core/_simd.*.so", "3.6 MB: for NumPy's own tests"),
+    Pruned("numpy/_core/*_tests.*.so", "for NumPy's own tests"),
+    Pruned("numpy/_core/include", "C headers"),
+    Pruned("numpy/_core/lib", "a C library to link against"),
+    Pruned("numpy/_pyinstaller", "packs desktop programs"),
+    Pruned("pydantic/v1", "1.3 MB and 30 ms: pydantic 1, which FastAPI imports only where it is there"),
+    Pruned("pydantic/mypy.py", "for type checkers"),
+    Pruned("bin", "commands; their first line is a path of the machine that built them"),
+    Pruned("*.dist-info/RECORD", "pip's list of files, wrong from here on; it has the digests of those commands"),
+    Pruned("**/*.pyi", "2.3 MB: for type checkers"),
+    Pruned("**/py.typed", "for type checkers"),
+)
+
+
+def build(folder: Path, architecture: str = "x86_64") -> None:
+    """Fill an empty folder with all that the function needs, the same bytes for the same input.
+
+    Raises:
+        SystemExit: one line that says what is missing or too much; the folder is then empty again.
+    """
+    try:
+        python = find_python()
+        install(folder, architecture)
+        copy(folder)
+        prune(folder)
+        compile_(folder, python)
+        weigh(folder)
+    except BaseException:
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def find_python() -> str:
+    """Find Lambda's Python, whose compiler makes the .pyc files, by running it: pyenv has shims that don't run."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    for candidate in (f"python{PYTHON}", *map(str, pyenv.glob(f"versions/{PYTHON}.*/bin/python"))):
+        if shutil.which(candidate) and run(candidate, "--version").returncode == 0:
+            return candidate
+    raise failure(
+        f"expected python{PYTHON}, to compile for Lambda, found none: `uv python install {PYTHON}` puts it on the PATH"
+    )
+
+
+def install(folder: Path, architecture: str) -> None:
+    if architecture not in MACHINES:
+        raise failure(f"expected an architecture of {', '.join(MACHINES)}, got {architecture!r}")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=1"]
+    what = ["--no-deps", "--require-hashes", f"--requirement={ROOT / 'function' / 'requirements.txt'}"]
+    platforms = [f"--platform=manylinux_{glibc}_{MACHINES[architecture]}" for glibc in ("2_28", "2_17")]
+    where = [f"--target={folder}", "--no-compile", f"--python-version={PYTHON}", "--only-binary=:all:", *platforms]
+    result = run(*pip, *what, *where)
+    if result.returncode:
+        if "WARNING: Retrying" in result.stderr:
+            raise failure("the package index can't be reached, which the wheels come from: is there a network?")
+        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")] or [result.stderr]
+        raise failure(f"no wheels for Python {PYTHON} on {architecture}: {errors[-1].removeprefix('ERROR: ')}")
+
+
+def copy(folder: Path) -> None:
+    service = shutil.ignore_patterns("__pycache__", Path(__file__).name, "requirements.txt")
+    shutil.copytree(ROOT / "function", folder / "function", ignore=service)
+    (folder / "model").mkdir()
+    for name in MODEL:
+        shutil.copy(ROOT / "model" / name, folder / "model")
+
+
+def prune(folder: Path) -> None:
+    for pattern, because in PRUNED:
+        if not (paths := list(folder.glob(pattern))):
+            raise failure(
+                f"expected {pattern} to leave out ({because}), found none: look at what its package ships now"
+            )
+        for path in paths:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)  # it may have gone with its folder
+
+
+def compile_(folder: Path, python: str) -> None:
+    """Add a .pyc for each .py, checked by nothing: Lambda's clock and read-only file system make others stale."""
+    command = [
+        python,
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode=unchecked-hash",
+        "-s",
+        str(folder),
+        "-p",
+        "/var/task",
+    ]
+    result = run(*command, str(folder), PYTHONHASHSEED="0")  # sets are written in the order of their hashes
+    if result.returncode:
+        raise failure(f"python{PYTHON} can't compile the package: {result.stdout}{result.stderr}")
+
+
+def weigh(folder: Path) -> None:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    sizes = Counter[str]()
+    for path in paths:
+        sizes[path.relative_to(folder).parts[0].split(".")[0]] += path.stat().st_size
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in paths:
+                archive.writestr(
+                    zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes(), zipfile.ZIP_DEFLATED
+                )
+        zipped = file.tell()
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    for name, size in sizes.most_common():
+        if size > 100_000:
+            print(f"{size / 1e6:7.1f} MB  {name}")
+    unzipped = sum(sizes.values())
+    print(f"{unzipped / 1e6:7.1f} MB  unzipped, of at most {MAX_UNZIPPED_MB}")
+    print(f"{zipped / 1e6:7.1f} MB  zipped, of at most {MAX_ZIPPED_MB}; SHA-256 {digest}")
+    if unzipped > MAX_UNZIPPED_MB * 1e6 or zipped > MAX_ZIPPED_MB * 1e6:
+        got = f"{unzipped / 1e6:.1f} MB, {zipped / 1e6:.1f} MB zipped"
+        raise failure(f"expected a package of at most {MAX_UNZIPPED_MB} MB, {MAX_ZIPPED_MB} MB zipped, got {got}")
+
+
+def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+
+def failure(message: str) -> SystemExit:
+    return SystemExit(f"package: {' '.join(message.split())}")
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), *sys.argv[2:])

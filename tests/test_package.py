@@ -1,0 +1,236 @@
+"""What `sam build` leaves: small, complete, the same each time, and run by AWS's runtime emulator as Lambda runs it."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from function.package import MAX_UNZIPPED_MB, MAX_ZIPPED_MB, PRUNED, PYTHON
+from tests.calls import CALLS, EVENTS
+from tests.doors import EVENT_FORMS, ROOT, Call, Event, LocalServer, answer_of, http_door, in_base64, lambda_door
+from tests.emulator import AS_ANYONE, Emulator
+from tests.sam import ENVIRON, SAM
+
+BUILD = [sys.executable, str(ROOT / "function" / "package.py")]
+
+
+def digest(folder: Path) -> str:
+    """Of all names, permissions and bytes."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        total.update(f"{path.relative_to(folder)} {path.stat().st_mode & 0o555:o}".encode())
+        total.update(path.read_bytes() if path.is_file() else b"")
+    return total.hexdigest()
+
+
+def build(folder: Path, architecture: str = "x86_64", **environ: str) -> subprocess.CompletedProcess[str]:
+    folder.mkdir()
+    command = [*BUILD, str(folder), architecture]
+    return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+
+def test_it_holds_what_the_function_needs_and_nothing_else(package: Path) -> None:
+    """No server, no test, no training; of the model the artifact and its labels."""
+    found = {path.name for path in package.iterdir() if path.suffix != ".dist-info"}
+
+    assert found == {
+        "__pycache__", "annotated_doc", "annotated_types", "anyio", "fastapi", "function", "idna", "mangum", "model",
+        "numpy", "numpy.libs", "onnxruntime", "opentelemetry", "orjson", "pydantic", "pydantic_core",
+        "pythonjsonlogger", "starlette", "typing_extensions.py", "typing_inspection",
+    }  # fmt: skip
+    assert {path.name for path in (package / "model").iterdir()} == {"iris_svc.onnx", "label.json"}
+    assert not (package / "function" / "package.py").exists()
+    for pattern, _ in PRUNED:
+        assert not list(package.glob(pattern))
+
+
+def test_every_module_is_compiled_for_lambdas_clock(package: Path, runtime: Path) -> None:
+    """Each .py has its .pyc, of Lambda's Python, that is never checked against the time or the content of the source."""
+    script = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
+    magic = subprocess.run([str(runtime), "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    sources = list(package.rglob("*.py"))
+    tag = f"cpython-{PYTHON.replace('.', '')}"
+
+    assert sources
+    for source in sources:
+        head = (source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc").read_bytes()[:8]
+        assert head == bytes.fromhex(magic) + b"\x01\x00\x00\x00", source  # PEP 552: a hash, unchecked
+
+
+def test_the_same_input_gives_the_same_bytes_within_the_budget(package: Path, tmp_path: Path) -> None:
+    """Whatever the hash seed, whichever folder; the sizes and the zip's SHA-256 are printed."""
+    result = build(tmp_path / "again", PYTHONHASHSEED="1")
+
+    assert result.returncode == 0, result.stderr
+    assert digest(tmp_path / "again") == digest(package)
+    unzipped, zipped = re.findall(r"^ *([\d.]+) MB  (?:unzipped|zipped), of at most", result.stdout, re.MULTILINE)
+    assert 50 < float(unzipped) <= MAX_UNZIPPED_MB
+    assert 10 < float(zipped) <= MAX_ZIPPED_MB
+    assert float(unzipped) == pytest.approx(
+        sum(p.stat().st_size for p in package.rglob("*") if p.is_file()) / 1e6, abs=0.06
+    )
+
+
+def test_it_builds_for_the_other_architecture(tmp_path: Path) -> None:
+    """With its wheels alone; it can't be run here."""
+    result = build(tmp_path / "arm64", "arm64")
+
+    assert result.returncode == 0, result.stderr
+    libraries = list((tmp_path / "arm64").rglob("*.so"))
+    assert libraries
+    for library in libraries:
+        assert library.read_bytes()[18:20] == b"\xb7\x00", library  # ELF e_machine: EM_AARCH64
+
+
+@pytest.mark.parametrize(
+    ("architecture", "environ", "line"),
+    [
+        ("x86_64", {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull},
+         r"package: the package index can't be reached, which the wheels come from: is there a network\?"),
+        ("x86_64", {"PATH": "/usr/bin:/bin", "PYENV_ROOT": "/nowhere"},
+         r"package: expected python3\.13, to compile for Lambda, found none: `uv python install 3\.13` puts it on the PATH"),
+        ("riscv", {}, r"package: expected an architecture of x86_64, arm64, got 'riscv'"),
+    ],
+    ids=["no network", "no Python 3.13", "unknown architecture"],
+)  # fmt: skip
+def test_a_build_that_cant_be_says_why(architecture: str, environ: dict[str, str], line: str, tmp_path: Path) -> None:
+    """In one line, with status 1, and leaves nothing behind."""
+    result = build(tmp_path / "refused", architecture, PIP_FIND_LINKS="", **environ)
+
+    assert result.returncode == 1
+    assert re.fullmatch(line + "\n", result.stderr)
+    assert not list((tmp_path / "refused").iterdir())
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The project, to be changed."""
+    folder = tmp_path / "copy"
+    for name in ("function", "model"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("function/package.py", "MAX_ZIPPED_MB = 95, 32", "MAX_ZIPPED_MB = 95, 3",
+         "package: expected a package of at most 95 MB, 3 MB zipped, got "),
+        ("function/package.py", '"numpy/f2py"', '"numpy/f3py"',
+         "package: expected numpy/f3py to leave out ("),
+        ("function/requirements.txt", "orjson==", "orjson==0.",
+         "package: no wheels for Python 3.13 on x86_64: No matching distribution found for orjson==0."),
+        ("function/requirements.txt", "--hash=sha256:", "--hash=sha256:0000",
+         "package: no wheels for Python 3.13 on x86_64: "),
+    ],
+    ids=["over budget", "nothing to leave out", "no such wheel", "wrong hash"],
+)  # fmt: skip
+def test_a_project_that_changed_wrongly_isnt_built(
+    file: str, old: str, new: str, line: str, copy: Path, tmp_path: Path
+) -> None:
+    """One line again, and nothing left behind."""
+    change(copy / file, old, new)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    command = [sys.executable, str(copy / "function" / "package.py"), str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+    assert not list(folder.iterdir())
+
+
+def test_sam_passes_the_reason_on(tmp_path: Path) -> None:
+    """`sam build` fails with it, and leaves no half package."""
+    build_dir = tmp_path / "build"
+    environ = ENVIRON | {"ARCHITECTURE": "riscv"}
+    command = [SAM, "build", "--build-dir", str(build_dir)]
+
+    result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert "package: expected an architecture of x86_64, arm64, got 'riscv'" in result.stderr
+    assert not (build_dir / "template.yaml").exists()
+    assert not list(build_dir.rglob("*.py"))
+
+
+@pytest.fixture(params=EVENT_FORMS)
+def form(request: pytest.FixtureRequest) -> Callable[[Call], dict[str, Any]]:
+    return EVENT_FORMS[request.param]
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_lambda_answers_every_event(name: str, event: Event, emulator: Emulator, local_server: LocalServer) -> None:
+    """As Gunicorn answers the same call."""
+    with local_server.client() as client:
+        expected = http_door(client)(EVENTS[name])
+
+    assert expected.status == 200
+    assert answer_of(emulator.invoke(event(name))) == expected
+
+
+def test_lambda_answers_the_whole_table(
+    form: Callable[[Call], dict[str, Any]], emulator: Emulator, local_server: LocalServer
+) -> None:
+    """Plain and base64, byte for byte as Gunicorn, whatever form of event brings the call."""
+    plain, encoded = lambda_door(emulator.invoke, form), lambda_door(emulator.invoke, in_base64(form))
+    with local_server.client() as client:
+        over_http = http_door(client)
+        for call, status in CALLS:
+            expected = over_http(call)
+            assert expected.status == status, call.name
+            assert plain(call) == expected, call.name
+            assert encoded(call) == expected, call.name
+
+
+def test_lambda_writes_json_lines(emulator: Emulator, event: Event) -> None:
+    """One a request, with nothing else on standard output."""
+    before = emulator.log().count('"logger": "access"')
+
+    emulator.invoke(event("predict"))
+
+    assert emulator.log().count('"logger": "access"') == before + 1
+
+
+def test_the_package_is_read_only(package: Path) -> None:
+    """For whoever runs it under the emulator, root too, as in Lambda."""
+    touch = [*AS_ANYONE, "touch", str(package / "function" / "new.py")]
+
+    assert subprocess.run(touch, capture_output=True, check=False).returncode == 1
+
+
+def test_lambda_keeps_the_models_of_the_openapi_document_for_later(package: Path, runtime: Path) -> None:
+    """Whoever finds this failing: a new FastAPI or pydantic builds them at import again, see function/init_phase.py."""
+    script = """
+import function.handler, gc, pydantic, sys, fastapi.openapi.models as models
+from pydantic import BaseModel
+kinds = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
+assert len(kinds) > 30
+assert not {models.Schema, models.Operation, models.OpenAPI} & {kind for kind in kinds if kind.__pydantic_complete__}
+assert sum(kind.__pydantic_complete__ for kind in kinds) < 5
+assert "pydantic.v1" not in sys.modules and "logging.config" not in sys.modules
+assert gc.isenabled() and gc.get_freeze_count() > 10_000
+assert BaseModel.model_config == {}
+class Later(BaseModel):
+    number: int
+assert Later.__pydantic_complete__ and Later.model_rebuild() is None and Later.model_rebuild(force=True)
+assert models.OpenAPI(openapi="3.1.0", info={"title": "t", "version": "1"}).info.title == "t"
+"""
+    result = subprocess.run([str(runtime), "-c", script], cwd=package, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stderr
