@@ -28,7 +28,7 @@ class Emulator:
 
     process: subprocess.Popen[bytes]
     log_path: Path
-    url: str
+    client: httpx2.Client
 
     @classmethod
     @contextlib.contextmanager
@@ -47,7 +47,8 @@ class Emulator:
             )
         try:
             _wait_for(address, process)
-            yield cls(process, log_path, f"http://{address}/2015-03-31/functions/function/invocations")
+            with httpx2.Client(base_url=f"http://{address}", timeout=30) as client:
+                yield cls(process, log_path, client)
         finally:
             process.terminate()
             try:
@@ -58,7 +59,8 @@ class Emulator:
 
     def invoke(self, event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
         """Give the handler's result; the signature is the handler's own."""
-        result: dict[str, Any] = httpx2.post(self.url, content=json.dumps(event), timeout=30).json()
+        response = self.client.post("/2015-03-31/functions/function/invocations", content=json.dumps(event))
+        result: dict[str, Any] = response.json()
         return result
 
     def log(self) -> str:

@@ -47,8 +47,8 @@ def test_it_holds_what_the_function_needs_and_nothing_else(package: Path) -> Non
     }  # fmt: skip
     assert {path.name for path in (package / "model").iterdir()} == {"iris_svc.onnx", "label.json"}
     assert not (package / "function" / "package.py").exists()
-    for pattern, _ in PRUNED:
-        assert not list(package.glob(pattern))
+    for pruned in PRUNED:
+        assert not list(package.glob(pruned.pattern))
 
 
 def test_every_module_is_compiled_for_lambdas_clock(package: Path, runtime: Path) -> None:

@@ -5,51 +5,143 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from samtranslator.yaml_helper import yaml_parse
 
+from function.package import PYTHON
 from function.settings import Settings
 
-
-class Loader(yaml.SafeLoader):
-    """Takes CloudFormation's short forms, `!Ref` and the like, as plain values."""
-
-
-Loader.add_multi_constructor("!", lambda _, tag, node: {tag: node.value})
+DIGEST = "a0e12d601e10154fe5743fd6d2ba37492365077b485f06c131ef495420005253"
 
 
 @pytest.fixture
 def template() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load(Path("template.yaml").read_text(), Loader)  # noqa: S506 - a SafeLoader
+    loaded: dict[str, Any] = yaml_parse(Path("template.yaml").read_text())
     return loaded
 
 
-def test_one_function_behind_an_http_api(template: dict[str, Any]) -> None:
-    """With the handler that exists, and limits set."""
-    (name, function), *others = template["Resources"].items()
-    properties = function["Properties"]
-
-    assert not others
-    assert (name, function["Type"]) == ("ClassifierFunction", "AWS::Serverless::Function")
-    assert properties["Handler"] == "function.handler.handler"
-    assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["x86_64"])
-    assert properties["MemorySize"] >= 512
-    assert properties["Timeout"] <= 29
-    assert properties["Events"] == {"Api": {"Type": "HttpApi"}}
+@pytest.fixture
+def function(template: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = template["Resources"]["ClassifierFunction"]["Properties"]
+    return properties
 
 
-def test_its_environment_is_the_settings(template: dict[str, Any]) -> None:
+def test_one_function_behind_an_http_api(template: dict[str, Any], function: dict[str, Any]) -> None:
+    """With the handler that exists and limits set, and what there is to see and to hear of it."""
+    assert {name: resource["Type"] for name, resource in template["Resources"].items()} == {
+        "ClassifierFunction": "AWS::Serverless::Function",
+        "FunctionRole": "AWS::IAM::Role",
+        "Api": "AWS::Serverless::HttpApi",
+        "FunctionLogs": "AWS::Logs::LogGroup",
+        "ApiLogs": "AWS::Logs::LogGroup",
+        "ServerErrors": "AWS::CloudWatch::Alarm",
+    }
+    assert (function["Handler"], function["Runtime"]) == ("function.handler.handler", f"python{PYTHON}")
+    assert function["Timeout"] <= 29
+    assert function["Events"] == {"Api": {"Type": "HttpApi", "Properties": {"ApiId": {"Ref": "Api"}}}}
+    assert set(template["Outputs"]) == {"Url", "Curl", "FunctionName"}
+
+
+def test_it_may_do_nothing_but_write_its_log(template: dict[str, Any]) -> None:
+    """No action and no resource with an asterisk, and no policy of others."""
+    role = template["Resources"]["FunctionRole"]["Properties"]
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+
+    assert "ManagedPolicyArns" not in role
+    assert statement == {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": {"Fn::GetAtt": ["FunctionLogs", "Arn"]},
+    }
+
+
+def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
+    """Requests are throttled, logs end, and every parameter has a default and says what it is for."""
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+
+    assert defaults == {
+        "ApiKeySha256": "",
+        "AllowAnonymous": "false",
+        "CorsOrigins": "",
+        "Architecture": "x86_64",
+        "MemorySize": 1024,
+        "ReservedConcurrency": -1,
+        "ProvisionedConcurrency": 0,
+        "SnapStart": "false",
+        "RequestsPerSecond": 100,
+        "LogRetentionDays": 30,
+        "AlarmTopicArn": "",
+    }
+    assert all(parameter["Description"] for parameter in template["Parameters"].values())
+    route = template["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]
+    limit = {"Ref": "RequestsPerSecond"}
+    assert route == {"ThrottlingRateLimit": limit, "ThrottlingBurstLimit": limit}
+    for logs in ("FunctionLogs", "ApiLogs"):
+        assert template["Resources"][logs]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def holds(condition: Any, parameters: dict[str, Any]) -> Any:
+    """Evaluate a condition as CloudFormation does, which compares all as text."""
+    match condition:
+        case {"Ref": name}:
+            return str(parameters[name])
+        case {"Fn::Equals": [left, right]}:
+            return holds(left, parameters) == holds(right, parameters)
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, parameters)
+        case {"Fn::Or": [*inner]}:
+            return any(holds(one, parameters) for one in inner)
+        case str() | int():
+            return str(condition)
+    raise NotImplementedError(condition)
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({}, "Give ApiKeySha256, or say AllowAnonymous=true to let everyone in."),
+        ({"ApiKeySha256": DIGEST}, None),
+        ({"ApiKeySha256": f"{DIGEST},{DIGEST}"}, None),
+        ({"AllowAnonymous": "true"}, None),
+        ({"ApiKeySha256": DIGEST, "AllowAnonymous": "true"}, None),
+        ({"ApiKeySha256": DIGEST, "SnapStart": "true"}, None),
+        ({"ApiKeySha256": DIGEST, "ProvisionedConcurrency": 2}, None),
+        (
+            {"ApiKeySha256": DIGEST, "SnapStart": "true", "ProvisionedConcurrency": 2},
+            "Lambda has SnapStart or ProvisionedConcurrency, not both.",
+        ),
+    ],
+)
+def test_a_rule_refuses_to_deploy(given: dict[str, Any], refusal: str | None, template: dict[str, Any]) -> None:
+    """Neither key nor an explicit yes to everyone; and what Lambda itself would refuse halfway."""
+    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()} | given
+    assertions = [assertion for rule in template["Rules"].values() for assertion in rule["Assertions"]]
+
+    refusals = [a["AssertDescription"] for a in assertions if not holds(a["Assert"], parameters)]
+
+    assert refusals == ([refusal] if refusal else [])
+
+
+@pytest.mark.parametrize(
+    ("value", "is_allowed"),
+    [("", True), (DIGEST, True), (f"{DIGEST},{DIGEST.upper()}", True), ("my key", False), (f"{DIGEST},", False)],
+)
+def test_a_key_itself_is_no_digest(value: str, is_allowed: bool, template: dict[str, Any]) -> None:  # noqa: FBT001
+    """CloudFormation refuses it."""
+    pattern = template["Parameters"]["ApiKeySha256"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, value)) is is_allowed
+
+
+def test_its_environment_is_the_settings(function: dict[str, Any]) -> None:
     """All that the app reads, with the app's own defaults."""
-    variables = template["Resources"]["ClassifierFunction"]["Properties"]["Environment"]["Variables"]
+    variables = function["Environment"]["Variables"]
     plain = {name: value for name, value in variables.items() if isinstance(value, str)}
 
     assert set(variables) == {name.upper() for name in Settings.model_fields}
     assert Settings.load(plain) == Settings.load({})
 
 
-def test_the_makefile_builds_it(template: dict[str, Any]) -> None:
-    """`sam build` calls a target by the function's name, with the wheels of the template's Python."""
-    makefile = Path("Makefile").read_text()
-    runtime = template["Resources"]["ClassifierFunction"]["Properties"]["Runtime"]
-
-    assert re.search(r"^build-ClassifierFunction:", makefile, re.MULTILINE)
-    assert f"--python-version {runtime.removeprefix('python')} " in makefile
+def test_the_makefile_builds_it() -> None:
+    """`sam build` calls a target by the function's name."""
+    assert re.search(r"^build-ClassifierFunction:", Path("Makefile").read_text(), re.MULTILINE)
