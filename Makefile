@@ -21,6 +21,9 @@ check: .venv/test ## Lint, types, import order, template, dependencies
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/sam validate --lint
+	.venv/bin/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
+	.venv/bin/uv tool run --quiet checkov==3.3.30 --file template.yaml --framework cloudformation \
+		--quiet --compact --skip-download
 	.venv/bin/pip check
 
 format: .venv/test ## Format the code and mend what ruff can
