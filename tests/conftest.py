@@ -20,7 +20,7 @@ from model.train import Trained, train
 from tests.doors import Event, LocalServer
 from tests.emulator import Emulator
 from tests.pythons import interpreter, with_packages
-from tests.sam import sam
+from tests.sam import make_read_only, sam
 
 TRAINED_ON = date(2026, 11, 22)
 
@@ -98,8 +98,7 @@ def sam_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     interpreter("python3.13")  # else skip
     folder = tmp_path_factory.mktemp("sam") / "build"
     sam("build", "--build-dir", str(folder))
-    for path in [*(folder / "ClassifierFunction").rglob("*"), folder / "ClassifierFunction"]:
-        path.chmod(path.stat().st_mode & ~0o222)
+    make_read_only(folder / "ClassifierFunction")
     return folder
 
 

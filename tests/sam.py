@@ -24,3 +24,9 @@ def sam(*arguments: str, **environ: str) -> str:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def make_read_only(package: Path) -> None:
+    """As /var/task is."""
+    for path in [*package.rglob("*"), package]:
+        path.chmod(path.stat().st_mode & ~0o222)

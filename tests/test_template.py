@@ -70,6 +70,7 @@ def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
         "SnapStart": "false",
         "RequestsPerSecond": 100,
         "LogRetentionDays": 30,
+        "Revision": "",
         "AlarmTopicArn": "",
     }
     assert all(parameter["Description"] for parameter in template["Parameters"].values())
@@ -120,6 +121,40 @@ def test_a_rule_refuses_to_deploy(given: dict[str, Any], refusal: str | None, te
     refusals = [a["AssertDescription"] for a in assertions if not holds(a["Assert"], parameters)]
 
     assert refusals == ([refusal] if refusal else [])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "name", "expected"),
+    [
+        ("ReservedConcurrency", 5, "ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
+        ("SnapStart", "true", "SnapStart", {"ApplyOn": "PublishedVersions"}),
+        (
+            "ProvisionedConcurrency",
+            2,
+            "ProvisionedConcurrencyConfig",
+            {"ProvisionedConcurrentExecutions": {"Ref": "ProvisionedConcurrency"}},
+        ),
+    ],
+)
+def test_a_property_is_there_when_it_is_asked_for(
+    parameter: str, value: Any, name: str, expected: Any, template: dict[str, Any], function: dict[str, Any]
+) -> None:
+    """And by default isn't."""
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    condition, there, otherwise = function[name]["Fn::If"]
+
+    assert (there, otherwise) == (expected, {"Ref": "AWS::NoValue"})
+    assert holds(template["Conditions"][condition], defaults | {parameter: value}) is True
+    assert holds(template["Conditions"][condition], defaults) is False
+
+
+def test_the_log_is_json_in_a_group_of_its_own(function: dict[str, Any]) -> None:
+    """Lambda's lines too, its report of each invocation among them."""
+    assert function["LoggingConfig"] == {
+        "LogGroup": {"Ref": "FunctionLogs"},
+        "LogFormat": "JSON",
+        "SystemLogLevel": "INFO",
+    }
 
 
 @pytest.mark.parametrize(
