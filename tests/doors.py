@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +156,13 @@ def _version_1(call: Call, name: str) -> dict[str, Any]:
     parameters = dict(pair.split("=") for pair in query.split("&")) if query else {}
     new = {"httpMethod": call.method, "path": path, "queryStringParameters": parameters}
     return _template(name) | new | _body(call)
+
+
+def free_port() -> int:
+    """For programs that can't be given 0."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 @dataclass

@@ -17,6 +17,8 @@ from typing import Any, Self
 import httpx2
 import samcli
 
+from tests.doors import free_port
+
 RIE = Path(samcli.__file__).parent / "local" / "rapid" / f"aws-lambda-rie-{platform.machine().replace('aarch', 'arm')}"
 # root may write anywhere; without this capability a folder's permissions hold for it too.
 AS_ANYONE = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override") if os.geteuid() == 0 else ()
@@ -36,7 +38,7 @@ class Emulator:
         cls, python: Path, package: Path, log_path: Path, *, handler: str = "function.handler.handler", **environ: str
     ) -> Iterator[Self]:
         """Serve invocations by a Python that has awslambdaric, and end it with the block."""
-        address, runtime_api = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+        address, runtime_api = (f"127.0.0.1:{free_port()}" for _ in range(2))
         ports = ("--runtime-interface-emulator-address", address, "--runtime-api-address", runtime_api)
         command = [*AS_ANYONE, str(RIE), *ports, str(python), "-m", "awslambdaric", handler]
         environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | environ
@@ -76,12 +78,6 @@ class Emulator:
     def invocation_milliseconds(self) -> list[float]:
         """How long each invocation took, without the init phase before the first."""
         return [float(found) for found in re.findall(r"INVOKE RTDONE\(.*duration: ([\d.]+)ms\)", self.log())]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
