@@ -4,7 +4,7 @@ export SAM_CLI_TELEMETRY ?= 0
 export AWS_DEFAULT_REGION ?= eu-central-1
 export ARCHITECTURE ?= x86_64
 
-.PHONY: help run test check format train lock build clean build-ClassifierFunction
+.PHONY: help run test check format train lock build start-api invoke deploy smoke bench clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,26 @@ lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 
 build: .venv/test ## Build the Lambda package into .aws-sam/build, for ARCHITECTURE x86_64 or arm64
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+start-api: build ## Run the package as Lambda does, behind http://localhost:3000; wants Docker
+	.venv/bin/sam local start-api
+
+invoke: build ## Run the package on one event, EVENT=predict of events/; wants Docker
+	.venv/bin/sam local invoke ClassifierFunction --event events/$(or $(EVENT),predict).json
+
+deploy: .venv/test ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true
+	@.venv/bin/python -c 'import boto3, sys; boto3.Session().get_credentials() or \
+		sys.exit("deploy: expected AWS credentials, found none: https://docs.aws.amazon.com/cli/v1/userguide/cli-chap-configure.html")'
+	$(MAKE) build
+	.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
+		$(addprefix ApiKeySha256=,$(API_KEY_SHA256)) $(addprefix AllowAnonymous=,$(ALLOW_ANONYMOUS)) $(PARAMETERS)
+
+smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
+	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
+	@URL=$(URL) .venv/bin/pytest --quiet tests/smoke.py
+
+bench: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler
+	@.venv/bin/python -m tests.benchmark.cold_start
 
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -23,29 +23,32 @@ STATUSES: dict[type[RequestError], int] = {BodyError: 422, FeaturesError: 422, T
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     """Build the app that every door serves."""
     limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
-    app = FastAPI(
+    options: dict[str, Any] = {"generate_unique_id_function": lambda route: route.name}
+    unlocked = options | {"responses": schemas.declare(500)}
+    locked = options | _locked() if settings.api_key_sha256 else unlocked
+    routers = (
+        health.create_router(**unlocked),
+        metadata.create_router(classifier, limits, **locked),
+        predict.create_router(classifier, limits, **locked),
+    )
+    return FastAPI(
         title=settings.api_title,
         description=settings.api_description,
         version=settings.api_version,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
-        generate_unique_id_function=lambda route: route.name,
         middleware=_middleware(settings),
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
-        responses=schemas.declare(500),
+        # include_router would build each route anew at the first request, and look through two levels in every one.
+        routes=[route for router in routers for route in router.routes],
     )
-    app.include_router(health.create_router())
-    locked = _locked() if settings.api_key_sha256 else {}
-    app.include_router(metadata.create_router(classifier, limits), **locked)
-    app.include_router(predict.create_router(classifier, limits), **locked)
-    return app
 
 
 def _locked() -> dict[str, Any]:
     # For the OpenAPI document; the check itself is middleware, which guards unknown paths too.
     scheme = APIKeyHeader(name="X-API-Key", auto_error=False)
-    return {"dependencies": [Security(scheme)], "responses": schemas.declare(401)}
+    return {"dependencies": [Security(scheme)], "responses": schemas.declare(401, 500)}
 
 
 def _middleware(settings: Settings) -> Sequence[Middleware]:

@@ -94,6 +94,12 @@ CALLS = [
     (Call("OPTIONS", "OPTIONS", "/predict"), 405),
 ]  # fmt: skip
 
+# What a gateway may answer itself: bodies that aren't UTF-8, and paths with a line break.
+GATEWAYS_OWN = {
+    *(f"{route}: {body}" for route in POST_ROUTES for body in ("UTF-16", "broken UTF-8")),
+    "encoded line break",
+}
+
 _GET_ROUTES = {
     "docs": "/docs",
     "health": "/health",

@@ -19,8 +19,9 @@ from function.settings import SHIPPED_MODEL, Settings
 from model.train import Trained, train
 from tests.doors import Event, LocalServer
 from tests.emulator import Emulator
+from tests.lambda_image import lambda_image
 from tests.pythons import interpreter, with_packages
-from tests.sam import make_read_only, sam
+from tests.sam import SamLocal, make_read_only, sam
 
 TRAINED_ON = date(2026, 11, 22)
 
@@ -81,15 +82,16 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServ
 
 
 @pytest.fixture(scope="session")
-def cache(pytestconfig: pytest.Config) -> pytest.Cache:
+def environments(pytestconfig: pytest.Config) -> Path:
+    """Where virtual environments of other Pythons stay from run to run."""
     assert pytestconfig.cache
-    return pytestconfig.cache
+    return pytestconfig.cache.mkdir("environments")
 
 
 @pytest.fixture(scope="session")
-def runtime(cache: pytest.Cache) -> Path:
+def runtime(environments: Path) -> Path:
     """Lambda's Python with its runtime interface client."""
-    return with_packages("python3.13", "tests/runtime.txt", cache)
+    return with_packages("python3.13", "tests/runtime.txt", environments)
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +114,20 @@ def emulator(runtime: Path, package: Path, tmp_path_factory: pytest.TempPathFact
     """The package under AWS's runtime emulator."""
     with Emulator.start(runtime, package, tmp_path_factory.mktemp("emulator") / "log") as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def sam_options(runtime: Path, sam_build: Path, package: Path) -> list[str]:
+    """What tells `sam local` to run the built package, in an image of Lambda's Python."""
+    image = lambda_image(runtime, package)
+    return ["--template", str(sam_build / "template.yaml"), "--invoke-image", image, "--skip-pull-image"]
+
+
+@pytest.fixture(scope="session")
+def sam_local(sam_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamLocal]:
+    """`sam local start-api` on a free port."""
+    with SamLocal.start_api(sam_options, tmp_path_factory.mktemp("sam_local") / "log") as sam_local:
+        yield sam_local
 
 
 @pytest.fixture

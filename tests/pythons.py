@@ -24,10 +24,10 @@ def interpreter(name: str) -> Path:
     pytest.skip(f"no {name} that runs")
 
 
-def with_packages(name: str, lock: str, cache: pytest.Cache) -> Path:
+def with_packages(name: str, lock: str, folder: Path) -> Path:
     """Make a virtual environment of a Python with just what a lock file names, once for each content of the file."""
     digest = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()[:12]
-    folder = cache.mkdir(f"{name}-{digest}")
+    folder = folder / f"{name}-{digest}"
     uv = [sys.executable, "-m", "uv", "--quiet"]
     subprocess.run([*uv, "venv", "--allow-existing", "--python", str(interpreter(name)), str(folder)], check=True)
     python = folder / "bin" / "python"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,10 @@ from samtranslator.yaml_helper import yaml_parse
 from starlette.testclient import TestClient
 
 from tests.calls import EVENTS
-from tests.doors import Event, answer_of, http_door
+from tests.doors import ROOT, Event, answer_of, http_door
 from tests.emulator import Emulator
 from tests.mock_cloud import mock_cloud
-from tests.sam import make_read_only, sam
+from tests.sam import ENVIRON, make_read_only, sam
 
 BUCKET, STACK = "packages", "web-single"
 KEY = "my key"
@@ -47,7 +48,8 @@ def packaged(cloud: None, sam_build: Path, tmp_path_factory: pytest.TempPathFact
     """`sam package`: the package goes to S3, and its place there into a template."""
     path = tmp_path_factory.mktemp("packaged") / "template.yaml"
     where = ["--template-file", str(sam_build / "template.yaml"), "--output-template-file", str(path)]
-    sam("package", *where, "--s3-bucket", BUCKET, AWS_ENDPOINT_URL=os.environ["AWS_ENDPOINT_URL"])
+    credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    sam("package", *where, "--s3-bucket", BUCKET, **credentials)
     return path
 
 
@@ -189,3 +191,17 @@ def test_another_revision_publishes_another_version(old: dict[str, str], new: di
 
     versions = [[name for name in made["Resources"] if "Version" in name] for made in (before, after)]
     assert (versions[0] != versions[1]) is (old != new)
+
+
+def test_without_credentials_nothing_is_built_or_sent(tmp_path: Path) -> None:
+    """One line says what is missing."""
+    environ = ENVIRON | {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    deploy = ["make", "--silent", "deploy", "ALLOW_ANONYMOUS=true"]
+
+    result = subprocess.run(deploy, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+    assert result.returncode != 0
+    line, made, *others = result.stderr.splitlines()
+    assert line.startswith("deploy: expected AWS credentials, found none: https://docs.aws.amazon.com/")
+    assert made.startswith("make: ***")
+    assert (others, result.stdout) == ([], "")

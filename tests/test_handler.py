@@ -51,9 +51,9 @@ def test_an_invocation_is_logged_once(event: Event, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13"])
-def test_every_python_gives_the_same_answers(name: str, client: TestClient, cache: pytest.Cache) -> None:
+def test_every_python_gives_the_same_answers(name: str, client: TestClient, environments: Path) -> None:
     """Warnings are errors from the first import on, and another event loop runs between all invocations."""
-    answers = replay(with_packages(name, "function/requirements.txt", cache), ROOT)
+    answers = replay(with_packages(name, "function/requirements.txt", environments), ROOT)
 
     assert answers == {name: http_door(client)(call) for name, call in EVENTS.items()}
 

@@ -1,13 +1,15 @@
 """Whether the service is up."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from function.schemas import JSON, Health
 
 
-def create_router() -> APIRouter:
-    router = APIRouter(tags=["health"])
+def create_router(**options: Any) -> APIRouter:
+    router = APIRouter(tags=["health"], **options)
 
     @router.get("/health", response_model=Health)
     async def health() -> Response:

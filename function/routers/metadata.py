@@ -1,5 +1,7 @@
 """What the loaded model takes and gives."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -8,8 +10,8 @@ from function.classifier import Classifier
 from function.schemas import JSON, Limits, Metadata
 
 
-def create_router(classifier: Classifier, limits: Limits) -> APIRouter:
-    router = APIRouter(tags=["metadata"])
+def create_router(classifier: Classifier, limits: Limits, **options: Any) -> APIRouter:
+    router = APIRouter(tags=["metadata"], **options)
 
     @router.get("/metadata", response_model=Metadata)
     async def metadata() -> Response:

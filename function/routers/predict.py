@@ -15,8 +15,8 @@ from function.schemas import JSON, Limits, Prediction, PredictionBatch, Predicti
 THREAD_ROWS = 1_000
 
 
-def create_router(classifier: Classifier, limits: Limits) -> APIRouter:
-    router = APIRouter(tags=["predict"])
+def create_router(classifier: Classifier, limits: Limits, **options: Any) -> APIRouter:
+    router = APIRouter(tags=["predict"], **options)
 
     @router.get("/predict/test", response_model=Prediction)
     async def predict_test() -> Response:

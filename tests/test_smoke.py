@@ -1,0 +1,62 @@
+"""`make smoke`, pointed at doors that are right, and at some that aren't."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.doors import ROOT, LocalServer
+from tests.sam import SamLocal
+
+KEY = "my key"
+DIGEST = "a0e12d601e10154fe5743fd6d2ba37492365077b485f06c131ef495420005253"
+
+
+def smoke(url: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    # Without a key a test is rightly skipped, in CI too.
+    base = {name: value for name, value in os.environ.items() if name != "NO_SKIPS"}
+    command = ["make", "--silent", "smoke", *([f"URL={url}"] if url else [])]
+    return subprocess.run(command, cwd=ROOT, env=base | environ, capture_output=True, text=True, check=False)
+
+
+def test_gunicorn_passes(local_server: LocalServer) -> None:
+    """The local door."""
+    result = smoke(local_server.url)
+
+    assert result.returncode == 0, result.stdout
+    assert " failed" not in result.stdout
+
+
+def test_sam_local_passes(sam_local: SamLocal) -> None:
+    """The package in Lambda's runtime."""
+    result = smoke(sam_local.url)
+
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_service_with_a_key_passes(tmp_path: Path) -> None:
+    """When it is given, and only then."""
+    with LocalServer.start(tmp_path / "log", API_KEY_SHA256=DIGEST) as server:
+        assert smoke(server.url, API_KEY=KEY).returncode == 0
+        assert smoke(server.url, API_KEY="another").returncode != 0
+        assert smoke(server.url).returncode != 0
+
+
+@pytest.mark.parametrize("environ", [{"MAX_ROWS": "5"}, {"API_TITLE": "Another"}, {"MAX_BODY_BYTES": "2000000"}])
+def test_a_service_that_answers_otherwise_fails(environ: dict[str, str], tmp_path: Path) -> None:
+    """Be it in one figure."""
+    with LocalServer.start(tmp_path / "log", **environ) as server:
+        result = smoke(server.url)
+
+    assert result.returncode != 0
+    assert " failed" in result.stdout
+
+
+def test_no_address_is_told() -> None:
+    """In one line."""
+    result = smoke("")
+
+    assert result.returncode != 0
+    (line, *_) = result.stderr.splitlines()
+    assert "smoke: expected an address, such as make smoke URL=https://…" in line
