@@ -7,7 +7,7 @@ export ARCHITECTURE ?= x86_64
 .PHONY: help run test check format train lock build start-api invoke deploy smoke bench clean build-ClassifierFunction
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
 	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} exec .venv/bin/python local_server.py

@@ -43,6 +43,7 @@ class Emulator:
         command = [*AS_ANYONE, str(RIE), *ports, str(python), "-m", "awslambdaric", handler]
         environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | environ
         environ |= {"AWS_LAMBDA_FUNCTION_NAME": "ClassifierFunction", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"}
+        environ |= {"AWS_LAMBDA_LOG_FORMAT": "JSON"}  # as template.yaml sets it
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 command, cwd=package, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -64,6 +65,14 @@ class Emulator:
         response = self.client.post("/2015-03-31/functions/function/invocations", content=json.dumps(event))
         result: dict[str, Any] = response.json()
         return result
+
+    @property
+    def peak_megabytes(self) -> float:
+        """The most memory that the runtime's process has taken."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        (child,) = {pid for task in tasks for pid in task.read_text().split()}
+        (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{child}/status").read_text(), re.MULTILINE)
+        return int(kilobytes) / 1000
 
     def log(self) -> str:
         return self.log_path.read_text()

@@ -40,11 +40,12 @@ class Package(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Milliseconds of one cold start."""
+    """One cold start: milliseconds, and megabytes."""
 
     init: float
     first: float
     warm: float
+    memory: float
 
 
 def main(n_rounds: int = 9) -> None:
@@ -98,22 +99,22 @@ def start(package: Package, runtime: Path, log_path: Path) -> Start:
             answer = emulator.invoke(EVENT)
             assert json.loads(answer["body"])["prediction"][0] > 0.9, answer
         first, *warm = emulator.invocation_milliseconds
-        return Start(emulator.init_milliseconds, first, median(warm))
+        return Start(emulator.init_milliseconds, first, median(warm), emulator.peak_megabytes)
 
 
 def print_table(starts: dict[Package, list[Start]]) -> None:
     *_, bare = starts
     print(f"Medians of {len(starts[bare])} cold starts (least to most), in milliseconds; the package is read-only\n")
-    print("| package | unzipped | init | of bare | first invocation | warm |")
-    print("|---|---|---|---|---|---|")
+    print("| package | unzipped | init | of bare | first invocation | warm | memory |")
+    print("|---|---|---|---|---|---|---|")
     reference = median(start.init for start in starts[bare])
     for package, found in starts.items():
-        megabytes = sum(path.stat().st_size for path in package.folder.rglob("*") if path.is_file()) / 1e6
-        init = [start.init for start in found]
-        first, warm = median(start.first for start in found), median(start.warm for start in found)
+        unzipped = sum(path.stat().st_size for path in package.folder.rglob("*") if path.is_file()) / 1e6
+        init, first, warm, memory = (median(column) for column in zip(*found, strict=True))
+        least, most = min(start.init for start in found), max(start.init for start in found)
         print(
-            f"| {package.name} | {megabytes:.0f} MB | {median(init):.0f} ({min(init):.0f} to {max(init):.0f}) "
-            f"| {median(init) / reference:.2f} | {first:.1f} | {warm:.1f} |"
+            f"| {package.name} | {unzipped:.0f} MB | {init:.0f} ({least:.0f} to {most:.0f}) "
+            f"| {init / reference:.2f} | {first:.1f} | {warm:.1f} | {memory:.0f} MB |"
         )
 
 
