@@ -1,8 +1,15 @@
 # Bare `make` prints what there is to do. `make run` and `make test` set up all that they need.
 PYTHON ?= python3
 export SAM_CLI_TELEMETRY ?= 0
-export AWS_DEFAULT_REGION ?= eu-central-1
 export ARCHITECTURE ?= x86_64
+
+EVENT ?= predict
+# sam wants a region even where it calls nobody; a deployment takes the caller's own.
+check test build start-api invoke bench: export AWS_DEFAULT_REGION ?= eu-central-1
+# For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
+LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
+$(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
+$(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
 .PHONY: help run test check format train lock build start-api invoke deploy smoke bench clean build-ClassifierFunction
 
@@ -44,21 +51,26 @@ build: .venv/test ## Build the Lambda package into .aws-sam/build, for ARCHITECT
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 start-api: build ## Run the package as Lambda does, behind http://localhost:3000; wants Docker
-	.venv/bin/sam local start-api
+	.venv/bin/sam local start-api $(LOCAL)
 
-invoke: build ## Run the package on one event, EVENT=predict of events/; wants Docker
-	.venv/bin/sam local invoke ClassifierFunction --event events/$(or $(EVENT),predict).json
+invoke: events/$(EVENT).json build ## Run the package on one event, EVENT=predict of events/; wants Docker
+	.venv/bin/sam local invoke ClassifierFunction --event $< $(LOCAL)
 
 deploy: .venv/test ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true
-	@.venv/bin/python -c 'import boto3, sys; boto3.Session().get_credentials() or \
-		sys.exit("deploy: expected AWS credentials, found none: https://docs.aws.amazon.com/cli/v1/userguide/cli-chap-configure.html")'
+	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
+		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
+	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
+		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
+	@.venv/bin/python -c 'import boto3, sys; session = boto3.Session(); \
+		session.get_credentials() or sys.exit("deploy: expected AWS credentials, found none: try aws configure"); \
+		session.region_name or sys.exit("deploy: expected an AWS region, found none: try AWS_DEFAULT_REGION=…")'
 	$(MAKE) build
-	.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
-		$(addprefix ApiKeySha256=,$(API_KEY_SHA256)) $(addprefix AllowAnonymous=,$(ALLOW_ANONYMOUS)) $(PARAMETERS)
+	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
+		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(PARAMETERS)
 
 smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
-	@URL=$(URL) .venv/bin/pytest --quiet tests/smoke.py
+	@URL='$(URL)' .venv/bin/pytest --quiet tests/smoke.py
 
 bench: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start

@@ -1,8 +1,6 @@
-"""Builds the Lambda package: wheels for Lambda's Python, pruned, compiled, weighed. `sam build` calls it; it isn't shipped.
+"""Builds the Lambda package: wheels for Lambda's Python, pruned, compiled, weighed. `sam build` calls it; it isn't shipped."""
 
-Usage: python function/package.py FOLDER [x86_64|arm64]
-"""
-
+import argparse
 import hashlib
 import os
 import shutil
@@ -51,12 +49,15 @@ PRUNED = (
 )
 
 
-def build(folder: Path, architecture: str = "x86_64") -> None:
+def build(folder: Path, architecture: str) -> None:
     """Fill an empty folder with all that the function needs, the same bytes for the same input.
 
     Raises:
         SystemExit: one line that says what is missing or too much; the folder is then empty again.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise failure(f"expected an empty folder, {folder} isn't")
     try:
         python = find_python()
         install(folder, architecture)
@@ -82,8 +83,6 @@ def find_python() -> str:
 
 
 def install(folder: Path, architecture: str) -> None:
-    if architecture not in MACHINES:
-        raise failure(f"expected an architecture of {', '.join(MACHINES)}, got {architecture!r}")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=1"]
     what = ["--no-deps", "--require-hashes", f"--requirement={ROOT / 'function' / 'requirements.txt'}"]
     platforms = [f"--platform=manylinux_{glibc}_{MACHINES[architecture]}" for glibc in ("2_28", "2_17")]
@@ -156,5 +155,13 @@ def failure(message: str) -> SystemExit:
     return SystemExit(f"package: {' '.join(message.split())}")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the Lambda package.")
+    parser.add_argument("folder", type=Path, help="an empty one, or one to be made")
+    parser.add_argument("architecture", nargs="?", choices=MACHINES, default="x86_64")
+    arguments = parser.parse_args()
+    build(arguments.folder, arguments.architecture)
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), *sys.argv[2:])
+    main()

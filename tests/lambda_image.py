@@ -4,6 +4,7 @@ It has what the image has where `sam local` looks for it: a Python in /var/lang,
 `bootstrap` in /var/runtime, a shell, and the shared libraries that Python and the package load.
 """
 
+import hashlib
 import io
 import re
 import subprocess
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+from tests.doors import ROOT
 
 REAL = "public.ecr.aws/lambda/python:3.13-x86_64"
 STAND_IN = "web-single-lambda:3.13-x86_64"
@@ -37,11 +40,21 @@ def lambda_image(runtime: Path, package: Path) -> str:
         return REAL
     if not BUSYBOX.exists():
         pytest.skip(f"neither AWS's image nor {BUSYBOX} to make one")
+    label = f"made-from={_made_from(runtime)}"
+    if _docker("image", "ls", "--quiet", "--filter", f"label={label}", STAND_IN).stdout:
+        return STAND_IN
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         _fill(tar, runtime, package)
-    _docker("import", "-", STAND_IN, stdin=archive.getvalue())
+    _docker("import", "--change", f"LABEL {label}", "-", STAND_IN, stdin=archive.getvalue())
     return STAND_IN
+
+
+def _made_from(runtime: Path) -> str:
+    """A digest of what decides what is in the image; whoever changes the package's libraries changes its lock file."""
+    locks = (ROOT / "tests" / "runtime.txt", ROOT / "function" / "requirements.txt")
+    parts = [str(runtime.resolve()).encode(), *(path.read_bytes() for path in (Path(__file__), *locks))]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def _fill(tar: tarfile.TarFile, runtime: Path, package: Path) -> None:

@@ -96,9 +96,8 @@ def test_it_builds_for_the_other_architecture(tmp_path: Path) -> None:
          r"package: the package index can't be reached, which the wheels come from: is there a network\?"),
         ("x86_64", {"PATH": "/usr/bin:/bin", "PYENV_ROOT": "/nowhere"},
          r"package: expected python3\.13, to compile for Lambda, found none: `uv python install 3\.13` puts it on the PATH"),
-        ("riscv", {}, r"package: expected an architecture of x86_64, arm64, got 'riscv'"),
     ],
-    ids=["no network", "no Python 3.13", "unknown architecture"],
+    ids=["no network", "no Python 3.13"],
 )  # fmt: skip
 def test_a_build_that_cant_be_says_why(architecture: str, environ: dict[str, str], line: str, tmp_path: Path) -> None:
     """In one line, with status 1, and leaves nothing behind."""
@@ -107,6 +106,17 @@ def test_a_build_that_cant_be_says_why(architecture: str, environ: dict[str, str
     assert result.returncode == 1
     assert re.fullmatch(line + "\n", result.stderr)
     assert not list((tmp_path / "refused").iterdir())
+
+
+def test_nobodys_files_are_touched(tmp_path: Path) -> None:
+    """A folder that isn't empty stays as it is."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("mine")
+
+    result = subprocess.run([*BUILD, str(tmp_path / "folder")], capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (1, f"package: expected an empty folder, {tmp_path}/folder isn't\n")
+    assert (tmp_path / "folder" / "notes.txt").read_text() == "mine"
 
 
 @pytest.fixture
@@ -158,15 +168,27 @@ def test_a_project_that_changed_wrongly_isnt_built(
 def test_sam_passes_the_reason_on(tmp_path: Path) -> None:
     """`sam build` fails with it, and leaves no half package."""
     build_dir = tmp_path / "build"
-    environ = ENVIRON | {"ARCHITECTURE": "riscv"}
+    environ = ENVIRON | {"PATH": "/usr/bin:/bin", "PYENV_ROOT": "/nowhere"}
     command = [SAM, "build", "--build-dir", str(build_dir)]
 
     result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
     assert result.returncode == 1
-    assert "package: expected an architecture of x86_64, arm64, got 'riscv'" in result.stderr
+    assert "package: expected python3.13, to compile for Lambda, found none" in result.stderr
     assert not (build_dir / "template.yaml").exists()
     assert not list(build_dir.rglob("*.py"))
+
+
+@pytest.mark.parametrize("target", ["build", "deploy", "start-api"])
+def test_an_unknown_architecture_is_told_before_anything_is_built(target: str) -> None:
+    """And a package that is there stays."""
+    command = ["make", target, "ARCHITECTURE=riscv"]
+
+    result = subprocess.run(command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 2
+    assert "expected ARCHITECTURE to be x86_64 or arm64, got riscv" in result.stderr.splitlines()[0]
+    assert not result.stdout
 
 
 @pytest.fixture(params=EVENT_FORMS)

@@ -4,9 +4,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import onnx
 import pytest
 
-from tests.doors import ROOT, LocalServer
+from function.settings import SHIPPED_MODEL
+from tests.doors import ROOT, LocalServer, free_port
 from tests.sam import SamLocal
 
 KEY = "my key"
@@ -36,11 +38,39 @@ def test_sam_local_passes(sam_local: SamLocal) -> None:
 
 
 def test_a_service_with_a_key_passes(tmp_path: Path) -> None:
-    """When it is given, and only then."""
+    """When it is given; else it is told once what is missing."""
     with LocalServer.start(tmp_path / "log", API_KEY_SHA256=DIGEST) as server:
         assert smoke(server.url, API_KEY=KEY).returncode == 0
-        assert smoke(server.url, API_KEY="another").returncode != 0
-        assert smoke(server.url).returncode != 0
+        for key, fault in (("another", "takes another key"), ("", "wants a key")):
+            result = smoke(server.url, API_KEY=key)
+            assert result.returncode != 0
+            assert f"smoke: the service {fault}: make smoke URL={server.url} API_KEY=…" in result.stdout
+
+
+def test_what_makes_no_sense_is_told_once(local_server: LocalServer, tmp_path: Path) -> None:
+    """Not in each test."""
+    closed = f"http://127.0.0.1:{free_port()}"
+    (tmp_path / "other.onnx").write_bytes(another_model())
+    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "other.onnx")) as other:
+        faults = {
+            (closed, ""): f"smoke: expected a service at {closed}, got ConnectError: ",
+            ("localhost:1", ""): "smoke: expected a service at localhost:1, got UnsupportedProtocol: ",
+            (f"{local_server.url}/predict", ""): "and another body from /health",
+            (local_server.url, KEY): "smoke: API_KEY is given, but the service answers without a key",
+            (other.url, ""): "smoke: it serves another model, SHA-256 ",
+        }
+        for (url, key), fault in faults.items():
+            result = smoke(url, **({"API_KEY": key} if key else {}))
+            assert result.returncode != 0
+            assert fault in result.stdout
+            assert len(result.stdout.splitlines()) < 10
+
+
+def another_model() -> bytes:
+    """The shipped one with another name for its version."""
+    model = onnx.load(SHIPPED_MODEL)
+    model.model_version = 2
+    return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize("environ", [{"MAX_ROWS": "5"}, {"API_TITLE": "Another"}, {"MAX_BODY_BYTES": "2000000"}])

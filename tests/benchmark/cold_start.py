@@ -53,7 +53,8 @@ def main(n_rounds: int = 9) -> None:
         runtime = with_packages("python3.13", "tests/runtime.txt", ROOT / ".aws-sam" / "environments")
         packages = build(Path(folder))
         starts: dict[Package, list[Start]] = {package: [] for package in packages}
-        for _ in range(n_rounds):
+        for n in range(n_rounds):
+            print(f"round {n + 1} of {n_rounds}", file=sys.stderr)
             for package in packages:
                 starts[package].append(start(package, runtime, Path(folder) / "log"))
         print_table(starts)
@@ -127,7 +128,8 @@ def print_modules(ours: Package, bare: Package, runtime: Path, n_runs: int = 7) 
             name = module.partition(".")[0]
             sums[name] += microseconds
             counts[name] += 1
-    print(f"\nWhat it imports beyond the bare handler: {sums.total() / 1000:.0f} ms\n")
+    print("\nWhat it imports beyond the bare handler, by -X importtime, the least of several runs:")
+    print(f"{sums.total() / 1000:.0f} ms\n")
     print("| ms | modules | of |\n|---|---|---|")
     for name, microseconds in sums.most_common(12):
         print(f"| {microseconds / 1000:.1f} | {counts[name]} | {name} |")
