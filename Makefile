@@ -61,9 +61,7 @@ deploy: .venv/test ## Build and deploy with your AWS credentials; API_KEY_SHA256
 		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
 	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
 		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
-	@.venv/bin/python -c 'import boto3, sys; session = boto3.Session(); \
-		session.get_credentials() or sys.exit("deploy: expected AWS credentials, found none: try aws configure"); \
-		session.region_name or sys.exit("deploy: expected an AWS region, found none: try AWS_DEFAULT_REGION=…")'
+	@.venv/bin/python -c "$$CHECK_AWS"
 	$(MAKE) build
 	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(PARAMETERS)
@@ -78,6 +76,16 @@ bench: .venv/test ## Measure cold starts: this package, plain `sam build`, a bar
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -r {} +
+
+# Before minutes of building.
+define CHECK_AWS
+import boto3, botocore.exceptions, sys
+try:
+    boto3.client("sts").get_caller_identity()
+except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    sys.exit(f"deploy: expected AWS credentials and a region that work, got: {error}")
+endef
+export CHECK_AWS
 
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
@@ -95,4 +103,4 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 # What `sam build` calls for the resource of this name in template.yaml.
 build-ClassifierFunction: .venv/serve
-	@.venv/bin/python function/package.py $(ARTIFACTS_DIR) $(ARCHITECTURE)
+	@.venv/bin/python function/package.py "$(ARTIFACTS_DIR)" $(ARCHITECTURE)

@@ -3,14 +3,17 @@
 import argparse
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from types import FrameType
+from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).parents[1]
 PYTHON = "3.13"  # template.yaml's Runtime
@@ -64,6 +67,8 @@ def build(folder: Path, architecture: str) -> None:
         copy(folder)
         prune(folder)
         compile_(folder, python)
+        for path in folder.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask
         weigh(folder)
     except BaseException:
         for path in folder.iterdir():
@@ -89,7 +94,7 @@ def install(folder: Path, architecture: str) -> None:
     where = [f"--target={folder}", "--no-compile", f"--python-version={PYTHON}", "--only-binary=:all:", *platforms]
     result = run(*pip, *what, *where)
     if result.returncode:
-        if "WARNING: Retrying" in result.stderr:
+        if "WARNING: Retrying" in result.stderr and "No matching distribution" in result.stderr:
             raise failure("the package index can't be reached, which the wheels come from: is there a network?")
         errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")] or [result.stderr]
         raise failure(f"no wheels for Python {PYTHON} on {architecture}: {errors[-1].removeprefix('ERROR: ')}")
@@ -116,9 +121,9 @@ def prune(folder: Path) -> None:
 
 def compile_(folder: Path, python: str) -> None:
     """Add a .pyc for each .py, checked by nothing: Lambda's clock and read-only file system make others stale."""
-    compile_all = ["-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", str(folder), "-p", "/var/task"]
-    # Sets are written in the order of their hashes.
-    result = run(python, *compile_all, str(folder), PYTHONHASHSEED="0")
+    # -I: PYTHONOPTIMIZE or PYTHONPYCACHEPREFIX of whoever builds would make files that Lambda never looks for.
+    compile_all = ["-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", str(folder)]
+    result = run(python, *compile_all, "-p", "/var/task", str(folder))
     if result.returncode:
         raise failure(f"python{PYTHON} can't compile the package: {result.stdout}{result.stderr}")
 
@@ -127,7 +132,7 @@ def weigh(folder: Path) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = Counter[str]()
     for path in paths:
-        sizes[path.relative_to(folder).parts[0].split(".")[0]] += path.stat().st_size
+        sizes[re.split("[.-]", path.relative_to(folder).parts[0])[0]] += path.stat().st_size
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in paths:
@@ -136,10 +141,9 @@ def weigh(folder: Path) -> None:
         zipped = file.tell()
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    for name, size in sizes.most_common():
-        if size > 100_000:
-            print(f"{size / 1e6:7.1f} MB  {name}")
-    unzipped = sum(sizes.values())
+    unzipped, largest = sizes.total(), sizes.most_common(10)
+    for name, size in [*largest, ("others", unzipped - sum(size for _, size in largest))]:
+        print(f"{size / 1e6:7.1f} MB  {name}")
     print(f"{unzipped / 1e6:7.1f} MB  unzipped, of at most {MAX_UNZIPPED_MB}")
     print(f"{zipped / 1e6:7.1f} MB  zipped, of at most {MAX_ZIPPED_MB}; SHA-256 {digest}")
     if unzipped > MAX_UNZIPPED_MB * 1e6 or zipped > MAX_ZIPPED_MB * 1e6:
@@ -147,12 +151,16 @@ def weigh(folder: Path) -> None:
         raise failure(f"expected a package of at most {MAX_UNZIPPED_MB} MB, {MAX_ZIPPED_MB} MB zipped, got {got}")
 
 
-def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def failure(message: str) -> SystemExit:
     return SystemExit(f"package: {' '.join(message.split())}")
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise failure(f"ended by {signal.Signals(number).name}")
 
 
 def main() -> None:
@@ -160,6 +168,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="an empty one, or one to be made")
     parser.add_argument("architecture", nargs="?", choices=MACHINES, default="x86_64")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     build(arguments.folder, arguments.architecture)
 
 

@@ -1,6 +1,7 @@
 """AWS without AWS: moto's server, taught those resources of template.yaml that its CloudFormation doesn't know."""
 
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,7 +79,7 @@ def _make_stage(properties: Properties) -> str:
 
 @_teach("AWS::CloudWatch::Alarm")
 def _make_alarm(properties: Properties) -> str:
-    name = "ServerErrors"
+    name = f"alarm-{uuid.uuid4()}"
     boto3.client("cloudwatch").put_metric_alarm(AlarmName=name, **properties)
     return name
 

@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import re
 import subprocess
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,27 +45,40 @@ def translated(packaged: Path, **parameters: str) -> dict[str, Any]:
     return template
 
 
+def package(build: Path, template: Path, prefix: str) -> None:
+    """`sam package`: the package goes to S3, and its place there into a template."""
+    where = ["--template-file", str(build / "template.yaml"), "--output-template-file", str(template)]
+    credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    sam("package", *where, "--s3-bucket", BUCKET, "--s3-prefix", prefix, **credentials)
+
+
+def uploaded(template: Path) -> bytes:
+    code = translated(template)["Resources"]["ClassifierFunction"]["Properties"]["Code"]
+    return boto3.client("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])["Body"].read()
+
+
+def create_stack(name: str, packaged: Path, parameters: dict[str, str]) -> dict[str, str]:
+    """Let CloudFormation make a stack, and give logical id -> physical id of all that was made."""
+    boto3.client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(translated(packaged, **parameters)),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    made = boto3.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    return {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in made}
+
+
 @pytest.fixture(scope="module")
 def packaged(cloud: None, sam_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`sam package`: the package goes to S3, and its place there into a template."""
     path = tmp_path_factory.mktemp("packaged") / "template.yaml"
-    where = ["--template-file", str(sam_build / "template.yaml"), "--output-template-file", str(path)]
-    credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    sam("package", *where, "--s3-bucket", BUCKET, **credentials)
+    package(sam_build, path, prefix="first")
     return path
 
 
 @pytest.fixture(scope="module")
 def stack(packaged: Path) -> dict[str, str]:
-    """Logical id -> physical id of all that was made."""
-    boto3.client("cloudformation").create_stack(
-        StackName=STACK,
-        TemplateBody=json.dumps(translated(packaged, **PARAMETERS)),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    made = boto3.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
-    return {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in made}
+    return create_stack(STACK, packaged, PARAMETERS)
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +92,9 @@ def deployed(
     packaged: Path, function: dict[str, Any], runtime: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Emulator]:
     """What was uploaded, taken from S3 and unzipped as Lambda does, under the emulator with the function's settings."""
-    code = translated(packaged, **PARAMETERS)["Resources"]["ClassifierFunction"]["Properties"]["Code"]
-    uploaded = boto3.client("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])["Body"].read()
     folder = tmp_path_factory.mktemp("deployed")
     task = folder / "task"
-    with zipfile.ZipFile(io.BytesIO(uploaded)) as archive:
+    with zipfile.ZipFile(io.BytesIO(uploaded(packaged))) as archive:
         archive.extractall(task)
     make_read_only(task)
     settings = function["Environment"]["Variables"]
@@ -140,21 +153,34 @@ def test_the_api_hands_everything_to_the_alias(stack: dict[str, str]) -> None:
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 100.0}
     assert stage["AccessLogSettings"]["DestinationArn"].endswith(f"log-group:{stack['ApiLogs']}")
     line = json.loads(stage["AccessLogSettings"]["Format"])
-    assert {"status", "request", "milliseconds"} <= set(line)
+    assert list(line) == [
+        "time", "request", "ip", "method", "path", "status", "milliseconds", "bytes", "invocation", "error"
+    ]  # fmt: skip
 
 
 def test_log_lines_end_and_an_alarm_hears_of_5xx(stack: dict[str, str]) -> None:
     """API Gateway's count of them, which has the app's own 500s too."""
-    groups = boto3.client("logs").describe_log_groups()["logGroups"]
-    (alarm,) = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/web-single/{STACK}/")["logGroups"]
+    (alarm,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[stack["ServerErrors"]])["MetricAlarms"]
 
     assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
         stack["FunctionLogs"]: 30,
         stack["ApiLogs"]: 30,
     }
-    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/ApiGateway", "5xx", "Sum")
-    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
-    assert dimensions == {"ApiId": stack["Api"], "Stage": "$default"}
+    given = ("Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods", "Threshold",
+             "ComparisonOperator", "TreatMissingData", "AlarmActions")  # fmt: skip
+    assert {name: alarm[name] for name in given} == {
+        "Namespace": "AWS/ApiGateway",
+        "MetricName": "5xx",
+        "Dimensions": [{"Name": "ApiId", "Value": stack["Api"]}, {"Name": "Stage", "Value": "$default"}],
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [],
+    }
 
 
 def test_the_outputs_say_where_it_is(stack: dict[str, str]) -> None:
@@ -181,27 +207,114 @@ def test_what_was_uploaded_answers(
             assert answer_of(deployed.invoke(incoming)) == http_door(client)(call), name
 
 
+def test_every_parameter_arrives(packaged: Path) -> None:
+    """In a second stack, with another value for each that moto has an eye for; tests/test_template.py has the others."""
+    given = {
+        "ApiKeySha256": PARAMETERS["ApiKeySha256"],
+        "CorsOrigins": "https://example.org,https://example.com",
+        "MemorySize": "512",
+        "ReservedConcurrency": "5",
+        "RequestsPerSecond": "7",
+        "LogRetentionDays": "90",
+        "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms",
+        "Revision": "2",
+    }
+    made = create_stack("second", packaged, given)
+
+    function = boto3.client("lambda").get_function(FunctionName=made["ClassifierFunction"])
+    configuration = function["Configuration"]
+    assert configuration["MemorySize"] == 512
+    assert configuration["Environment"]["Variables"]["CORS_ORIGINS"] == given["CorsOrigins"]
+    assert function["Concurrency"] == {"ReservedConcurrentExecutions": 5}
+    (stage,) = boto3.client("apigatewayv2").get_stages(ApiId=made["Api"])["Items"]
+    assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 7, "ThrottlingRateLimit": 7.0}
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix="/web-single/second/")["logGroups"]
+    assert [group["retentionInDays"] for group in groups] == [90, 90]
+    (alarm,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[made["ServerErrors"]])["MetricAlarms"]
+    assert alarm["AlarmActions"] == [given["AlarmTopicArn"]]
+
+
+def test_a_revision_decides_what_the_alias_serves(packaged: Path, tmp_path: Path) -> None:
+    """Another one publishes a version; the same one doesn't, not even of other code. So `make deploy` gives the time."""
+    other_code = tmp_path / "template.yaml"
+    template = yaml_parse(packaged.read_text())
+    template["Resources"]["ClassifierFunction"]["Properties"]["CodeUri"] += "x"
+    other_code.write_text(json.dumps(template))
+
+    def version(path: Path, **parameters: str) -> list[str]:
+        return [name for name in translated(path, **parameters)["Resources"] if "Version" in name]
+
+    assert version(packaged, Revision="1") != version(packaged, Revision="2")
+    assert version(packaged, Revision="1") == version(other_code, Revision="1")
+    assert version(packaged) != version(other_code)
+
+
+def test_the_same_files_are_the_same_upload(packaged: Path, tmp_path: Path) -> None:
+    """Built and packaged again, the zip has the same bytes."""
+    sam("build", "--build-dir", str(tmp_path / "build"))
+    make_read_only(tmp_path / "build" / "ClassifierFunction")  # as the first is
+    package(tmp_path / "build", tmp_path / "template.yaml", prefix="again")
+
+    assert uploaded(tmp_path / "template.yaml") == uploaded(packaged)
+
+
+def make(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    base = ENVIRON | {"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"} | environ
+    command = ["make", "--silent", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=base, capture_output=True, text=True, check=False)
+
+
+def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
+    """Key digests, architecture, a revision of its own, and any parameter."""
+    digests = f"{PARAMETERS['ApiKeySha256']},{PARAMETERS['ApiKeySha256']}"
+    given = (f"API_KEY_SHA256={digests}", "ARCHITECTURE=arm64", "PARAMETERS=MemorySize=512 CorsOrigins=https://a.b")
+
+    result = make("--dry-run", "deploy", *given, home=tmp_path)
+
+    commands = result.stdout.replace("\\\n", "")
+    assert re.search(
+        r"\.venv/bin/sam deploy --parameter-overrides Revision=\$\(date \+%s\) Architecture=arm64\s+"
+        rf"""ApiKeySha256='"{digests}"' AllowAnonymous=false MemorySize=512 CorsOrigins=https://a\.b""",
+        commands,
+    )
+    assert ".venv/bin/sam build --parameter-overrides Architecture=arm64" in commands
+
+
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [({"Revision": "1"}, {"Revision": "2"}), ({}, {"Revision": "1"}), ({"Revision": "1"}, {"Revision": "1"})],
-)
-def test_another_revision_publishes_another_version(old: dict[str, str], new: dict[str, str], packaged: Path) -> None:
-    """SAM doesn't by itself where a parameter alone changes, such as the key; then the alias would keep the old one."""
-    before, after = translated(packaged, **old), translated(packaged, **new, ApiKeySha256="")
-
-    versions = [[name for name in made["Resources"] if "Version" in name] for made in (before, after)]
-    assert (versions[0] != versions[1]) is (old != new)
-
-
-def test_without_credentials_nothing_is_built_or_sent(tmp_path: Path) -> None:
-    """One line says what is missing."""
-    environ = ENVIRON | {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
-    deploy = ["make", "--silent", "deploy", "ALLOW_ANONYMOUS=true"]
-
-    result = subprocess.run(deploy, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    ("arguments", "environ", "line"),
+    [
+        ([], {}, "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true"),
+        (["API_KEY_SHA256=my key"], {}, "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, "),
+        (["ALLOW_ANONYMOUS=true"], {}, "deploy: expected AWS credentials and a region that work, got: Unable to locate"),
+        (["ALLOW_ANONYMOUS=true"], {"AWS_PROFILE": "nobody"},
+         "deploy: expected AWS credentials and a region that work, got: The config profile (nobody) could not be found"),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=Architecture=arm64"], {},
+         "Makefile:11: *** expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…"),
+    ],
+    ids=["nobody may call", "a key itself", "no credentials", "no such profile", "two architectures"],
+)  # fmt: skip
+def test_a_deployment_that_cant_be_says_why(
+    arguments: list[str], environ: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    """In one line, before anything is built or sent."""
+    result = make("deploy", *arguments, home=tmp_path, **environ)
 
     assert result.returncode != 0
-    line, made, *others = result.stderr.splitlines()
-    assert line.startswith("deploy: expected AWS credentials, found none: https://docs.aws.amazon.com/")
-    assert " *** [" in made
-    assert (others, result.stdout) == ([], "")
+    told, *makes_own = result.stderr.splitlines()
+    assert re.sub(r"Makefile:\d+", "Makefile:11", told).startswith(line)
+    assert all(" *** [" in text for text in makes_own)
+    assert len(makes_own) <= 1
+    assert result.stdout == ""
+
+
+def test_a_deployment_finds_where_to_go() -> None:
+    """A bucket of sam's own, the right to make a role, and nothing left of a first one that fails."""
+    with (ROOT / "samconfig.toml").open("rb") as file:
+        options = tomllib.load(file)["default"]["deploy"]["parameters"]
+
+    assert options == {
+        "stack_name": "web-single",
+        "resolve_s3": True,
+        "capabilities": "CAPABILITY_IAM",
+        "on_failure": "DELETE",
+    }

@@ -4,8 +4,10 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,8 @@ import pytest
 from function.package import MAX_UNZIPPED_MB, MAX_ZIPPED_MB, PRUNED, PYTHON
 from tests.calls import CALLS, EVENTS
 from tests.doors import EVENT_FORMS, ROOT, Call, Event, LocalServer, answer_of, http_door, in_base64, lambda_door
-from tests.emulator import AS_ANYONE, Emulator
-from tests.sam import ENVIRON, SAM
+from tests.emulator import Emulator
+from tests.sam import ENVIRON, SAM, make_read_only
 
 BUILD = [sys.executable, str(ROOT / "function" / "package.py")]
 
@@ -65,8 +67,10 @@ def test_every_module_is_compiled_for_lambdas_clock(package: Path, runtime: Path
 
 
 def test_the_same_input_gives_the_same_bytes_within_the_budget(package: Path, tmp_path: Path) -> None:
-    """Whatever the hash seed, whichever folder; the sizes and the zip's SHA-256 are printed."""
-    result = build(tmp_path / "again", PYTHONHASHSEED="1")
+    """Whichever folder, and whatever the environment says of Python; sizes and a SHA-256 are printed."""
+    result = build(
+        tmp_path / "again", PYTHONHASHSEED="1", PYTHONOPTIMIZE="2", PYTHONPYCACHEPREFIX=str(tmp_path / "elsewhere")
+    )
 
     assert result.returncode == 0, result.stderr
     assert digest(tmp_path / "again") == digest(package)
@@ -94,7 +98,7 @@ def test_it_builds_for_the_other_architecture(tmp_path: Path) -> None:
     [
         ("x86_64", {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull},
          r"package: the package index can't be reached, which the wheels come from: is there a network\?"),
-        ("x86_64", {"PATH": "/usr/bin:/bin", "PYENV_ROOT": "/nowhere"},
+        ("x86_64", {"PATH": "/nowhere", "PYENV_ROOT": "/nowhere"},
          r"package: expected python3\.13, to compile for Lambda, found none: `uv python install 3\.13` puts it on the PATH"),
     ],
     ids=["no network", "no Python 3.13"],
@@ -106,6 +110,22 @@ def test_a_build_that_cant_be_says_why(architecture: str, environ: dict[str, str
     assert result.returncode == 1
     assert re.fullmatch(line + "\n", result.stderr)
     assert not list((tmp_path / "refused").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_build_that_is_ended_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """One line again."""
+    folder = tmp_path / "folder"
+    process = subprocess.Popen([*BUILD, str(folder)], stderr=subprocess.PIPE, text=True)
+    while not (folder / "function").exists():  # pip is done: its folders are there
+        assert process.poll() is None
+        time.sleep(0.01)
+
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+
+    assert (process.returncode, stderr) == (1, f"package: ended by {number.name}\n")
+    assert not list(folder.iterdir())
 
 
 def test_nobodys_files_are_touched(tmp_path: Path) -> None:
@@ -168,7 +188,8 @@ def test_a_project_that_changed_wrongly_isnt_built(
 def test_sam_passes_the_reason_on(tmp_path: Path) -> None:
     """`sam build` fails with it, and leaves no half package."""
     build_dir = tmp_path / "build"
-    environ = ENVIRON | {"PATH": "/usr/bin:/bin", "PYENV_ROOT": "/nowhere"}
+    (tmp_path / "make").symlink_to(shutil.which("make") or "")
+    environ = ENVIRON | {"PATH": str(tmp_path), "PYENV_ROOT": "/nowhere"}
     command = [SAM, "build", "--build-dir", str(build_dir)]
 
     result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
@@ -229,18 +250,35 @@ def test_lambda_writes_json_lines(emulator: Emulator, event: Event) -> None:
     assert emulator.log().count('"logger": "access"') == before + 1
 
 
-def test_the_package_is_read_only(package: Path) -> None:
+def test_the_package_is_read_only(runtime: Path, tmp_path: Path) -> None:
     """For whoever runs it under the emulator, root too, as in Lambda."""
-    touch = [*AS_ANYONE, "touch", str(package / "function" / "new.py")]
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "probe.py").write_text("def handler(event, context):\n    open('new', 'w')\n")
+    make_read_only(package)
 
-    assert subprocess.run(touch, capture_output=True, check=False).returncode == 1
+    with Emulator.start(runtime, package, tmp_path / "log", handler="probe.handler") as emulator:
+        answer = emulator.invoke({})
+
+    assert answer["errorType"] == "PermissionError"
 
 
 def test_lambda_keeps_the_models_of_the_openapi_document_for_later(package: Path, runtime: Path) -> None:
     """Whoever finds this failing: a new FastAPI or pydantic builds them at import again, see function/init_phase.py."""
     script = """
-import function.handler, gc, pydantic, sys, fastapi.openapi.models as models
+import gc, sys
 from pydantic import BaseModel
+
+class Watch:
+    seen = {}
+    def find_spec(self, name, path=None, target=None):
+        self.seen[name] = gc.isenabled()
+
+rebuild = BaseModel.__dict__["model_rebuild"]
+sys.meta_path.insert(0, Watch())
+import function.handler, fastapi.openapi.models as models
+assert not Watch.seen["fastapi"] and not Watch.seen["function.main"]
+assert BaseModel.__dict__["model_rebuild"] is rebuild
 kinds = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
 assert len(kinds) > 30
 assert not {models.Schema, models.Operation, models.OpenAPI} & {kind for kind in kinds if kind.__pydantic_complete__}

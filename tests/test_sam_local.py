@@ -37,7 +37,7 @@ def test_start_api_answers_the_whole_table(sam_local: SamLocal, local_server: Lo
 
 
 def test_without_docker_it_says_so(sam_build: Path) -> None:
-    """In one line, with a status that isn't 0."""
+    """At the end of what it says, with a status that isn't 0."""
     command = [SAM, "local", "start-api", "--template", str(sam_build / "template.yaml"), "--port", str(free_port())]
     environ = ENVIRON | {"DOCKER_HOST": "unix:///nowhere.sock"}
 

@@ -37,6 +37,7 @@ def test_one_function_behind_an_http_api(template: dict[str, Any], function: dic
     }
     assert (function["Handler"], function["Runtime"]) == ("function.handler.handler", f"python{PYTHON}")
     assert function["Timeout"] <= 29
+    assert function["Architectures"] == [{"Ref": "Architecture"}]
     assert function["Events"] == {"Api": {"Type": "HttpApi", "Properties": {"ApiId": {"Ref": "Api"}}}}
     assert set(template["Outputs"]) == {"Url", "Curl", "FunctionName"}
 
