@@ -203,7 +203,7 @@ def test_sam_passes_the_reason_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["build", "deploy", "start-api"])
 def test_an_unknown_architecture_is_told_before_anything_is_built(target: str) -> None:
     """And a package that is there stays."""
-    command = ["make", target, "ARCHITECTURE=riscv"]
+    command = ["make", "--silent", target, "ARCHITECTURE=riscv"]
 
     result = subprocess.run(command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, check=False)
 
