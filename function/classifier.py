@@ -1,18 +1,16 @@
 """The model: artifact -> session -> signature -> predictions. The only home of onnxruntime."""
 
 import hashlib
-import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
+from function.artifact import Feature, Sample, read_class_ids, read_facts, read_labels
 from function.errors import ArtifactError, FeaturesError
 
 # Since 1.29 onnxruntime reports to Microsoft from a thread of its own, unless told not to before it is imported:
@@ -21,43 +19,22 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - no setting
 import onnxruntime as ort
 
 Rows = Sequence[Sequence[float]] | NDArray[np.floating[Any]]
-Features = NDArray[np.float32]
+Features = NDArray[Any]
 Probabilities = NDArray[np.float32]
 
-FACTS_KEY = "classifier"  # the metadata_props entry of the artifact that holds its Facts as JSON
 IRIS_SAMPLE = (5.1, 3.5, 1.4, 0.2)  # the original pattern's sample, for an artifact that carries none
 TOLERANCE = 1e-4  # between carried and computed probabilities: other processors round float32 differently
-DTYPES = {"tensor(float)": "float32"}  # the inputs that are served, as NumPy names them
+# The inputs that are served, as NumPy names them.
+DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
+# JSON's numbers are float64, in which each whole number up to this one has a place of its own.
+MAX_WHOLE = {"int64": 2**53, "int32": 2**31 - 1}
+FLOATS = ("tensor(float)", "tensor(double)")
+# What onnxruntime says of a file that it can't load -> what to do about it.
+FIXES = {
+    "External data": "save it with its weights inside",
+    "opset": "export it with an older target_opset",
+}
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Feature(_Frozen):
-    """One column; `min` and `max` are those of the training data."""
-
-    name: str
-    min: FiniteFloat | None = None
-    max: FiniteFloat | None = None
-
-
-class Sample(_Frozen):
-    """One row and the probabilities that the model must give for it."""
-
-    row: tuple[FiniteFloat, ...]
-    probabilities: tuple[FiniteFloat, ...]
-
-
-class Facts(_Frozen):
-    """What an artifact says about itself, carried as JSON in its ONNX metadata_props."""
-
-    features: tuple[Feature, ...] | None = None
-    labels: tuple[str, ...] | None = None
-    sample: Sample | None = None
-    training: Mapping[str, Any] | None = None
 
 
 class Signature(NamedTuple):
@@ -66,6 +43,7 @@ class Signature(NamedTuple):
     input_name: str
     dtype: str
     n_features: int
+    is_one_by_one: bool
     output_name: str
     is_zipmap: bool
 
@@ -95,18 +73,22 @@ class Classifier:
         meta = self._session.get_modelmeta()
         self.version = str(meta.version if meta.version < NO_VERSION else 0)
         self.producer = meta.producer_name
-        facts = _facts(meta.custom_metadata_map)
+        facts = read_facts(meta.custom_metadata_map)
         self.training = facts.training
         self.features = facts.features or tuple(Feature(name=f"feature {i}") for i in range(self.signature.n_features))
-        self.sample = facts.sample.row if facts.sample else _default_sample(self.signature.n_features)
+        self.sample = facts.sample.row if facts.sample else _default_sample(self.signature)
         self.wanted = f"{len(self.features)}: {_cut(', '.join(feature.name for feature in self.features), 400)}"
         self._check_widths()
-        probabilities, class_ids = self._run_sample()
+        probabilities, keys = self._run_sample()
         self._check_sample(probabilities, facts.sample)
         self.sample_probabilities = probabilities[0]
-        self.labels = self._order(
-            next(given for given in (labels, facts.labels, class_ids) if given is not None), class_ids
-        )
+        given = labels if labels is not None else facts.labels
+        class_ids = keys or read_class_ids(artifact, len(probabilities[0]))
+        if class_ids is None:
+            class_ids = _indexes(len(probabilities[0]))
+            if given is None:
+                self._check_answer(class_ids)
+        self.labels = class_ids if given is None else self._order(given, class_ids)
         self._check_labels()
 
     @classmethod
@@ -128,7 +110,7 @@ class Classifier:
             raise ArtifactError(f"{path}: its SHA-256 is {found}, MODEL_SHA256 wants {sha256}; ship the right file")
         if label_path is None and (beside := path.with_name("label.json")).exists():
             label_path = beside
-        labels = _read_labels(label_path) if label_path else None
+        labels = read_labels(label_path) if label_path else None
         try:
             return cls(artifact, name=path.stem, labels=labels)
         except (ArtifactError, UnicodeDecodeError) as error:
@@ -170,17 +152,22 @@ class Classifier:
         return f"row {row}, column {column}"
 
     def _matrix(self, rows: Rows) -> Features:
+        dtype = self.signature.dtype
+        is_whole = dtype in MAX_WHOLE
         try:
             with np.errstate(over="ignore"):  # an overflow becomes infinite, which is reported below
-                features = np.asarray(rows, dtype=np.float32)
+                features = np.asarray(rows, dtype="float64" if is_whole else dtype)
         except (ValueError, OverflowError):
             features = None
         if features is None or features.ndim != 2 or 0 in features.shape or features.shape[1] != len(self.features):
             raise self._shape_error(rows)
-        if not np.isfinite(features).all():
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(features))[0])
+        is_right = np.isfinite(features)
+        if is_whole:
+            is_right &= (features == np.floor(features)) & (np.abs(features) <= MAX_WHOLE[dtype])
+        if not is_right.all():
+            row, column = (int(i) for i in np.argwhere(~is_right)[0])
             raise self._value_error(row, column, rows[row][column])
-        return features
+        return features.astype(dtype) if is_whole else features
 
     def _shape_error(self, rows: Rows) -> FeaturesError:
         if len(rows) == 0:
@@ -196,40 +183,77 @@ class Classifier:
         return FeaturesError(f"expected rows of numbers; the model takes {self.wanted}", type="not_a_matrix")
 
     def _value_error(self, row: int, column: int, value: float) -> FeaturesError:
+        dtype = self.signature.dtype
+        wanted = "a whole number" if dtype in MAX_WHOLE else "a finite number"
         if math.isnan(value):
             got = "NaN"
         elif math.isinf(value):
             got = "Infinity" if value > 0 else "-Infinity"
+        elif dtype not in MAX_WHOLE:
+            got = f"one beyond {dtype}'s ±{float(np.finfo(dtype).max):.4g}"
+        elif value == math.floor(value):
+            got = f"one beyond ±{MAX_WHOLE[dtype]}"
         else:
-            got = f"one beyond float32's ±{FLOAT32_MAX:.4g}"
-        message = f"{self.locate(row, column)}: expected a finite number, got {got}"
-        return FeaturesError(message, type="finite_number", where=(row, column))
+            got = "one with decimals"
+        kind = wanted.removeprefix("a ").replace(" ", "_")
+        return FeaturesError(
+            f"{self.locate(row, column)}: expected {wanted}, got {got}", type=kind, where=(row, column)
+        )
 
     def _run(self, features: Features) -> Any:
-        (output,) = self._session.run([self.signature.output_name], {self.signature.input_name: features})
-        return output
+        name, session = self.signature.input_name, self._session
+        if not self.signature.is_one_by_one:
+            (output,) = session.run([self.signature.output_name], {name: features})
+            return output
+        outputs = [session.run([self.signature.output_name], {name: row[None]})[0] for row in features]
+        return [row for output in outputs for row in output] if self.signature.is_zipmap else np.concatenate(outputs)
 
     def _tensor(self, output: Any) -> Probabilities:
         if self.signature.is_zipmap:
             return np.array([list(row.values()) for row in output], dtype=np.float32)
-        return cast("Probabilities", output)
+        if output.ndim == 1 or output.shape[1] == 1:  # a sigmoid: the probability of the second of two classes
+            second = output.reshape(-1, 1)
+            output = np.hstack([1 - second, second])
+        return output.astype(np.float32, copy=False)  # type: ignore[no-any-return]
 
     def _run_sample(self) -> tuple[Probabilities, tuple[str, ...]]:
         try:
             output = self._run(self._matrix([self.sample, self.sample]))
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
             raise ArtifactError(f"the model fails on its sample {list(self.sample)}: {_one_line(error)}") from None
-        probabilities = self._tensor(output)
-        class_ids = output[0] if self.signature.is_zipmap else range(probabilities.shape[-1])
-        return probabilities, tuple(str(class_id) for class_id in class_ids)
+        if self.signature.is_zipmap:
+            return self._tensor(output), tuple(str(class_id) for class_id in output[0])
+        if output.shape in ((2,), (2, 1)):
+            self._check_sigmoid()
+        return self._tensor(output), ()
+
+    def _check_sigmoid(self) -> None:
+        """Tell one column of probabilities from a regressor's: it stays within 0 to 1 however far out a row is."""
+        sample = np.array(self.sample)
+        far = np.vstack([sample * 0, sample + 1000, sample - 1000, sample * 10, sample * -10])
+        values = self._run(self._matrix(far))
+        if not ((values >= 0) & (values <= 1)).all():
+            message = f"{self.signature.output_name!r} is one column with values beyond 0 to 1, as a regressor has"
+            raise ArtifactError(f"{message}; export a classifier, or a sigmoid as its output")
 
     def _order(self, labels: Sequence[str], class_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Put labels into the order of the probabilities: ZipMap's come sorted by class id, whatever their columns."""
         if self.signature.is_zipmap and set(labels) == set(class_ids):
             return class_ids
-        if set(class_ids) == {str(index) for index in range(len(labels))}:
+        if set(class_ids) == set(_indexes(len(labels))):
             return tuple(labels[int(class_id)] for class_id in class_ids)
         return tuple(labels)
+
+    def _check_answer(self, class_ids: tuple[str, ...]) -> None:
+        """Hold assumed class ids against the model's own choice for its sample, where it gives one."""
+        outputs = [o.name for o in self._session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
+        if len(outputs) != 1:
+            return
+        (answer,) = self._session.run(outputs, {self.signature.input_name: self._matrix([self.sample])})
+        found, expected = str(answer.ravel()[0]), class_ids[int(self.sample_probabilities.argmax())]
+        if found != expected:
+            message = f"{outputs[0]!r} gives {_cut(found, 100)!r} for the sample, and the file doesn't say which class"
+            raise ArtifactError(f"{message} has which column; name them in a label.json beside it")
 
     def _check_widths(self) -> None:
         n_features = self.signature.n_features
@@ -277,56 +301,40 @@ def _session(artifact: bytes) -> ort.InferenceSession:
         # From bytes, so that the file can't pull in others as external data.
         return ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
-        raise ArtifactError(f"no ONNX model that onnxruntime can load, export it again: {_one_line(error)}") from None
+        cause = _one_line(error)
+        fix = next((fix for word, fix in FIXES.items() if word in cause), "export it again")
+        raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
 
 
 def _signature(session: ort.InferenceSession) -> Signature:
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in DTYPES or len(inputs[0].shape) != 2:
         got = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-        message = f"expected one input tensor(float) of shape (None, n_features), got {got}"
-        raise ArtifactError(f"{message}; export it from one matrix of float32")
+        message = f"expected one input of shape (None, n_features) and type {', '.join(DTYPES)}; got {got}"
+        raise ArtifactError(f"{message}; export it from one matrix of numbers")
     n_rows, n_features = inputs[0].shape
-    if isinstance(n_rows, int) or not isinstance(n_features, int) or n_features < 1:
+    if (isinstance(n_rows, int) and n_rows != 1) or not isinstance(n_features, int) or n_features < 1:
         raise ArtifactError(f"expected an input of shape (None, n_features), got {inputs[0].shape}; export it so")
-    outputs = [o for o in session.get_outputs() if _is_zipmap(o) or (o.type == "tensor(float)" and len(o.shape) == 2)]
+    outputs = [o for o in session.get_outputs() if _is_zipmap(o) or (o.type in FLOATS and len(o.shape) in (1, 2))]
     if len(outputs) != 1:
         got = ", ".join(f"{o.name} {o.type} {o.shape}" for o in session.get_outputs())
         message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
         raise ArtifactError(f"{message}; export it so")
-    return Signature(inputs[0].name, DTYPES[inputs[0].type], n_features, outputs[0].name, _is_zipmap(outputs[0]))
+    dtype = DTYPES[inputs[0].type]
+    return Signature(inputs[0].name, dtype, n_features, n_rows == 1, outputs[0].name, _is_zipmap(outputs[0]))
 
 
 def _is_zipmap(output: ort.NodeArg) -> bool:
     return str(output.type) in ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
 
-def _facts(metadata: Mapping[str, str]) -> Facts:
-    try:
-        return Facts.model_validate(orjson.loads(metadata.get(FACTS_KEY, "{}")))
-    except orjson.JSONDecodeError as error:
-        raise ArtifactError(f"its facts aren't JSON: {error}; write the facts anew") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in (FACTS_KEY, *first["loc"]))
-        raise ArtifactError(f"its facts are wrong at {place}: {first['msg']}; write the facts anew") from None
+def _default_sample(signature: Signature) -> tuple[float, ...]:
+    is_like_iris = signature.n_features == len(IRIS_SAMPLE) and signature.dtype not in MAX_WHOLE
+    return IRIS_SAMPLE if is_like_iris else (0.0,) * signature.n_features
 
 
-def _default_sample(n_features: int) -> tuple[float, ...]:
-    return IRIS_SAMPLE if n_features == len(IRIS_SAMPLE) else (0.0,) * n_features
-
-
-def _read_labels(path: Path) -> list[str]:
-    expected = 'expected a JSON object that gives each class index its label, {"0": "setosa", …}'
-    try:
-        labels = TypeAdapter(dict[int, str]).validate_json(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path}: can't be read ({error.strerror}); LABEL_FILEPATH names the labels") from None
-    except ValidationError as error:
-        raise ArtifactError(f"{path}: {expected}; {error.errors(include_url=False)[0]['msg']}") from None
-    if sorted(labels) != list(range(len(labels))):
-        raise ArtifactError(f"{path}: {expected}; got the indexes {json.dumps(sorted(labels))}")
-    return [labels[index] for index in range(len(labels))]
+def _indexes(n_classes: int) -> tuple[str, ...]:
+    return tuple(str(index) for index in range(n_classes))
 
 
 def _one_line(error: Exception) -> str:

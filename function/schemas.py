@@ -8,7 +8,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from starlette.responses import Response
 
-from function.classifier import Classifier, Feature
+from function.artifact import Feature
+from function.classifier import Classifier
 from function.errors import ArtifactError, BodyError, FeaturesError, RequestError
 
 # AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html

@@ -22,7 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
-from function.classifier import FACTS_KEY, Classifier, Facts, Feature, Sample
+from function.artifact import FACTS_KEY, Facts, Feature, Sample
+from function.classifier import Classifier
 
 HERE = Path(__file__).parent
 SAMPLE = (5.1, 3.5, 1.4, 0.2)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from function.classifier import Classifier, Feature
+from function.artifact import Feature
+from function.classifier import Classifier
 from model.train import Trained
 
 # The artifact computes in float32, scikit-learn in float64: 1e-6 is 16 steps of float32 at 1.

@@ -21,7 +21,8 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from function.classifier import FACTS_KEY, Classifier, Feature
+from function.artifact import FACTS_KEY, Feature
+from function.classifier import Classifier
 from function.errors import ArtifactError, FeaturesError
 
 NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
@@ -277,7 +278,8 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", r"the file is empty; export the model again"),
     "random": (lambda _: bytes(range(256)), r"no ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
     "cut short": (lambda path: path.read_bytes()[:3000], r"no ONNX model that onnxruntime can load, export it again: .*"),
-    "regressor": (lambda _: regressor(), r"expected probabilities of shape \(2, n_classes\) for 2 rows, got \(2, 1\); .*"),
+    "regressor": (lambda _: regressor(), (r"'variable' is one column with values beyond 0 to 1, as a regressor has; export a classifier, or a sigmoid "
+                  r"as its output")),
     "logits": (lambda _: constant([2.5, 0.3, 0.26]),
                (r"'out0' isn't probabilities, at least 0 and in sum 1: the sample's are \[2\.5, .*\], in sum 3\.06; "
                r"export the model with predict_proba or softmax as its output")),
@@ -287,12 +289,12 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
                          r"expected probabilities of shape \(2, n_classes\) for 2 rows, got \(1, 3\); .*"),
     "no features": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 0])]), r".* got \[None, 0\]; .*"),
     "two inputs": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [None, 1])]),
-                   r"expected one input tensor\(float\) of shape \(None, n_features\), got x .*, y .*"),
+                   r"expected one input of shape \(None, n_features\) and type tensor\(float\), .*; got x .*, y .*"),
     "image": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
-              (r"expected one input tensor\(float\) of shape \(None, n_features\), got x tensor\(float\) \[None, 2, 4\]; "
-              r"export it from one matrix of float32")),
-    "fixed batch": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [1, 4])]),
-                    r"expected an input of shape \(None, n_features\), got \[1, 4\]; export it so"),
+              (r"expected one input of shape \(None, n_features\) and type .*; got x tensor\(float\) \[None, 2, 4\]; "
+              r"export it from one matrix of numbers")),
+    "fixed batch": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [3, 4])]),
+                    r"expected an input of shape \(None, n_features\), got \[3, 4\]; export it so"),
     "free width": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, None])]),
                    r"expected an input of shape \(None, n_features\), got \[None, None\]; export it so"),
     "two outputs": (lambda _: constant(HALVES, n_outputs=2),
@@ -322,7 +324,8 @@ def test_external_data_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "weights.bin").exists()
 
     with pytest.raises(
-        ArtifactError, match=r"no ONNX model that onnxruntime can load, export it again: .*External data"
+        ArtifactError,
+        match=r"no ONNX model that onnxruntime can load, save it with its weights inside: .*External data",
     ):
         Classifier.load(path)
 
