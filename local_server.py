@@ -99,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _explain(settings: type[Environment]) -> str:
     lines = []
     for name, field in settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f" [{field.default}]"
+        value = field.get_default(call_default_factory=True)
+        default = "" if value in (None, ()) else f" [{value}]"
         lines.append(f"  {name.upper():<20} {field.description}{default}\n")
     return "".join(lines)
 

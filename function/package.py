@@ -19,7 +19,20 @@ ROOT = Path(__file__).parents[1]
 PYTHON = "3.13"  # template.yaml's Runtime
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's word -> that of wheels
 MAX_UNZIPPED_MB, MAX_ZIPPED_MB = 95, 32
-MODEL = ("iris_svc.onnx", "label.json")
+# What the service itself does at its start: a model that it would refuse isn't packed.
+LOAD = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from function.classifier import Classifier
+from function.errors import ServiceError
+from function.settings import Settings
+try:
+    settings = Settings.load(os.environ)
+    Classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
+    print(settings.model_filepath, settings.label_filepath or settings.model_filepath.with_name("label.json"), sep="\\n")
+except ServiceError as error:
+    raise SystemExit(str(error))
+"""
 
 
 class Pruned(NamedTuple):
@@ -103,9 +116,20 @@ def install(folder: Path, architecture: str) -> None:
 def copy(folder: Path) -> None:
     service = shutil.ignore_patterns("__pycache__", Path(__file__).name, "requirements.txt")
     shutil.copytree(ROOT / "function", folder / "function", ignore=service)
+    artifact, labels = find_model()
     (folder / "model").mkdir()
-    for name in MODEL:
-        shutil.copy(ROOT / "model" / name, folder / "model")
+    shutil.copy(artifact, folder / "model")
+    if labels.exists():
+        shutil.copy(labels, folder / "model" / "label.json")
+
+
+def find_model() -> tuple[Path, Path]:
+    """Load the artifact that MODEL_FILEPATH names, and give its path and that of its labels, which needn't exist."""
+    result = run(sys.executable, "-c", LOAD, str(ROOT))
+    if result.returncode:
+        raise failure(result.stderr)
+    artifact, labels = map(Path, result.stdout.splitlines())
+    return artifact, labels
 
 
 def prune(folder: Path) -> None:

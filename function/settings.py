@@ -10,7 +10,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 from function import __version__
 from function.errors import SettingsError
 
-SHIPPED_MODEL = Path(__file__).parents[1] / "model" / "iris_svc.onnx"
+MODEL_FOLDER = Path(__file__).parents[1] / "model"
+
+
+def shipped_model(folder: Path = MODEL_FOLDER) -> Path:
+    """Find the one artifact in model/: Iris, or in a Lambda package whatever was packed.
+
+    Raises:
+        SettingsError: there is none, or more than one.
+    """
+    found = sorted(folder.glob("*.onnx"))
+    if len(found) != 1:
+        raise SettingsError(f"MODEL_FILEPATH is unset: expected one .onnx file in {folder}, found {len(found)}")
+    return found[0]
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -59,7 +71,7 @@ class Environment(BaseModel):
 class Settings(Environment):
     """What the app itself can be told; the same in every door."""
 
-    model_filepath: Annotated[Path, Field(description="the ONNX artifact")] = SHIPPED_MODEL
+    model_filepath: Annotated[Path, Field(description="the ONNX artifact")] = Field(default_factory=shipped_model)
     label_filepath: Annotated[
         Path | None, Field(description="index -> label, JSON; default: label.json beside the artifact, if there is one")
     ] = None

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier
-from function.settings import SHIPPED_MODEL, Settings
+from function.settings import Settings, shipped_model
 from model.train import Trained, train
 from tests.doors import Event, LocalServer
 from tests.emulator import Emulator
@@ -56,7 +56,7 @@ def iris_labels(trained: Trained, iris: NDArray[np.float64]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def artifact() -> Path:
-    return SHIPPED_MODEL
+    return shipped_model()
 
 
 @pytest.fixture(scope="session")

@@ -414,8 +414,8 @@ def test_a_missing_artifact_is_refused(tmp_path: Path) -> None:
 def test_loading_a_model_starts_no_thread() -> None:
     """Not onnxruntime's telemetry, which would report to its maker, nor a pool; Gunicorn may fork safely."""
     program = (
-        "from function.classifier import Classifier; from function.settings import SHIPPED_MODEL; import os;"
-        "Classifier.load(SHIPPED_MODEL); print(len(os.listdir('/proc/self/task')))"
+        "from function.classifier import Classifier; from function.settings import shipped_model; import os;"
+        "Classifier.load(shipped_model()); print(len(os.listdir('/proc/self/task')))"
     )
     environ = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads survive a fork
 

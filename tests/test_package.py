@@ -82,6 +82,22 @@ def test_the_same_input_gives_the_same_bytes_within_the_budget(package: Path, tm
     )
 
 
+def test_it_ships_the_model_that_it_is_told(runtime: Path, artifact: Path, event: Event, tmp_path: Path) -> None:
+    """With its labels, and under its own name; the shipped one stays at home."""
+    mine = tmp_path / "mine" / "flowers.onnx"
+    mine.parent.mkdir()
+    shutil.copy(artifact, mine)
+    (mine.parent / "label.json").write_text('{"0": "a", "1": "b", "2": "c"}')
+
+    result = build(tmp_path / "package", MODEL_FILEPATH=str(mine))
+
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in (tmp_path / "package" / "model").iterdir()} == {"flowers.onnx", "label.json"}
+    with Emulator.start(runtime, tmp_path / "package", tmp_path / "log") as emulator:
+        assert answer_of(emulator.invoke(event("predict_label"))).json == {"prediction": "a"}
+        assert answer_of(emulator.invoke(event("metadata"))).json["model"]["name"] == "flowers"
+
+
 def test_it_builds_for_the_other_architecture(tmp_path: Path) -> None:
     """With its wheels alone; it can't be run here."""
     result = build(tmp_path / "arm64", "arm64")
@@ -100,8 +116,10 @@ def test_it_builds_for_the_other_architecture(tmp_path: Path) -> None:
          r"package: the package index can't be reached, which the wheels come from: is there a network\?"),
         ("x86_64", {"PATH": "/nowhere", "PYENV_ROOT": "/nowhere"},
          r"package: expected python3\.13, to compile for Lambda, found none: `uv python install 3\.13` puts it on the PATH"),
+        ("x86_64", {"MODEL_FILEPATH": "no.onnx"},
+         r"package: no\.onnx: can't be read \(No such file or directory\); MODEL_FILEPATH names the model"),
     ],
-    ids=["no network", "no Python 3.13"],
+    ids=["no network", "no Python 3.13", "no model"],
 )  # fmt: skip
 def test_a_build_that_cant_be_says_why(architecture: str, environ: dict[str, str], line: str, tmp_path: Path) -> None:
     """In one line, with status 1, and leaves nothing behind."""

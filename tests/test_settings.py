@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from function.errors import SettingsError
-from function.settings import SHIPPED_MODEL, Settings
+from function.settings import Settings, shipped_model
 from local_server import ServerSettings
 
 DIGEST = "a" * 64
@@ -16,7 +16,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
     """And an empty variable is an unset one."""
     assert Settings.load({}) == Settings.load({"MAX_ROWS": "", "LABEL_FILEPATH": "", "API_KEY_SHA256": ""})
     assert Settings.load({}).model_dump() == {
-        "model_filepath": SHIPPED_MODEL,
+        "model_filepath": shipped_model(),
         "label_filepath": None,
         "model_sha256": None,
         "api_title": "Web Single",
@@ -106,3 +106,15 @@ def test_the_local_door_has_the_original_run_scripts_names() -> None:
         "app_name": "function.main:app",
         "reload": False,
     }
+
+
+@pytest.mark.parametrize("n_artifacts", [0, 2])
+def test_without_a_name_the_model_folder_holds_one(n_artifacts: int, tmp_path: Path) -> None:
+    """Or it would be chance which one is served."""
+    for index in range(n_artifacts):
+        (tmp_path / f"{index}.onnx").touch()
+
+    with pytest.raises(SettingsError) as raised:
+        shipped_model(tmp_path)
+
+    assert str(raised.value) == f"MODEL_FILEPATH is unset: expected one .onnx file in {tmp_path}, found {n_artifacts}"

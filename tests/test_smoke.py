@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from function.settings import SHIPPED_MODEL
+from function.settings import shipped_model
 from tests.doors import ROOT, LocalServer, free_port
 from tests.sam import SamLocal
 
@@ -68,7 +68,7 @@ def test_what_makes_no_sense_is_told_once(local_server: LocalServer, tmp_path: P
 
 def another_model() -> bytes:
     """The shipped one with another name for its version."""
-    model = onnx.load(SHIPPED_MODEL)
+    model = onnx.load(shipped_model())
     model.model_version = 2
     return bytes(model.SerializeToString())
 
