@@ -81,10 +81,11 @@ def read_class_ids(artifact: bytes, n_classes: int) -> tuple[str, ...] | None:
     for graph in _messages(artifact, 7):
         for node in _messages(graph, 1):
             for attribute in _messages(node, 5):
-                if any(bytes(name).startswith(b"classlabels") for name in _messages(attribute, 1)):
+                # The first name alone: a forest's other attributes have millions of fields behind theirs.
+                if bytes(next(_messages(attribute, 1), b"")).startswith(b"classlabels"):
                     found.add(_strings(attribute, 9) or _integers(attribute, 8))
         for tensor in _messages(graph, 5):
-            if any(bytes(name) == b"classes" for name in _messages(tensor, 8)):
+            if bytes(next(_messages(tensor, 8), b"")) == b"classes":
                 found.add(_strings(tensor, 6) or _integers(tensor, 7) or _integers(tensor, 5))
     fitting = [ids for ids in found if len(ids) == n_classes]
     return fitting[0] if len(fitting) == 1 else None
