@@ -38,7 +38,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, classifier),
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
         # include_router would build each route anew at the first request, and look through two levels in every one.
         routes=[route for router in routers for route in router.routes],
@@ -51,8 +51,8 @@ def _locked() -> dict[str, Any]:
     return {"dependencies": [Security(scheme)], "responses": schemas.declare(401, 500)}
 
 
-def _middleware(settings: Settings) -> Sequence[Middleware]:
-    layers = [Middleware(RequestLog)]
+def _middleware(settings: Settings, classifier: Classifier) -> Sequence[Middleware]:
+    layers = [Middleware(RequestLog, sha256=classifier.sha256)]
     if settings.cors_origins:
         layers.append(
             Middleware(
@@ -60,7 +60,7 @@ def _middleware(settings: Settings) -> Sequence[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["X-Request-ID"],
+                expose_headers=["X-Request-ID", "X-Model-SHA256"],
             )
         )
     if settings.api_key_sha256:

@@ -179,6 +179,11 @@ class Classifier:
             if len(row) != len(self.features):
                 count = f"{len(row)} feature{'' if len(row) == 1 else 's'}"
                 message = f"row {index} has {count}; the model takes {self.wanted}"
+                if (
+                    len(rows) == len(self.features) > 1
+                    and len({len(row) for row in rows if hasattr(row, "__len__")}) == 1
+                ):
+                    message += "; are rows and columns swapped?"
                 return FeaturesError(message, type="row_width", where=(index,))
         return FeaturesError(f"expected rows of numbers; the model takes {self.wanted}", type="not_a_matrix")
 

@@ -22,10 +22,14 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's status for a caller that left before the 
 
 
 class RequestLog:
-    """Gives each request an id, in its log lines and in X-Request-ID, and one access line."""
+    """Gives each request an id, in its log lines and in X-Request-ID, and one access line.
 
-    def __init__(self, app: ASGIApp) -> None:
+    X-Model-SHA256 beside it says which model answered: the first 12 digits of the artifact's SHA-256.
+    """
+
+    def __init__(self, app: ASGIApp, sha256: str) -> None:
         self.app = app
+        self.model = sha256[:12].encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +45,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                own = [(b"x-request-id", request_id.encode()), (b"x-model-sha256", self.model)]
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
         token = logs.request_id.set(request_id)

@@ -1,7 +1,7 @@
 """JSON bodies: the only place that knows the names on the wire."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -95,12 +95,35 @@ def declare(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 class Rows(BaseModel):
-    """The body of every native POST route: `{"data": [[5.1, 3.5, 1.4, 0.2]]}`."""
+    """The body of every native POST route, with its rows as lists: `{"data": [[5.1, 3.5, 1.4, 0.2]]}`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     # FailFast: without it 1 MB of `{},{},…` makes 333,334 errors.
     data: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
+
+
+def body_schema(classifier: Classifier, max_rows: int) -> dict[str, Any]:
+    """Declare the body of a POST route for the OpenAPI document: width, names, types and sample of the loaded model."""
+    names = [feature.name for feature in classifier.features]
+    number = {"type": "integer" if "int" in classifier.signature.dtype else "number"}
+    row = {"type": "array", "items": number, "minItems": len(names), "maxItems": len(names)}
+    by_name = {
+        "type": "object",
+        "properties": dict.fromkeys(names, number),
+        "required": names,
+        "additionalProperties": False,
+    }
+    rows = {"type": "array", "items": {"anyOf": [row, by_name]}, "minItems": 1, "maxItems": max_rows}
+    return {
+        "title": "Rows",
+        "description": "Rows of features: each a list in the order of /metadata, or all of them objects by name.",
+        "type": "object",
+        "properties": {"data": rows},
+        "required": ["data"],
+        "additionalProperties": False,
+        "example": {"data": [list(classifier.sample)]},
+    }
 
 
 _JSON_TYPES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
@@ -115,24 +138,70 @@ def parse_rows(body: bytes, classifier: Classifier) -> list[list[float]]:
     try:
         return Rows.model_validate_json(body).data
     except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        if first["loc"] == ("data", 0) and isinstance(first["input"], dict):
+            return _rows_of_objects(body, classifier)
         raise _body_error(error, classifier) from None
+
+
+def _rows_of_objects(body: bytes, classifier: Classifier) -> list[list[float]]:
+    """Read rows that come as objects, feature name -> value, into the order of the features."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:  # pydantic takes NaN, which is no JSON
+        raise BodyError(f"the body isn't valid JSON: {error.msg}", type="json_invalid") from None
+    if len(document) > 1:
+        raise _extra_keys(len(document) - 1)
+    names = [feature.name for feature in classifier.features]
+    rows = document["data"]
+    for index, row in enumerate(rows):
+        _check_object(index, row, names, classifier)
+    return [[row[name] for name in names] for row in rows]
+
+
+def _check_object(index: int, row: object, names: Sequence[str], classifier: Classifier) -> None:
+    takes, where = f"the model takes {classifier.wanted}", ("data", index)
+    if not isinstance(row, dict):
+        message = f"row {index}: expected an object of features, as row 0 is, got {_name_type(row)}; {takes}"
+        raise BodyError(message, type="dict_type", where=where)
+    for column, name in enumerate(names):
+        if name not in row:
+            message = f"{classifier.locate(index, column)}: it is missing; {takes}"
+            raise BodyError(message, type="missing", where=(*where, column))
+        if type(row[name]) not in (int, float):
+            message = f"{classifier.locate(index, column)}: expected a number, got {_name_type(row[name])}"
+            raise BodyError(message, type="float_type", where=(*where, column))
+    if len(row) > len(names):
+        unknown = json.dumps(next(name for name in row if name not in names)[:100])
+        message = f"row {index}: {unknown} is no feature; {takes}"
+        raise BodyError(message, type="extra_forbidden", where=where)
+
+
+def _extra_keys(n_keys: int) -> BodyError:
+    got = f"{n_keys} other key{'s' if n_keys > 1 else ''}"  # the key itself is the caller's text and isn't repeated
+    return BodyError(f'expected an object with the key "data" alone, got {got} in it', type="extra_forbidden")
+
+
+def _name_type(value: object) -> str:
+    return _JSON_TYPES.get(type(value), "a number")
 
 
 def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
     first = error.errors(include_url=False, include_context=False)[0]
     kind, where = first["type"], first["loc"]
-    got = _JSON_TYPES.get(type(first["input"]), "a number")
+    got = _name_type(first["input"])
     takes = f"the model takes {classifier.wanted}"
     match kind, where:
         case "json_invalid", _:
             return BodyError(f"the body isn't valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}", type=kind)
         case "missing", _:
             return BodyError(f'"data" is missing: expected a list of rows; {takes}', type=kind, where=where)
-        case "extra_forbidden", _:  # the key itself is the caller's text and isn't repeated
-            got = f"{error.error_count()} other key{'s' if error.error_count() > 1 else ''}"
-            return BodyError(f'expected an object with the key "data" alone, got {got} in it', type=kind)
+        case "extra_forbidden", _:
+            return _extra_keys(error.error_count())
         case _, ("data", int(row), int(column)):
             message = f"{classifier.locate(row, column)}: expected a number, got {got}"
+        case _, ("data", 0) if got == "a number":
+            message = f'row 0: expected a list of numbers, got a number; write one row as {{"data": [[…]]}}; {takes}'
         case _, ("data", int(row)):
             message = f"row {row}: expected a list of numbers, got {got}; {takes}"
         case _, ("data",):

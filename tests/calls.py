@@ -1,9 +1,12 @@
 """The table of calls, good and bad, that every door must answer alike."""
 
+import json
+
 from tests.doors import Call
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
+OBJECT = '{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}'
 POST_ROUTES = ("/predict", "/predict/label", "/predict/batch")
 
 
@@ -46,7 +49,18 @@ BODIES: dict[str, tuple[int | None, bytes]] = {
     "empty row": (422, rows("[]")),
     "one dimension": (422, b'{"data": [5.1, 3.5, 1.4, 0.2]}'),
     "three dimensions": (422, rows("[[5.1, 3.5, 1.4, 0.2]]")),
-    "object as row": (422, rows('{"sepal length (cm)": 5.1}')),
+    "object": (200, rows(OBJECT)),
+    "object in another order": (200, rows(json.dumps(dict(reversed(json.loads(OBJECT).items()))))),
+    "object without a feature": (422, rows('{"sepal length (cm)": 5.1}')),
+    "object with another name": (422, rows(OBJECT.replace("{", '{"stem": 1, '))),
+    "object with text": (422, rows(OBJECT.replace("1.4", '"1.4"'))),
+    "object with a boolean": (422, rows(OBJECT.replace("1.4", "true"))),
+    "object with NaN": (422, rows(OBJECT.replace("1.4", "NaN"))),
+    "object beyond float32": (422, rows(OBJECT.replace("1.4", "1e39"))),
+    "object, then a list": (422, rows(OBJECT, "[5.1, 3.5, 1.4, 0.2]")),
+    "list, then an object": (422, rows("[5.1, 3.5, 1.4, 0.2]", OBJECT)),
+    "object, unknown key": (422, b'{"rows": 1, "data": [' + OBJECT.encode() + b"]}"),
+    "columns as rows": (422, rows("[5.1, 6.3]", "[3.5, 3.3]", "[1.4, 6.0]", "[0.2, 2.5]")),
     "too narrow": (422, rows("[5.1, 3.5, 1.4]")),
     "too wide": (422, rows("[5.1, 3.5, 1.4, 0.2, 1.0]")),
     "text": (422, number('"1.4"')),

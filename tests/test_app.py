@@ -6,6 +6,7 @@ import logging
 import uuid
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -18,6 +19,8 @@ from function.errors import ArtifactError
 from function.schemas import JSON, limits
 from function.schemas import Rows as RowsBody
 from function.settings import Settings
+from tests.calls import CALLS, OBJECT
+from tests.doors import Call
 
 NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -131,10 +134,45 @@ MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
             f'"data": expected a list of rows, got a string; the model takes 4: {NAMES}', "list_type", "body", "data"
         ),
     ),
+    "columns as rows": (
+        '{"data": [[5.1, 6.3], [3.5, 3.3], [1.4, 6.0], [0.2, 2.5]]}',
+        error(
+            f"row 0 has 2 features; the model takes 4: {NAMES}; are rows and columns swapped?",
+            "row_width",
+            "body",
+            "data",
+            0,
+        ),
+    ),
+    "object without a feature": (
+        '{"data": [{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal width (cm)": 0.2}]}',
+        error(
+            f'row 0, "petal length (cm)": it is missing; the model takes 4: {NAMES}', "missing", "body", "data", 0, 2
+        ),
+    ),
+    "object with another name": (
+        f'{{"data": [{OBJECT}, {OBJECT[:-1]}, "stem": 1}}]}}',
+        error(f'row 1: "stem" is no feature; the model takes 4: {NAMES}', "extra_forbidden", "body", "data", 1),
+    ),
+    "object with text": (
+        f'{{"data": [{OBJECT.replace("1.4", "[]")}]}}',
+        error('row 0, "petal length (cm)": expected a number, got a list', "float_type", "body", "data", 0, 2),
+    ),
+    "object, then a list": (
+        f'{{"data": [{OBJECT}, [5.1, 3.5, 1.4, 0.2]]}}',
+        error(
+            f"row 1: expected an object of features, as row 0 is, got a list; the model takes 4: {NAMES}",
+            "dict_type",
+            "body",
+            "data",
+            1,
+        ),
+    ),
     "row number": (
         '{"data": [5.1]}',
         error(
-            f"row 0: expected a list of numbers, got a number; the model takes 4: {NAMES}",
+            f'row 0: expected a list of numbers, got a number; write one row as {{"data": [[…]]}}; '
+            f"the model takes 4: {NAMES}",
             "list_type",
             "body",
             "data",
@@ -359,7 +397,7 @@ class TestCors:
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
         answer = client.get("/health", headers={"Origin": "https://a.example"})
-        assert answer.headers["access-control-expose-headers"] == "X-Request-ID"
+        assert answer.headers["access-control-expose-headers"] == "X-Request-ID, X-Model-SHA256"
         assert "access-control-allow-origin" not in refused.headers
 
     def test_errors_can_be_read_there_too(self, failing: Classifier) -> None:
@@ -418,3 +456,46 @@ def test_creating_an_app_touches_nothing_of_another(classifier: Classifier, app:
 
     assert small.get("/metadata").json()["limits"]["max_rows"] == 1
     assert TestClient(app).get("/metadata").json()["limits"]["max_rows"] == 10_000
+
+
+@pytest.mark.parametrize("path", ["/health", "/label", "/no/such/path"])
+def test_every_answer_says_which_model_gave_it(path: str, client: TestClient, classifier: Classifier) -> None:
+    """By the start of the artifact's SHA-256."""
+    assert client.get(path).headers["x-model-sha256"] == classifier.sha256[:12]
+
+
+class TestBodySchema:
+    """What /openapi.json says of a POST route's body is what the loaded model takes."""
+
+    @pytest.fixture
+    def schemas(self, client: TestClient) -> dict[str, Any]:
+        paths = client.get("/openapi.json").json()["paths"]
+        bodies = {path: operations["post"]["requestBody"] for path, operations in paths.items() if "post" in operations}
+        return {path: body["content"]["application/json"]["schema"] for path, body in bodies.items()}
+
+    def test_its_example_is_the_models_sample(self, schemas: dict[str, Any], client: TestClient) -> None:
+        """And every route answers it."""
+        assert set(schemas) == {"/predict", "/predict/label", "/predict/batch"}
+        for path, schema in schemas.items():
+            assert schema["example"] == {"data": [[5.1, 3.5, 1.4, 0.2]]}
+            assert client.post(path, json=schema["example"]).status_code == 200
+
+    @pytest.mark.parametrize(
+        "call",
+        [call for call, status in CALLS if (call.method, status) == ("POST", 200)],
+        ids=lambda call: call.name,
+    )
+    def test_what_is_answered_is_declared(self, call: Call, schemas: dict[str, Any]) -> None:
+        """No body gets a 200 that the schema wouldn't let through."""
+        jsonschema.validate(json.loads(call.body), schemas[call.path])
+
+    @pytest.mark.parametrize(
+        "row",
+        [[5.1, 3.5, 1.4], [5.1, 3.5, 1.4, "0.2"], {"sepal length (cm)": 5.1}, json.loads(OBJECT) | {"stem": 1}],
+        ids=["too narrow", "text", "a feature is missing", "another name"],
+    )
+    def test_what_is_refused_isnt_declared(self, row: Any, schemas: dict[str, Any]) -> None:
+        """Width, types and names are the model's."""
+        for schema in schemas.values():
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate({"data": [row]}, schema)

@@ -8,7 +8,16 @@ from starlette.responses import Response
 
 from function.classifier import Classifier
 from function.errors import FeaturesError, TooLargeError
-from function.schemas import JSON, Limits, Prediction, PredictionBatch, PredictionLabel, Rows, declare, parse_rows
+from function.schemas import (
+    JSON,
+    Limits,
+    Prediction,
+    PredictionBatch,
+    PredictionLabel,
+    body_schema,
+    declare,
+    parse_rows,
+)
 
 # More rows run in the thread pool, so that other requests needn't wait: 1,000 rows of 4 take the event loop about
 # 1 ms, and the way to the pool and back 0.2 ms.
@@ -28,19 +37,21 @@ def create_router(classifier: Classifier, limits: Limits, **options: Any) -> API
         """Run the model's own sample and name its class."""
         return JSON({"prediction": classifier.predict_label([classifier.sample])[0]})
 
-    @router.post("/predict", response_model=Prediction, **_BODY)
+    one_row, batch = _body(classifier, 1), _body(classifier, limits.max_rows)
+
+    @router.post("/predict", response_model=Prediction, **one_row)
     async def predict(request: Request) -> Response:
         """Give one row's class probabilities, in the order of /label."""
         row = await _read_row(request, classifier, limits)
         return JSON({"prediction": classifier.predict(row)[0]})
 
-    @router.post("/predict/label", response_model=PredictionLabel, **_BODY)
+    @router.post("/predict/label", response_model=PredictionLabel, **one_row)
     async def predict_label(request: Request) -> Response:
         """Name the class with the highest probability for one row."""
         row = await _read_row(request, classifier, limits)
         return JSON({"prediction": classifier.predict_label(row)[0]})
 
-    @router.post("/predict/batch", response_model=PredictionBatch, **_BODY)
+    @router.post("/predict/batch", response_model=PredictionBatch, **batch)
     async def predict_batch(request: Request) -> Response:
         """Give every row's probabilities and label, in order."""
         rows = await _read_rows(request, classifier, limits)
@@ -87,11 +98,11 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-# The endpoints read the body themselves, so FastAPI can't derive its schema: pydantic then parses it in one pass,
-# straight from the bytes, which takes a third of the time of json and validation apart.
-_BODY: dict[str, Any] = {
-    "openapi_extra": {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": Rows.model_json_schema()}}}
-    },
-    "responses": declare(413, 422),
-}
+def _body(classifier: Classifier, max_rows: int) -> dict[str, Any]:
+    # The endpoints read the body themselves, so FastAPI can't derive its schema: pydantic then parses it in one pass,
+    # straight from the bytes, which takes a third of the time of json and validation apart.
+    content = {"application/json": {"schema": body_schema(classifier, max_rows)}}
+    return {
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+        "responses": declare(413, 422),
+    }
