@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from function.package import MAX_UNZIPPED_MB, MAX_ZIPPED_MB, PRUNED, PYTHON
@@ -83,10 +84,12 @@ def test_the_same_input_gives_the_same_bytes_within_the_budget(package: Path, tm
 
 
 def test_it_ships_the_model_that_it_is_told(runtime: Path, artifact: Path, event: Event, tmp_path: Path) -> None:
-    """With its labels, and under its own name; the shipped one stays at home."""
+    """With its labels, under its own name, and beside the budget; the shipped one stays at home."""
     mine = tmp_path / "mine" / "flowers.onnx"
     mine.parent.mkdir()
-    shutil.copy(artifact, mine)
+    large = onnx.load(artifact)
+    large.doc_string = os.urandom(5_000_000).hex()
+    onnx.save(large, mine)
     (mine.parent / "label.json").write_text('{"0": "a", "1": "b", "2": "c"}')
 
     result = build(tmp_path / "package", MODEL_FILEPATH=str(mine))
