@@ -71,7 +71,7 @@ class TestServing:
         """The id of our request is in its log, in one access line."""
         with local_server.client() as client:
             response = client.post("/predict", content=ROW, headers={"X-Request-ID": "is-it-you"})
-        assert set(response.headers) == {"date", "content-length", "content-type", "x-request-id"}
+        assert set(response.headers) == {"date", "content-length", "content-type", "x-request-id", "x-model-sha256"}
         local_server.wait_for(lambda log: "is-it-you" in log)
 
         lines = [json.loads(line) for line in local_server.log().splitlines()]
