@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -32,7 +33,8 @@ FLOATS = ("tensor(float)", "tensor(double)")
 # What onnxruntime says of a file that it can't load -> what to do about it.
 FIXES = {
     "External data": "save it with its weights inside",
-    "opset": "export it with an older target_opset",
+    "pset": "export it with an older target_opset",
+    "IR version": "export it with an older onnx",
 }
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
 
@@ -306,7 +308,7 @@ def _session(artifact: bytes) -> ort.InferenceSession:
         # From bytes, so that the file can't pull in others as external data.
         return ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
-        cause = _one_line(error)
+        cause = _one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the place in its C++ source
         fix = next((fix for word, fix in FIXES.items() if word in cause), "export it again")
         raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
 
@@ -342,7 +344,7 @@ def _indexes(n_classes: int) -> tuple[str, ...]:
     return tuple(str(index) for index in range(n_classes))
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception | str) -> str:
     return _cut(" ".join(str(error).split()), 300)
 
 

@@ -274,10 +274,25 @@ def regressor() -> bytes:
     return bytes(convert(LinearRegression().fit(iris.data, iris.target)).SerializeToString())
 
 
+def newer(path: Path, **versions: int) -> bytes:
+    """The shipped model, stamped with versions that no runtime knows yet."""
+    model = onnx.load(path)
+    for opset in model.opset_import:
+        opset.version = versions.get("opset", opset.version)
+    model.ir_version = versions.get("ir_version", model.ir_version)
+    return bytes(model.SerializeToString())
+
+
 BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", r"the file is empty; export the model again"),
     "random": (lambda _: bytes(range(256)), r"no ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
     "cut short": (lambda path: path.read_bytes()[:3000], r"no ONNX model that onnxruntime can load, export it again: .*"),
+    "newer opset": (lambda path: newer(path, opset=99),
+                    (r"no ONNX model that onnxruntime can load, export it with an older target_opset: .* ONNX Runtime only "
+                    r"\*guarantees\* support for models stamped with official released onnx opset versions\. Opset 99 .*")),
+    "newer format": (lambda path: newer(path, ir_version=99),
+                     (r"no ONNX model that onnxruntime can load, export it with an older onnx: .* Unsupported model IR "
+                     r"version: 99, max supported IR version: \d+.*")),
     "regressor": (lambda _: regressor(), (r"'variable' is one column with values beyond 0 to 1, as a regressor has; export a classifier, or a sigmoid "
                   r"as its output")),
     "logits": (lambda _: constant([2.5, 0.3, 0.26]),
