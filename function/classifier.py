@@ -268,6 +268,8 @@ class Classifier:
             if width != n_features:
                 message = f"its facts give {width} {what}, its input takes {n_features}; write the facts anew"
                 raise ArtifactError(message)
+        if len({feature.name for feature in self.features}) != n_features:  # rows may come as objects by name
+            raise ArtifactError("its facts give two features one name; write the facts anew, each with its own")
 
     def _check_sample(self, found: Probabilities, carried: Sample | None) -> None:
         if found.ndim != 2 or found.shape[0] != 2 or found.shape[1] < 2:

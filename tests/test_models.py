@@ -1,7 +1,9 @@
 """Classifiers that users bring: each answers as its own framework does, on all rows of a real data set."""
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ from sklearn.svm import SVC
 from starlette.testclient import TestClient
 
 from function.app import create_app
+from function.artifact import FACTS_KEY
 from function.classifier import Classifier
 from function.errors import ArtifactError, FeaturesError
 from function.settings import Settings
@@ -209,3 +212,14 @@ def test_classes_that_the_file_doesnt_name_must_be_named(targets: str) -> None:
     ):
         Classifier(artifact, name="wine")
     assert Classifier(artifact, name="wine", labels=["a", "b", "c"]).labels == ("a", "b", "c")
+
+
+def test_two_features_of_one_name_are_refused(artifact: Path) -> None:
+    """In a row that is an object they would get one value."""
+    model = onnx.load(artifact)
+    facts = json.loads(model.metadata_props[0].value)
+    facts["features"][1]["name"] = facts["features"][0]["name"]
+    helper.set_model_props(model, {FACTS_KEY: json.dumps(facts)})
+
+    with pytest.raises(ArtifactError, match=r"^its facts give two features one name; write the facts anew"):
+        Classifier(model.SerializeToString(), name="twins")
