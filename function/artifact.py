@@ -18,18 +18,19 @@ class _Frozen(BaseModel):
 
 
 class Feature(_Frozen):
-    """One column; `min` and `max` are those of the training data."""
+    """One column; `min` and `max`, or of texts the `values`, are those of the training data."""
 
     name: str
     min: FiniteFloat | None = None
     max: FiniteFloat | None = None
+    values: tuple[str, ...] | None = None
 
 
 class Sample(_Frozen):
-    """One row and the probabilities that the model must give for it."""
+    """One row and, if they are known, the probabilities that the model must give for it."""
 
-    row: tuple[FiniteFloat, ...]
-    probabilities: tuple[FiniteFloat, ...]
+    row: tuple[FiniteFloat | str, ...]
+    probabilities: tuple[FiniteFloat, ...] | None = None
 
 
 class Facts(_Frozen):
@@ -89,6 +90,26 @@ def read_class_ids(artifact: bytes, n_classes: int) -> tuple[str, ...] | None:
                 found.add(_strings(tensor, 6) or _integers(tensor, 7) or _integers(tensor, 5))
     fitting = [ids for ids in found if len(ids) == n_classes]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def read_categories(artifact: bytes) -> dict[str, tuple[str, ...]]:
+    """Find the texts that a model knows, by the name of the input: those of its encoders, where they read it directly.
+
+    https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html, https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html
+    """
+    found = {}
+    for graph in _messages(artifact, 7):
+        for node in _messages(graph, 1):
+            for attribute in _messages(node, 5):
+                if bytes(next(_messages(attribute, 1), b"")) in (b"cats_strings", b"keys_strings"):
+                    found[str(next(_messages(node, 1), b""), "utf-8")] = _strings(attribute, 9)
+    return found
+
+
+def read_opsets(artifact: bytes) -> dict[str, int]:
+    """Read the versions of the operator sets that an artifact is written in, domain -> version."""
+    opsets: list[dict[int, Any]] = [dict(_fields(opset)) for opset in _messages(artifact, 8)]
+    return {str(opset.get(1, b""), "utf-8") or "ai.onnx": opset[2] for opset in opsets}
 
 
 def _strings(message: memoryview, number: int) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """The model: artifact -> session -> signature -> predictions. The only home of onnxruntime."""
 
 import hashlib
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -11,55 +10,62 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from function.artifact import Feature, Sample, read_class_ids, read_facts, read_labels
+from function.artifact import Feature, Sample, read_categories, read_class_ids, read_facts, read_labels
+from function.columns import MAX_WHOLE, TEXT, Arrays, Columns, Input, Rows, cut
 from function.errors import ArtifactError, FeaturesError
 
 # Since 1.29 onnxruntime reports to Microsoft from a thread of its own, unless told not to before it is imported:
 # https://github.com/microsoft/onnxruntime/pull/27379. A process forked with that thread also hangs at its exit.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - no setting of ours
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-Rows = Sequence[Sequence[float]] | NDArray[np.floating[Any]]
-Features = NDArray[Any]
 Probabilities = NDArray[np.float32]
 
 IRIS_SAMPLE = (5.1, 3.5, 1.4, 0.2)  # the original pattern's sample, for an artifact that carries none
 TOLERANCE = 1e-4  # between carried and computed probabilities: other processors round float32 differently
 # The inputs that are served, as NumPy names them.
-DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
-# JSON's numbers are float64, in which each whole number up to this one has a place of its own.
-MAX_WHOLE = {"int64": 2**53, "int32": 2**31 - 1}
+TYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(string)": TEXT,
+}
 FLOATS = ("tensor(float)", "tensor(double)")
 # What onnxruntime says of a file that it can't load -> what to do about it.
-FIXES = {
+LOAD_FIXES = {
     "External data": "save it with its weights inside",
     "pset": "export it with an older target_opset",
     "IR version": "export it with an older onnx",
 }
+RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
 
 
 class Signature(NamedTuple):
     """Names, types and widths, read from the session."""
 
-    input_name: str
-    dtype: str
-    n_features: int
+    inputs: tuple[Input, ...]
     is_one_by_one: bool
     output_name: str
     is_zipmap: bool
+    label_name: str | None
 
 
 class Classifier:
     """One ONNX Runtime session that answers probabilities, and the facts about its model.
 
     Attributes:
+        signature: as the session has it.
+        columns: what a row must hold.
         features: one `Feature` a column.
+        class_ids: what the model itself calls its classes, in the order of the probabilities; None if the file
+            doesn't say.
         labels: human names in the order of the probabilities.
         sample: a row that the model is known to answer.
         sample_probabilities: its answer to that row, float32, shape (n_classes,).
         sha256: of the artifact's bytes, hexadecimal.
-        wanted: what a row must hold, for messages: "4: sepal length (cm), …".
     """
 
     def __init__(self, artifact: bytes, *, name: str, labels: Sequence[str] | None = None) -> None:
@@ -77,19 +83,18 @@ class Classifier:
         self.producer = meta.producer_name
         facts = read_facts(meta.custom_metadata_map)
         self.training = facts.training
-        self.features = facts.features or tuple(Feature(name=f"feature {i}") for i in range(self.signature.n_features))
-        self.sample = facts.sample.row if facts.sample else _default_sample(self.signature)
-        self.wanted = f"{len(self.features)}: {_cut(', '.join(feature.name for feature in self.features), 400)}"
+        self.features = facts.features or _default_features(self.signature.inputs, artifact)
+        self.columns = Columns(self.signature.inputs, self.features)
+        self.sample = facts.sample.row if facts.sample else _default_sample(self.columns)
         self._check_widths()
         probabilities, keys = self._run_sample()
         self._check_sample(probabilities, facts.sample)
         self.sample_probabilities = probabilities[0]
         given = labels if labels is not None else facts.labels
-        class_ids = keys or read_class_ids(artifact, len(probabilities[0]))
-        if class_ids is None:
-            class_ids = _indexes(len(probabilities[0]))
-            if given is None:
-                self._check_answer(class_ids)
+        self.class_ids = keys or read_class_ids(artifact, len(probabilities[0]))
+        class_ids = self.class_ids or _indexes(len(probabilities[0]))
+        if self.class_ids is None and given is None:
+            self._check_answer(class_ids)
         self.labels = class_ids if given is None else self._order(given, class_ids)
         self._check_labels()
 
@@ -124,7 +129,7 @@ class Classifier:
         """Give each row's class probabilities.
 
         Args:
-            rows: shape (n_rows, n_features), n_rows ≥ 1, finite in float32.
+            rows: shape (n_rows, n_features), n_rows ≥ 1; numbers finite in the type of their input, texts as str.
 
         Returns:
             float32, shape (n_rows, n_classes), columns in the order of `labels`.
@@ -132,7 +137,14 @@ class Classifier:
         Raises:
             FeaturesError: the rows aren't such a matrix, or the model has no finite answer for one.
         """
-        probabilities = self._tensor(self._run(self._matrix(rows)))
+        return self.predict_arrays(self.columns.arrays(rows))
+
+    def predict_arrays(self, arrays: Arrays) -> Probabilities:
+        """Give the same for arrays that `columns` has made or checked, one for each input."""
+        try:
+            probabilities = self._tensor(self._run(arrays))
+        except RUN_ERRORS as error:
+            raise self._refusal(arrays) or error from None
         if not np.isfinite(probabilities).all():
             row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
             message = f"row {row}: the model's answer isn't finite; are the values in the range it was trained on?"
@@ -147,73 +159,42 @@ class Classifier:
         """Give each row's label; arguments and errors as in `predict`."""
         return self.label_rows(self.predict(rows))
 
-    def locate(self, row: int, column: int) -> str:
-        """Say where a value stands, with its feature's name: 'row 3, "petal length (cm)"'."""
-        if column < len(self.features):
-            return f'row {row}, "{_cut(self.features[column].name, 100)}"'
-        return f"row {row}, column {column}"
+    def _refusal(self, arrays: Arrays) -> FeaturesError | None:
+        """Find the first row that the model fails on, and in it the first value that it fails on in its sample too."""
+        rows = ([array[row : row + 1] for array in arrays] for row in range(len(arrays[0])))
+        row, values = next(((row, values) for row, values in enumerate(rows) if self._is_refused(values)), (0, None))
+        if values is None:
+            return None
+        inputs = [(index, place) for index, array in enumerate(arrays) for place in range(array.shape[1])]
+        for column, (index, place) in enumerate(inputs):
+            sample = [array.copy() for array in self.columns.arrays([self.sample])]
+            sample[index][0, place] = values[index][0, place]
+            if self._is_refused(sample):
+                known = self.features[column].values
+                expected = f"one of {cut(', '.join(known), 400)}" if known else "one that the model was trained on"
+                message = f"{self.columns.locate(row, column)}: expected {expected}, got another value"
+                return FeaturesError(message, type="unknown_value", where=(row, column))
+        message = f"row {row}: the model fails on its values; are they such as it was trained on?"
+        return FeaturesError(message, type="no_answer", where=(row,))
 
-    def _matrix(self, rows: Rows) -> Features:
-        dtype = self.signature.dtype
-        is_whole = dtype in MAX_WHOLE
+    def _is_refused(self, arrays: Arrays) -> bool:
         try:
-            with np.errstate(over="ignore"):  # an overflow becomes infinite, which is reported below
-                features = np.asarray(rows, dtype="float64" if is_whole else dtype)
-        except (ValueError, OverflowError):
-            features = None
-        if features is None or features.ndim != 2 or 0 in features.shape or features.shape[1] != len(self.features):
-            raise self._shape_error(rows)
-        is_right = np.isfinite(features)
-        if is_whole:
-            is_right &= (features == np.floor(features)) & (np.abs(features) <= MAX_WHOLE[dtype])
-        if not is_right.all():
-            row, column = (int(i) for i in np.argwhere(~is_right)[0])
-            raise self._value_error(row, column, rows[row][column])
-        return features.astype(dtype) if is_whole else features
+            self._run(arrays)
+        except RUN_ERRORS:
+            return True
+        return False
 
-    def _shape_error(self, rows: Rows) -> FeaturesError:
-        if len(rows) == 0:
-            return FeaturesError("expected at least 1 row, got none", type="no_rows")
-        for index, row in enumerate(rows):
-            if not isinstance(row, Sequence | np.ndarray):
-                message = f"row {index} isn't a row; the model takes rows of {self.wanted}"
-                return FeaturesError(message, type="row_type", where=(index,))
-            if len(row) != len(self.features):
-                count = f"{len(row)} feature{'' if len(row) == 1 else 's'}"
-                message = f"row {index} has {count}; the model takes {self.wanted}"
-                if (
-                    len(rows) == len(self.features) > 1
-                    and len({len(row) for row in rows if hasattr(row, "__len__")}) == 1
-                ):
-                    message += "; are rows and columns swapped?"
-                return FeaturesError(message, type="row_width", where=(index,))
-        return FeaturesError(f"expected rows of numbers; the model takes {self.wanted}", type="not_a_matrix")
-
-    def _value_error(self, row: int, column: int, value: float) -> FeaturesError:
-        dtype = self.signature.dtype
-        wanted = "a whole number" if dtype in MAX_WHOLE else "a finite number"
-        if math.isnan(value):
-            got = "NaN"
-        elif math.isinf(value):
-            got = "Infinity" if value > 0 else "-Infinity"
-        elif dtype not in MAX_WHOLE:
-            got = f"one beyond {dtype}'s ±{float(np.finfo(dtype).max):.4g}"
-        elif value == math.floor(value):
-            got = f"one beyond ±{MAX_WHOLE[dtype]}"
-        else:
-            got = "one with decimals"
-        kind = wanted.removeprefix("a ").replace(" ", "_")
-        return FeaturesError(
-            f"{self.locate(row, column)}: expected {wanted}, got {got}", type=kind, where=(row, column)
-        )
-
-    def _run(self, features: Features) -> Any:
-        name, session = self.signature.input_name, self._session
+    def _run(self, arrays: Arrays) -> Any:
+        session, outputs = self._session, [self.signature.output_name]
         if not self.signature.is_one_by_one:
-            (output,) = session.run([self.signature.output_name], {name: features})
+            (output,) = session.run(outputs, self._feed(arrays))
             return output
-        outputs = [session.run([self.signature.output_name], {name: row[None]})[0] for row in features]
-        return [row for output in outputs for row in output] if self.signature.is_zipmap else np.concatenate(outputs)
+        rows = zip(*arrays, strict=True)
+        answers = [session.run(outputs, self._feed([values[None] for values in row]))[0] for row in rows]
+        return [row for answer in answers for row in answer] if self.signature.is_zipmap else np.concatenate(answers)
+
+    def _feed(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
+        return {input.name: array for input, array in zip(self.signature.inputs, arrays, strict=True)}
 
     def _tensor(self, output: Any) -> Probabilities:
         if self.signature.is_zipmap:
@@ -225,9 +206,10 @@ class Classifier:
 
     def _run_sample(self) -> tuple[Probabilities, tuple[str, ...]]:
         try:
-            output = self._run(self._matrix([self.sample, self.sample]))
+            output = self._run(self.columns.arrays([self.sample, self.sample]))
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
-            raise ArtifactError(f"the model fails on its sample {list(self.sample)}: {_one_line(error)}") from None
+            message = f"the model fails on its sample {cut(str(list(self.sample)), 300)}: {_one_line(error)}"
+            raise ArtifactError(f"{message}; give it one with python -m model.describe") from None
         if self.signature.is_zipmap:
             return self._tensor(output), tuple(str(class_id) for class_id in output[0])
         if output.shape in ((2,), (2, 1)):
@@ -236,9 +218,13 @@ class Classifier:
 
     def _check_sigmoid(self) -> None:
         """Tell one column of probabilities from a regressor's: it stays within 0 to 1 however far out a row is."""
-        sample = np.array(self.sample)
-        far = np.vstack([sample * 0, sample + 1000, sample - 1000, sample * 10, sample * -10])
-        values = self._run(self._matrix(far))
+        factors, terms = np.array([[0], [1], [1], [10], [-10]]), np.array([[0], [1000], [-1000], [0], [0]])
+        values = self._run(
+            [
+                sample.repeat(5, axis=0) if sample.dtype == object else (sample * factors + terms).astype(sample.dtype)
+                for sample in self.columns.arrays([self.sample])
+            ]
+        )
         if not ((values >= 0) & (values <= 1)).all():
             message = f"{self.signature.output_name!r} is one column with values beyond 0 to 1, as a regressor has"
             raise ArtifactError(f"{message}; export a classifier, or a sigmoid as its output")
@@ -253,17 +239,16 @@ class Classifier:
 
     def _check_answer(self, class_ids: tuple[str, ...]) -> None:
         """Hold assumed class ids against the model's own choice for its sample, where it gives one."""
-        outputs = [o.name for o in self._session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
-        if len(outputs) != 1:
+        if self.signature.label_name is None:
             return
-        (answer,) = self._session.run(outputs, {self.signature.input_name: self._matrix([self.sample])})
+        (answer,) = self._session.run([self.signature.label_name], self._feed(self.columns.arrays([self.sample])))
         found, expected = str(answer.ravel()[0]), class_ids[int(self.sample_probabilities.argmax())]
         if found != expected:
-            message = f"{outputs[0]!r} gives {_cut(found, 100)!r} for the sample, and the file doesn't say which class"
+            message = f"{self.signature.label_name!r} gives {cut(found, 100)!r} for the sample, and the file doesn't say which class"
             raise ArtifactError(f"{message} has which column; name them in a label.json beside it")
 
     def _check_widths(self) -> None:
-        n_features = self.signature.n_features
+        n_features = len(self.columns.types)
         for what, width in (("features", len(self.features)), ("sample values", len(self.sample))):
             if width != n_features:
                 message = f"its facts give {width} {what}, its input takes {n_features}; write the facts anew"
@@ -277,10 +262,10 @@ class Classifier:
             raise ArtifactError(f"{message}; export a classifier with a free number of rows")
         row = found[0]
         if not (np.isfinite(row).all() and (row >= 0).all() and abs(row.sum() - 1) < TOLERANCE):
-            given = f"the sample's are {_cut(str(row.tolist()), 100)}, in sum {row.sum():.6g}"
+            given = f"the sample's are {cut(str(row.tolist()), 100)}, in sum {row.sum():.6g}"
             message = f"{self.signature.output_name!r} isn't probabilities, at least 0 and in sum 1: {given}"
             raise ArtifactError(f"{message}; export the model with predict_proba or softmax as its output")
-        if carried and not _are_close(row, carried.probabilities):
+        if carried and carried.probabilities is not None and not _are_close(row, carried.probabilities):
             message = f"its sample gives {row.tolist()}, its facts say {list(carried.probabilities)}"
             raise ArtifactError(f"{message}; the file was changed after training, train it again")
 
@@ -311,35 +296,66 @@ def _session(artifact: bytes) -> ort.InferenceSession:
         return ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
         cause = _one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the place in its C++ source
-        fix = next((fix for word, fix in FIXES.items() if word in cause), "export it again")
+        fix = next((fix for word, fix in LOAD_FIXES.items() if word in cause), "export it again")
         raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
 
 
 def _signature(session: ort.InferenceSession) -> Signature:
     inputs = session.get_inputs()
-    if len(inputs) != 1 or inputs[0].type not in DTYPES or len(inputs[0].shape) != 2:
-        got = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-        message = f"expected one input of shape (None, n_features) and type {', '.join(DTYPES)}; got {got}"
-        raise ArtifactError(f"{message}; export it from one matrix of numbers")
-    n_rows, n_features = inputs[0].shape
-    if (isinstance(n_rows, int) and n_rows != 1) or not isinstance(n_features, int) or n_features < 1:
-        raise ArtifactError(f"expected an input of shape (None, n_features), got {inputs[0].shape}; export it so")
+    for found in inputs:
+        _check_input(found)
+    is_one_by_one = [found.shape[0] == 1 for found in inputs]
+    if len(set(is_one_by_one)) > 1:
+        raise ArtifactError("some of its inputs take one row, some any number; export it with a free number of rows")
     outputs = [o for o in session.get_outputs() if _is_zipmap(o) or (o.type in FLOATS and len(o.shape) in (1, 2))]
     if len(outputs) != 1:
         got = ", ".join(f"{o.name} {o.type} {o.shape}" for o in session.get_outputs())
         message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
         raise ArtifactError(f"{message}; export it so")
-    dtype = DTYPES[inputs[0].type]
-    return Signature(inputs[0].name, dtype, n_features, n_rows == 1, outputs[0].name, _is_zipmap(outputs[0]))
+    labels = [o.name for o in session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
+    return Signature(
+        inputs=tuple(Input(found.name, TYPES[found.type], found.shape[1]) for found in inputs),
+        is_one_by_one=is_one_by_one[0],
+        output_name=outputs[0].name,
+        is_zipmap=_is_zipmap(outputs[0]),
+        label_name=labels[0] if len(labels) == 1 else None,
+    )
+
+
+def _check_input(found: ort.NodeArg) -> None:
+    expected = f"expected inputs of shape (None, n_features) and type {', '.join(TYPES)}"
+    got = f"got {found.name} {found.type} {found.shape}"
+    if found.type not in TYPES:
+        raise ArtifactError(f"{expected}; {got}; export it from numbers or texts")
+    if len(found.shape) != 2:
+        raise ArtifactError(f"{expected}; {got}; export it with a row as one line of values, such as a flattened image")
+    n_rows, width = found.shape
+    if (isinstance(n_rows, int) and n_rows != 1) or not isinstance(width, int) or width < 1:
+        raise ArtifactError(f"{expected}; {got}; export it with a free number of rows and a fixed one of features")
+    if TYPES[found.type] == TEXT and width > 1:
+        raise ArtifactError(f"{expected}; {got}; export it with a named input for each column of texts")
 
 
 def _is_zipmap(output: ort.NodeArg) -> bool:
     return str(output.type) in ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 
 
-def _default_sample(signature: Signature) -> tuple[float, ...]:
-    is_like_iris = signature.n_features == len(IRIS_SAMPLE) and signature.dtype not in MAX_WHOLE
-    return IRIS_SAMPLE if is_like_iris else (0.0,) * signature.n_features
+def _default_features(inputs: Sequence[Input], artifact: bytes) -> tuple[Feature, ...]:
+    if len(inputs) == 1 and inputs[0].type != TEXT:
+        return tuple(Feature(name=f"feature {index}") for index in range(inputs[0].width))
+    texts = read_categories(artifact) if TEXT in (input.type for input in inputs) else {}
+    return tuple(
+        Feature(name=input.name if input.width == 1 else f"{input.name} {place}", values=texts.get(input.name))
+        for input in inputs
+        for place in range(input.width)
+    )
+
+
+def _default_sample(columns: Columns) -> tuple[float | str, ...]:
+    if len(columns.inputs) == 1 and len(columns.types) == len(IRIS_SAMPLE) and columns.types[0] not in MAX_WHOLE:
+        return IRIS_SAMPLE
+    known = zip(columns.types, columns.features, strict=True)
+    return tuple((feature.values or ("",))[0] if type == TEXT else 0.0 for type, feature in known)
 
 
 def _indexes(n_classes: int) -> tuple[str, ...]:
@@ -347,8 +363,4 @@ def _indexes(n_classes: int) -> tuple[str, ...]:
 
 
 def _one_line(error: Exception | str) -> str:
-    return _cut(" ".join(str(error).split()), 300)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return cut(" ".join(str(error).split()), 300)

@@ -16,7 +16,7 @@ logging.getLogger(__name__).info(
     "%s, SHA-256 %s, takes %s; its labels: %s",
     settings.model_filepath,
     classifier.sha256,
-    classifier.wanted,
+    classifier.columns.wanted,
     textwrap.shorten(", ".join(classifier.labels), 400, placeholder=" …"),
 )
 app = create_app(settings, classifier)

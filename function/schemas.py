@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from function.artifact import Feature
 from function.classifier import Classifier
+from function.columns import TEXT
 from function.errors import ArtifactError, BodyError, FeaturesError, RequestError
 
 # AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -43,17 +44,23 @@ class Limits(BaseModel):
     max_body_bytes: int
 
 
+class TypedFeature(Feature):
+    """What its input takes: float32, float64, int64, int32 or string."""
+
+    type: str
+
+
 class Metadata(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     data_type: str
     data_structure: str
-    data_sample: list[list[float]]
+    data_sample: list[list[float | str]]
     prediction_type: str
     prediction_structure: str
     prediction_sample: list[float]
     model: ModelFacts
-    features: list[Feature]
+    features: list[TypedFeature]
     labels: list[str]
     limits: Limits
 
@@ -103,14 +110,28 @@ class Rows(BaseModel):
     data: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
 
 
+class MixedRows(BaseModel):
+    """The same of a model that takes texts too."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    data: Annotated[
+        list[Annotated[list[Annotated[float | str, Field(union_mode="left_to_right")]], FailFast()]], FailFast()
+    ]
+
+
+Row = list[float] | list[float | str]
+
+
 def body_schema(classifier: Classifier, max_rows: int) -> dict[str, Any]:
     """Declare the body of a POST route for the OpenAPI document: width, names, types and sample of the loaded model."""
     names = [feature.name for feature in classifier.features]
-    number = {"type": "integer" if "int" in classifier.signature.dtype else "number"}
-    row = {"type": "array", "items": number, "minItems": len(names), "maxItems": len(names)}
+    values = [{"type": _JSON_SCHEMA_TYPES.get(type, "number")} for type in classifier.columns.types]
+    items = {"prefixItems": values} if len(set(classifier.columns.types)) > 1 else {"items": values[0]}
+    row = {"type": "array", **items, "minItems": len(names), "maxItems": len(names)}
     by_name = {
         "type": "object",
-        "properties": dict.fromkeys(names, number),
+        "properties": dict(zip(names, values, strict=True)),
         "required": names,
         "additionalProperties": False,
     }
@@ -126,17 +147,18 @@ def body_schema(classifier: Classifier, max_rows: int) -> dict[str, Any]:
     }
 
 
+_JSON_SCHEMA_TYPES = {"int32": "integer", "int64": "integer", TEXT: "string"}
 _JSON_TYPES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
 
 
-def parse_rows(body: bytes, classifier: Classifier) -> list[list[float]]:
-    """Read the rows out of a request's body; only JSON numbers pass, the matrix itself is the classifier's to judge.
+def parse_rows(body: bytes, classifier: Classifier) -> Sequence[Row]:
+    """Read the rows out of a request's body; what each column takes is the classifier's to judge.
 
     Raises:
-        BodyError: not JSON, or not of the shape `Rows`.
+        BodyError: not JSON, or not of the shape `Rows`, or `MixedRows` where the model takes texts.
     """
     try:
-        return Rows.model_validate_json(body).data
+        return (MixedRows if TEXT in classifier.columns.types else Rows).model_validate_json(body).data
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         if first["loc"] == ("data", 0) and isinstance(first["input"], dict):
@@ -144,7 +166,7 @@ def parse_rows(body: bytes, classifier: Classifier) -> list[list[float]]:
         raise _body_error(error, classifier) from None
 
 
-def _rows_of_objects(body: bytes, classifier: Classifier) -> list[list[float]]:
+def _rows_of_objects(body: bytes, classifier: Classifier) -> list[Row]:
     """Read rows that come as objects, feature name -> value, into the order of the features."""
     try:
         document = orjson.loads(body)
@@ -160,17 +182,19 @@ def _rows_of_objects(body: bytes, classifier: Classifier) -> list[list[float]]:
 
 
 def _check_object(index: int, row: object, names: Sequence[str], classifier: Classifier) -> None:
-    takes, where = f"the model takes {classifier.wanted}", ("data", index)
+    takes, where = f"the model takes {classifier.columns.wanted}", ("data", index)
     if not isinstance(row, dict):
         message = f"row {index}: expected an object of features, as row 0 is, got {_name_type(row)}; {takes}"
         raise BodyError(message, type="dict_type", where=where)
     for column, name in enumerate(names):
         if name not in row:
-            message = f"{classifier.locate(index, column)}: it is missing; {takes}"
+            message = f"{classifier.columns.locate(index, column)}: it is missing; {takes}"
             raise BodyError(message, type="missing", where=(*where, column))
-        if type(row[name]) not in (int, float):
-            message = f"{classifier.locate(index, column)}: expected a number, got {_name_type(row[name])}"
-            raise BodyError(message, type="float_type", where=(*where, column))
+        is_text = classifier.columns.types[column] == TEXT
+        if type(row[name]) not in ((str,) if is_text else (int, float)):
+            expected = "a string" if is_text else "a number"
+            message = f"{classifier.columns.locate(index, column)}: expected {expected}, got {_name_type(row[name])}"
+            raise BodyError(message, type="string_type" if is_text else "float_type", where=(*where, column))
     if len(row) > len(names):
         unknown = json.dumps(next(name for name in row if name not in names)[:100])
         message = f"row {index}: {unknown} is no feature; {takes}"
@@ -190,7 +214,8 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
     first = error.errors(include_url=False, include_context=False)[0]
     kind, where = first["type"], first["loc"]
     got = _name_type(first["input"])
-    takes = f"the model takes {classifier.wanted}"
+    takes = f"the model takes {classifier.columns.wanted}"
+    a_list = "a list of numbers and strings" if TEXT in classifier.columns.types else "a list of numbers"
     match kind, where:
         case "json_invalid", _:
             return BodyError(f"the body isn't valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}", type=kind)
@@ -198,12 +223,15 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
             return BodyError(f'"data" is missing: expected a list of rows; {takes}', type=kind, where=where)
         case "extra_forbidden", _:
             return _extra_keys(error.error_count())
-        case _, ("data", int(row), int(column)):
-            message = f"{classifier.locate(row, column)}: expected a number, got {got}"
+        case _, ("data", int(row), int(column), *_):
+            where = where[:3]  # a column of texts or numbers adds which of the two was tried
+            is_text = column < len(classifier.features) and classifier.columns.types[column] == TEXT
+            kind, expected = ("string_type", "a string") if is_text else ("float_type", "a number")
+            message = f"{classifier.columns.locate(row, column)}: expected {expected}, got {got}"
         case _, ("data", 0) if got == "a number":
-            message = f'row 0: expected a list of numbers, got a number; write one row as {{"data": [[…]]}}; {takes}'
+            message = f'row 0: expected {a_list}, got a number; write one row as {{"data": [[…]]}}; {takes}'
         case _, ("data", int(row)):
-            message = f"row {row}: expected a list of numbers, got {got}; {takes}"
+            message = f"row {row}: expected {a_list}, got {got}; {takes}"
         case _, ("data",):
             message = f'"data": expected a list of rows, got {got}; {takes}'
         case _:
@@ -240,10 +268,13 @@ def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Lim
 
 def metadata(classifier: Classifier, limits: Limits) -> dict[str, Any]:
     """Describe the loaded model, in the shape of `Metadata`."""
-    signature, probabilities = classifier.signature, classifier.sample_probabilities
+    probabilities, columns = (
+        classifier.sample_probabilities,
+        zip(classifier.features, classifier.columns.types, strict=True),
+    )
     return {
-        "data_type": signature.dtype,
-        "data_structure": f"(1,{signature.n_features})",
+        "data_type": ", ".join(dict.fromkeys(classifier.columns.types)),
+        "data_structure": f"(1,{len(classifier.features)})",
         "data_sample": [classifier.sample],
         "prediction_type": probabilities.dtype.name,
         "prediction_structure": f"(1,{len(probabilities)})",
@@ -255,7 +286,9 @@ def metadata(classifier: Classifier, limits: Limits) -> dict[str, Any]:
             "producer": classifier.producer,
             "training": classifier.training,
         },
-        "features": [feature.model_dump(exclude_none=True) for feature in classifier.features],
+        "features": [
+            {"name": feature.name, "type": type} | feature.model_dump(exclude_none=True) for feature, type in columns
+        ],
         "labels": classifier.labels,
         "limits": limits.model_dump(),
     }

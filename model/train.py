@@ -58,7 +58,7 @@ def train(day: date) -> Trained:
     classifier.fit(iris.data, iris.target)
     model = _convert(classifier, n_features=iris.data.shape[1])
     facts = _facts(iris, accuracy, day, model)
-    onnx.helper.set_model_props(model, {FACTS_KEY: facts.model_dump_json()})
+    onnx.helper.set_model_props(model, {FACTS_KEY: facts.model_dump_json(exclude_none=True)})
     onnx.checker.check_model(model)
     labels = {str(index): str(name) for index, name in enumerate(iris.target_names)}
     return Trained(classifier, model.SerializeToString(deterministic=True), labels)

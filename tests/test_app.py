@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from function.app import create_app
-from function.classifier import Classifier, Probabilities, Rows
+from function.classifier import Classifier, Probabilities
+from function.columns import Rows
 from function.errors import ArtifactError
 from function.schemas import JSON, limits
 from function.schemas import Rows as RowsBody
@@ -101,10 +102,10 @@ class TestRoutes:
                 "training": classifier.training,
             },
             "features": [
-                {"name": "sepal length (cm)", "min": 4.3, "max": 7.9},
-                {"name": "sepal width (cm)", "min": 2.0, "max": 4.4},
-                {"name": "petal length (cm)", "min": 1.0, "max": 6.9},
-                {"name": "petal width (cm)", "min": 0.1, "max": 2.5},
+                {"name": "sepal length (cm)", "type": "float32", "min": 4.3, "max": 7.9},
+                {"name": "sepal width (cm)", "type": "float32", "min": 2.0, "max": 4.4},
+                {"name": "petal length (cm)", "type": "float32", "min": 1.0, "max": 6.9},
+                {"name": "petal width (cm)", "type": "float32", "min": 0.1, "max": 2.5},
             ],
             "labels": ["setosa", "versicolor", "virginica"],
             "limits": {"max_rows": 10_000, "max_body_bytes": 1_000_000},

@@ -302,16 +302,22 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
                  r"'out0' isn't probabilities, at least 0 and in sum 1: the sample's are \[1\.5, -0\.5, 0\.0\], in sum 1; .*"),
     "mean of the rows": (lambda _: constant(HALVES, operator="ReduceMean", axes=[0]),
                          r"expected probabilities of shape \(2, n_classes\) for 2 rows, got \(1, 3\); .*"),
-    "no features": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 0])]), r".* got \[None, 0\]; .*"),
-    "two inputs": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [None, 1])]),
-                   r"expected one input of shape \(None, n_features\) and type tensor\(float\), .*; got x .*, y .*"),
+    "no features": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 0])]),
+                    r".* got x tensor\(float\) \[None, 0\]; .*"),
+    "half floats": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT16, [None, 4])]),
+                    (r"expected inputs of shape \(None, n_features\) and type tensor\(float\), .*, tensor\(string\); "
+                     r"got y tensor\(float16\) \[None, 4\]; export it from numbers or texts")),
+    "texts in one matrix": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.STRING, [None, 4])]),
+                            r".* got y tensor\(string\) \[None, 4\]; export it with a named input for each column of texts"),
+    "one row and any number": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [1, 1])]),
+                               r"some of its inputs take one row, some any number; export it with a free number of rows"),
     "image": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
-              (r"expected one input of shape \(None, n_features\) and type .*; got x tensor\(float\) \[None, 2, 4\]; "
-              r"export it from one matrix of numbers")),
+              (r"expected inputs of shape \(None, n_features\) and type .*; got x tensor\(float\) \[None, 2, 4\]; "
+              r"export it with a row as one line of values, such as a flattened image")),
     "fixed batch": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [3, 4])]),
-                    r"expected an input of shape \(None, n_features\), got \[3, 4\]; export it so"),
+                    r".* got x tensor\(float\) \[3, 4\]; export it with a free number of rows and a fixed one of features"),
     "free width": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, None])]),
-                   r"expected an input of shape \(None, n_features\), got \[None, None\]; export it so"),
+                   r".* got x tensor\(float\) \[None, None\]; export it with a free number of rows and a fixed one of .*"),
     "two outputs": (lambda _: constant(HALVES, n_outputs=2),
                     r"expected one output of probabilities, .* got out0 .*, out1 .*"),
 }  # fmt: skip
@@ -353,7 +359,8 @@ def test_external_data_is_refused(tmp_path: Path) -> None:
         ({"labels": [1, 2, 3]}, ("its facts are wrong at classifier.labels.0: Input should be a valid string; "
          "write the facts anew")),
         ({"sample": {"row": [1, 2, 3, 1e39], "probabilities": [1]}}, ("the model fails on its sample [1.0, 2.0, 3.0, 1e+39]: "
-         "row 0, \"feature 3\": expected a finite number, got one beyond float32's ±3.403e+38")),
+         "row 0, \"feature 3\": expected a finite number, got one beyond float32's ±3.403e+38; "
+         "give it one with python -m model.describe")),
         ({"lables": []}, "its facts are wrong at classifier.lables: Extra inputs are not permitted; write the facts anew"),
         ({"features": [{"name": "a"}]}, "its facts give 1 features, its input takes 4; write the facts anew"),
         ({"sample": {"row": [1], "probabilities": [1]}}, ("its facts give 1 sample values, its input takes 4; "

@@ -1,5 +1,6 @@
 """Rows in, probabilities and labels out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ from function.schemas import (
     Prediction,
     PredictionBatch,
     PredictionLabel,
+    Row,
     body_schema,
     declare,
     parse_rows,
@@ -65,12 +67,12 @@ def create_router(classifier: Classifier, limits: Limits, **options: Any) -> API
     return router
 
 
-def _batch(classifier: Classifier, rows: list[list[float]]) -> Response:
+def _batch(classifier: Classifier, rows: Sequence[Row]) -> Response:
     probabilities = classifier.predict(rows)
     return JSON({"prediction": probabilities, "label": classifier.label_rows(probabilities)})
 
 
-async def _read_row(request: Request, classifier: Classifier, limits: Limits) -> list[list[float]]:
+async def _read_row(request: Request, classifier: Classifier, limits: Limits) -> Sequence[Row]:
     rows = await _read_rows(request, classifier, limits)
     if len(rows) > 1:
         message = f"expected 1 row, got {len(rows)}; POST /predict/batch takes up to {limits.max_rows}"
@@ -78,7 +80,7 @@ async def _read_row(request: Request, classifier: Classifier, limits: Limits) ->
     return rows
 
 
-async def _read_rows(request: Request, classifier: Classifier, limits: Limits) -> list[list[float]]:
+async def _read_rows(request: Request, classifier: Classifier, limits: Limits) -> Sequence[Row]:
     rows = parse_rows(await _read_body(request, limits.max_body_bytes), classifier)
     request.state.n_rows = len(rows)
     return rows
