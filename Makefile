@@ -45,6 +45,7 @@ lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:function -c tests/requirements.txt -o function/requirements.txt
 	$(COMPILE) --group pyproject.toml:server -c tests/requirements.txt -o requirements.txt
 	$(COMPILE) --group pyproject.toml:runtime -c tests/requirements.txt -o tests/runtime.txt
+	$(COMPILE) --group pyproject.toml:kserve -o tests/kserve.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:train -c tests/requirements.txt -o model/requirements.txt
 
 build: .venv/test ## Build the Lambda package into .aws-sam/build, for ARCHITECTURE x86_64 or arm64

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Security
+from fastapi.params import Depends
 from fastapi.security import APIKeyHeader
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -12,24 +14,32 @@ from starlette.responses import Response
 
 from function import schemas
 from function.classifier import Classifier
-from function.errors import BodyError, FeaturesError, RequestError, TooLargeError
+from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
 from function.middleware import ApiKey, LastResort, RequestLog
-from function.routers import health, metadata, predict
+from function.oip import HEADER
+from function.routers import health, metadata, oip, predict
+from function.schemas import Errors, ProtocolError
 from function.settings import Settings
 
-STATUSES: dict[type[RequestError], int] = {BodyError: 422, FeaturesError: 422, TooLargeError: 413}
+# Under /v2 a 422 is a 400, as its protocol has it.
+STATUSES: dict[type[RequestError], int] = {
+    BodyError: 422,
+    FeaturesError: 422,
+    TooLargeError: 413,
+    UnknownModelError: 404,
+}
 
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     """Build the app that every door serves."""
     limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
-    options: dict[str, Any] = {"generate_unique_id_function": lambda route: route.name}
-    unlocked = options | {"responses": schemas.declare(500)}
-    locked = options | _locked() if settings.api_key_sha256 else unlocked
+    lock = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if settings.api_key_sha256 else []
     routers = (
-        health.create_router(**unlocked),
-        metadata.create_router(classifier, limits, **locked),
-        predict.create_router(classifier, limits, **locked),
+        health.create_router(**_options(Errors)),
+        metadata.create_router(classifier, limits, **_options(Errors, lock)),
+        predict.create_router(classifier, limits, **_options(Errors, lock)),
+        oip.create_health_router(**_options(ProtocolError)),
+        oip.create_router(settings, classifier, limits, **_options(ProtocolError, lock)),
     )
     return FastAPI(
         title=settings.api_title,
@@ -45,10 +55,13 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     )
 
 
-def _locked() -> dict[str, Any]:
-    # For the OpenAPI document; the check itself is middleware, which guards unknown paths too.
-    scheme = APIKeyHeader(name="X-API-Key", auto_error=False)
-    return {"dependencies": [Security(scheme)], "responses": schemas.declare(401, 500)}
+def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str, Any]:
+    # The lock is for the OpenAPI document; the check itself is middleware, which guards unknown paths too.
+    return {
+        "generate_unique_id_function": lambda route: route.name,
+        "dependencies": lock,
+        "responses": schemas.declare(*([401, 500] if lock else [500]), model=errors),
+    }
 
 
 def _middleware(settings: Settings, classifier: Classifier) -> Sequence[Middleware]:
@@ -60,7 +73,7 @@ def _middleware(settings: Settings, classifier: Classifier) -> Sequence[Middlewa
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["X-Request-ID", "X-Model-SHA256"],
+                expose_headers=["X-Request-ID", "X-Model-SHA256", HEADER],
             )
         )
     if settings.api_key_sha256:
@@ -70,17 +83,17 @@ def _middleware(settings: Settings, classifier: Classifier) -> Sequence[Middlewa
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return schemas.JSON(schemas.errors(error), STATUSES[type(error)])
+    return schemas.request_error(request.scope["path"], STATUSES[type(error)], error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    message, type, loc = error.detail, "http", "path"
     match error.status_code:
         case 404:
-            body = schemas.detail("no such path; GET /openapi.json lists them all", type="not_found", loc=("path",))
+            message, type = "no such path; GET /openapi.json lists them all", "not_found"
         case 405:
             allowed = (error.headers or {}).get("Allow", "")
-            body = schemas.detail(f"this path takes {allowed}", type="method_not_allowed", loc=("method",))
-        case _:
-            body = schemas.detail(error.detail, type="http")
-    return schemas.JSON(body, error.status_code, headers=error.headers)
+            message, type, loc = f"this path takes {allowed}", "method_not_allowed", "method"
+    headers = error.headers
+    return schemas.error(request.scope["path"], error.status_code, message, type=type, loc=[loc], headers=headers)

@@ -51,6 +51,7 @@ class Signature(NamedTuple):
     output_name: str
     is_zipmap: bool
     label_name: str | None
+    is_label_text: bool
 
 
 class Classifier:
@@ -312,13 +313,14 @@ def _signature(session: ort.InferenceSession) -> Signature:
         got = ", ".join(f"{o.name} {o.type} {o.shape}" for o in session.get_outputs())
         message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
         raise ArtifactError(f"{message}; export it so")
-    labels = [o.name for o in session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
+    labels = [o for o in session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
     return Signature(
         inputs=tuple(Input(found.name, TYPES[found.type], found.shape[1]) for found in inputs),
         is_one_by_one=is_one_by_one[0],
         output_name=outputs[0].name,
         is_zipmap=_is_zipmap(outputs[0]),
-        label_name=labels[0] if len(labels) == 1 else None,
+        label_name=labels[0].name if len(labels) == 1 else None,
+        is_label_text=len(labels) == 1 and labels[0].type == "tensor(string)",
     )
 
 

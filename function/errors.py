@@ -6,7 +6,8 @@
     └── RequestError      the caller
         ├── BodyError         the body isn't the JSON that the route takes
         ├── FeaturesError     the rows aren't a matrix that the model takes
-        └── TooLargeError     more bytes or rows than the limit
+        ├── TooLargeError     more bytes or rows than the limit
+        └── UnknownModelError another model than the one that is here
 
 They carry facts; `function.app` alone turns them into HTTP.
 """
@@ -47,3 +48,7 @@ class FeaturesError(RequestError):
 
 class TooLargeError(RequestError):
     """More than one request may bring; `where` starts at the body."""
+
+
+class UnknownModelError(RequestError):
+    """The path names a model, or a version of it, that isn't here."""

@@ -89,7 +89,7 @@ class LastResort:
             if is_started:
                 raise
             message = f"unexpected failure; its request id is {logs.request_id.get()}"
-            await schemas.JSON(schemas.detail(message, type="internal"), 500)(scope, receive, send)
+            await schemas.error(scope["path"], 500, message, type="internal")(scope, receive, send)
 
 
 class ApiKey:
@@ -103,8 +103,8 @@ class ApiKey:
         if scope["type"] == "http" and not self._is_open(scope["path"]) and not self._is_known(Headers(scope=scope)):
             got = "one that isn't" if "x-api-key" in Headers(scope=scope) else "none"
             message = f"expected a key that is accepted, got {got}"
-            body = schemas.detail(message, type="api_key", loc=("header", "X-API-Key"))
-            response = schemas.JSON(body, 401, headers={"WWW-Authenticate": "ApiKey"})
+            loc, headers = ("header", "X-API-Key"), {"WWW-Authenticate": "ApiKey"}
+            response = schemas.error(scope["path"], 401, message, type="api_key", loc=loc, headers=headers)
             await response(scope, receive, send)
         else:
             await self.app(scope, receive, send)

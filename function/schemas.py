@@ -88,17 +88,25 @@ class Errors(BaseModel):
     detail: Annotated[list[ErrorDetail], Field(max_length=MOST_ERRORS)]
 
 
+class ProtocolError(BaseModel):
+    """An error of the Open Inference Protocol."""
+
+    error: str
+
+
 _ERROR_STATUSES = {
+    400: "Not a request that the protocol or the model takes",
     401: "No key, or none that is accepted",
+    404: "Another model, or another version of it",
     413: "More bytes or rows than `limits` in /metadata",
     422: "Not JSON, or not rows that the model takes",
     500: "Unexpected failure; the log has its traceback under the request id",
 }
 
 
-def declare(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def declare(*statuses: int, model: type[BaseModel] = Errors) -> dict[int | str, dict[str, Any]]:
     """Declare error statuses for the OpenAPI document; Python's own phrases for them differ between versions."""
-    return {status: {"model": Errors, "description": _ERROR_STATUSES[status]} for status in statuses}
+    return {status: {"model": model, "description": _ERROR_STATUSES[status]} for status in statuses}
 
 
 class Rows(BaseModel):
@@ -239,15 +247,31 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
     return BodyError(message, type=kind, where=where)
 
 
-def errors(error: RequestError) -> dict[str, Any]:
-    """Say where in the body an error stands, in the names on the wire."""
-    place = ("data", *error.where) if isinstance(error, FeaturesError) else error.where
-    return detail(error.message, type=error.type, loc=("body", *place))
+def error(
+    path: str,
+    status: int,
+    message: str,
+    *,
+    type: str,
+    loc: Sequence[str | int] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer an error in the one shape that they all have, or under /v2 in that of the Open Inference Protocol."""
+    if path == "/v2" or path.startswith("/v2/"):
+        return JSON({"error": message}, 400 if status == 422 else status, headers=headers)
+    return JSON({"detail": [{"loc": loc, "msg": message, "type": type}]}, status, headers=headers)
 
 
-def detail(message: str, *, type: str, loc: tuple[str | int, ...] = ()) -> dict[str, Any]:
-    """Build the one shape of every error body."""
-    return {"detail": [{"loc": loc, "msg": message, "type": type}]}
+def request_error(path: str, status: int, error_: RequestError) -> Response:
+    """Answer a request's error, and say where in the body it stands in the names on the wire."""
+    place = ("data", *error_.where) if isinstance(error_, FeaturesError) else error_.where
+    return error(path, status, error_.message, type=error_.type, loc=("body", *place))
+
+
+def label_bytes(classifier: Classifier) -> int:
+    """Measure the longest label; the answer travels as a string inside Lambda's own JSON, so it is escaped twice."""
+    labels = (*classifier.labels, *(classifier.class_ids or ()))
+    return max(len(json.dumps(json.dumps(label))) for label in labels)
 
 
 def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Limits:
@@ -256,10 +280,8 @@ def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Lim
     Raises:
         ArtifactError: it can't hold a single row.
     """
-    # A probability takes at most 15 characters and a comma ("0.0000016966386,"); the answer travels as a string
-    # inside Lambda's own JSON, so the label is escaped twice.
-    label_bytes = max(len(json.dumps(json.dumps(label))) for label in classifier.labels)
-    row_bytes = 16 * len(classifier.labels) + len("[],") + label_bytes
+    # A probability takes at most 15 characters and a comma ("0.0000016966386,").
+    row_bytes = 16 * len(classifier.labels) + len("[],") + label_bytes(classifier)
     if row_bytes > LAMBDA_ANSWER_BYTES:
         message = f"{classifier.name}: expected rows that take at most {LAMBDA_ANSWER_BYTES} bytes of an answer"
         raise ArtifactError(f"{message}, got {row_bytes}; give the {len(classifier.labels)} classes shorter labels")

@@ -3,6 +3,7 @@
 import json
 
 from tests.doors import Call
+from tests.protocol import INFERENCES, MODEL, PROTOCOL_CALLS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
@@ -106,6 +107,7 @@ CALLS = [
     (Call("PUT", "PUT", "/predict", ROW), 405),
     (Call("DELETE", "DELETE", "/predict/batch"), 405),
     (Call("OPTIONS", "OPTIONS", "/predict"), 405),
+    *PROTOCOL_CALLS,
 ]  # fmt: skip
 
 # What a gateway may answer itself: bodies that aren't UTF-8, and paths with a line break.
@@ -122,6 +124,7 @@ _GET_ROUTES = {
     "openapi": "/openapi.json",
     "predict_test": "/predict/test",
     "predict_test_label": "/predict/test/label",
+    "model_metadata": MODEL,
 }
 # The call that each of events/ makes.
 EVENTS = {
@@ -132,6 +135,8 @@ EVENTS = {
     "predict_function_url": Call("predict", "POST", "/predict", ROW),
     "predict_alb": Call("predict", "POST", "/predict", ROW),
     "predict_label": Call("predict_label", "POST", "/predict/label", ROW),
+    "infer": INFERENCES["flat data"],
+    "infer_binary": INFERENCES["binary input"],
     "predict_batch": Call(
         "predict_batch", "POST", "/predict/batch", b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
     ),

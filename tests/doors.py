@@ -40,6 +40,7 @@ class Answer:
     status: int
     content_type: str | None
     allow: str | None
+    json_length: str | None  # of the protocol's binary answers
     body: bytes
 
     @property
@@ -57,7 +58,7 @@ def http_door(client: httpx2.Client) -> Door:
     def call(call: Call) -> Answer:
         response = client.request(call.method, call.path, content=call.body, headers=call.headers)
         headers = response.headers
-        return Answer(response.status_code, headers.get("content-type"), headers.get("allow"), response.content)
+        return Answer(response.status_code, *_compared(headers), response.content)
 
     return call
 
@@ -78,7 +79,14 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
     body = result["body"].encode()
     if result["isBase64Encoded"]:
         body = base64.b64decode(body, validate=True)
-    return Answer(result["statusCode"], headers.get("content-type"), headers.get("allow"), body)
+    return Answer(result["statusCode"], *_compared(headers), body)
+
+
+def _compared(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
+    content_type, allow, json_length = (
+        headers.get(name) for name in ("content-type", "allow", "inference-header-content-length")
+    )
+    return content_type, allow, json_length
 
 
 def http_api_event(call: Call) -> dict[str, Any]:

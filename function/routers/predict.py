@@ -1,6 +1,6 @@
 """Rows in, probabilities and labels out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -60,11 +60,14 @@ def create_router(classifier: Classifier, limits: Limits, **options: Any) -> API
         if len(rows) > limits.max_rows:
             message = f"expected at most {limits.max_rows} rows, got {len(rows)}; send them in several requests"
             raise TooLargeError(message, type="too_many_rows", where=("data",))
-        if len(rows) > THREAD_ROWS:
-            return await run_in_threadpool(_batch, classifier, rows)
-        return _batch(classifier, rows)
+        return await run(len(rows), _batch, classifier, rows)
 
     return router
+
+
+async def run(n_rows: int, answer: Callable[..., Response], *arguments: object) -> Response:
+    """Answer where it holds up nobody else."""
+    return await run_in_threadpool(answer, *arguments) if n_rows > THREAD_ROWS else answer(*arguments)
 
 
 def _batch(classifier: Classifier, rows: Sequence[Row]) -> Response:
@@ -81,12 +84,13 @@ async def _read_row(request: Request, classifier: Classifier, limits: Limits) ->
 
 
 async def _read_rows(request: Request, classifier: Classifier, limits: Limits) -> Sequence[Row]:
-    rows = parse_rows(await _read_body(request, limits.max_body_bytes), classifier)
+    rows = parse_rows(await read_body(request, limits.max_body_bytes), classifier)
     request.state.n_rows = len(rows)
     return rows
 
 
-async def _read_body(request: Request, max_bytes: int) -> bytes:
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """Read a request's body; TooLargeError as soon as it is known to be larger."""
     # FastAPI(max_body_size=…) would do, but answers a declared length in plain text.
     message = f"expected a body of at most {max_bytes} bytes, got more"
     declared = request.headers.get("content-length", "")
