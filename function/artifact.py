@@ -93,16 +93,22 @@ def read_class_ids(artifact: bytes, n_classes: int) -> tuple[str, ...] | None:
 
 
 def read_categories(artifact: bytes) -> dict[str, tuple[str, ...]]:
-    """Find the texts that a model knows, by the name of the input: those of its encoders, where they read it directly.
+    """Find the texts that a model knows, by the name of the input: those of the encoders that read it, nothing between.
 
-    https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html, https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html
+    https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html and
+    https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html name the attributes.
     """
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
+    same: dict[str, str] = {}  # the output of a node that only hands its input on -> that input
     for graph in _messages(artifact, 7):
         for node in _messages(graph, 1):
+            (source, *_), (output, *_), (operator, *_) = (_strings(node, number) or ("",) for number in (1, 2, 4))
+            source = same.get(source, source)
+            if operator in ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor"):
+                same[output] = source
             for attribute in _messages(node, 5):
                 if bytes(next(_messages(attribute, 1), b"")) in (b"cats_strings", b"keys_strings"):
-                    found[str(next(_messages(node, 1), b""), "utf-8")] = _strings(attribute, 9)
+                    found[source] = _strings(attribute, 9)
     return found
 
 

@@ -3,27 +3,33 @@
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import onnxmltools
+import pandas as pd
 import pytest
 from mangum import Mangum
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloatTensorType
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from starlette.testclient import TestClient
+from xgboost import XGBClassifier
 
 from function.app import create_app
 from function.artifact import FACTS_KEY
@@ -32,15 +38,20 @@ from function.errors import ArtifactError, FeaturesError
 from function.settings import Settings
 from tests.doors import EVENT_FORMS, Call, Door, http_door, lambda_door
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # gevent's, when it is imported
+    import tritonclient.http as triton
+
 SEED = 0
-TOLERANCE = 2e-5  # between float64 there and float32 here, on features of up to 2,500
+NUMPY = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "INT32": np.int32, "BYTES": np.object_}
+TOLERANCE = 5e-6  # between float64 there and float32 here, on features of up to 6,300
 
 
 class Brought(NamedTuple):
     """A model as ONNX, and what its own framework makes of the rows."""
 
     artifact: bytes
-    rows: list[list[float]]
+    rows: list[list[Any]]
     probabilities: NDArray[np.float64]
     labels: list[str]
 
@@ -105,6 +116,85 @@ def sigmoid(rank: int) -> Brought:
     return Brought(proto.SerializeToString(), rows.tolist(), model.predict_proba(rows), ["0", "1"])
 
 
+def softmax() -> Brought:
+    """By hand, as PyTorch exports it: layers and a softmax, names of its own, a free batch, no word about classes."""
+    rows, targets = wine("numbers")
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    model = MLPClassifier(max_iter=1000, random_state=SEED).fit(rows, targets)
+    layers = zip(model.coefs_, model.intercepts_, strict=True)
+    weights = {
+        f"net.{index}.{name}": value.astype(np.float32)
+        for index, layer in enumerate(layers)
+        for name, value in zip(("weight", "bias"), layer, strict=True)
+    }
+    nodes = [
+        helper.make_node("Gemm", ["input.1", "net.0.weight", "net.0.bias"], ["hidden"]),
+        helper.make_node("Relu", ["hidden"], ["active"]),
+        helper.make_node("Gemm", ["active", "net.1.weight", "net.1.bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["17"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "main_graph",
+        [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, ["batch_size", 13])],
+        [helper.make_tensor_value_info("17", TensorProto.FLOAT, ["batch_size", 3])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(proto)
+    return Brought(proto.SerializeToString(), rows.tolist(), model.predict_proba(rows), ["0", "1", "2"])
+
+
+def xgboost(data: tuple[NDArray[np.float64], NDArray[Any]]) -> Brought:
+    """Trained by XGBoost, converted by onnxmltools."""
+    rows, targets = data
+    model = XGBClassifier(n_estimators=20, max_depth=3, random_state=SEED).fit(rows, targets)
+    artifact = onnxmltools.convert_xgboost(model, initial_types=[("rows", ToolsFloatTensorType([None, rows.shape[1]]))])
+    labels = [str(class_id) for class_id in model.classes_]
+    return Brought(artifact.SerializeToString(), rows.tolist(), model.predict_proba(rows), labels)
+
+
+def lightgbm(data: tuple[NDArray[np.float64], NDArray[Any]], **options: bool) -> Brought:
+    """Trained by LightGBM, converted by onnxmltools."""
+    try:
+        from lightgbm import LGBMClassifier  # noqa: PLC0415 - it wants a library of the system
+    except OSError as error:
+        pytest.skip(f"LightGBM can't be imported: {error}")
+    rows, targets = data
+    model = LGBMClassifier(n_estimators=20, verbose=-1, random_state=SEED).fit(rows, targets)
+    initial_types = [("rows", ToolsFloatTensorType([None, rows.shape[1]]))]
+    artifact = onnxmltools.convert_lightgbm(model, initial_types=initial_types, **options)
+    labels = [str(class_id) for class_id in model.classes_]
+    probabilities = np.asarray(model.predict_proba(rows))
+    return Brought(artifact.SerializeToString(), rows.tolist(), probabilities, labels)
+
+
+PENGUIN_NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year"]
+
+
+def penguins(n_rows: int | None = None, *, zipmap: bool = False, handle_unknown: str = "error") -> Brought:
+    """333 penguins: texts, decimals and whole numbers, each column an input of its own."""
+    table = pd.read_csv(files("palmerpenguins") / "data" / "penguins.csv").dropna()
+    columns, targets = table.drop(columns="species"), table["species"]
+    encoder = OneHotEncoder(handle_unknown=handle_unknown)
+    transformer = ColumnTransformer([("n", StandardScaler(), PENGUIN_NUMBERS), ("t", encoder, ["island", "sex"])])
+    model = make_pipeline(transformer, LogisticRegression(max_iter=1000)).fit(columns, targets)
+    kinds = {"f": FloatTensorType, "i": Int64TensorType}
+    types = [(name, kinds.get(columns[name].dtype.kind, StringTensorType)([n_rows, 1])) for name in columns]
+    artifact = convert_sklearn(model, initial_types=types, options={"zipmap": zipmap}).SerializeToString()
+    return Brought(artifact, columns.to_numpy().tolist(), model.predict_proba(columns), list(model.classes_))
+
+
+def texts() -> Brought:
+    """One column of texts."""
+    rows = [[text] for text in ("good", "very good", "bad", "not good, bad", "fine", "poor") * 5]
+    targets = ["+", "+", "-", "-", "+", "-"] * 5
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(np.array(rows, dtype=object), targets)
+    artifact = convert_sklearn(model, initial_types=[("text", StringTensorType([None, 1]))], options={"zipmap": False})
+    probabilities = model.predict_proba(np.array(rows, dtype=object))
+    return Brought(artifact.SerializeToString(), rows, probabilities, ["+", "-"])
+
+
 def int32() -> Brought:
     """By hand, for skl2onnx has no such input: digits, cast to what the model takes."""
     brought = sklearn(RandomForestClassifier(20, random_state=SEED), digits(), Int64TensorType)
@@ -135,6 +225,16 @@ MODELS: dict[str, Callable[[], Brought]] = {
     "SVC, names": lambda: sklearn(scaled(CalibratedClassifierCV(SVC(), ensemble=False)), wine("names")),
     "sigmoid, one column": lambda: sigmoid(2),
     "sigmoid, one dimension": lambda: sigmoid(1),
+    "softmax": softmax,
+    "XGBoost": lambda: xgboost(wine("numbers")),
+    "XGBoost, two classes": lambda: xgboost(breast_cancer()),
+    "LightGBM": lambda: lightgbm(wine("from 1"), zipmap=False),
+    "LightGBM, ZipMap": lambda: lightgbm(wine("from 1")),
+    "LightGBM, two classes": lambda: lightgbm(breast_cancer(), zipmap=False),
+    "penguins": penguins,
+    "penguins, ZipMap": lambda: penguins(zipmap=True),
+    "penguins, one row": lambda: penguins(1),
+    "texts": texts,
 }
 
 
@@ -151,7 +251,7 @@ def doors(brought: Brought) -> Sequence[Door]:
 
 def test_it_answers_as_its_own_framework_does(brought: Brought, doors: Sequence[Door]) -> None:
     """Every row's probabilities, and the label that goes with the highest."""
-    body = f'{{"data": {brought.rows}}}'.encode()
+    body = json.dumps({"data": brought.rows}).encode()
     for door in doors:
         answer = door(Call("all rows", "POST", "/predict/batch", body)).json
         found = np.array(answer["prediction"])
@@ -165,6 +265,39 @@ def test_it_names_its_own_classes(brought: Brought, doors: Sequence[Door]) -> No
     for door in doors:
         answer = door(Call("labels", "GET", "/label")).json
         assert answer == {str(index): label for index, label in enumerate(brought.labels)}
+
+
+@pytest.mark.parametrize("is_binary", [True, False], ids=["binary", "JSON"])
+def test_the_protocol_gives_the_same(brought: Brought, doors: Sequence[Door], *, is_binary: bool) -> None:
+    """To the bit, from inputs of the names and datatypes that it tells."""
+    body = json.dumps({"data": brought.rows}).encode()
+    for door in doors:
+        expected = door(Call("all rows", "POST", "/predict/batch", body)).json
+        model = door(Call("model", "GET", "/v2/models/brought")).json
+        tensors = []
+        start = 0
+        for described in model["inputs"]:
+            end = start + described["shape"][1]
+            tensor = triton.InferInput(described["name"], [len(brought.rows), end - start], described["datatype"])
+            values = np.array([row[start:end] for row in brought.rows])
+            tensors.append(tensor.set_data_from_numpy(values.astype(NUMPY[described["datatype"]]), is_binary))
+            start = end
+        body_v2, length = triton.InferenceServerClient.generate_request_body(tensors)
+        headers = {"inference-header-content-length": str(length)} if is_binary else {}
+
+        answer = door(Call("infer", "POST", "/v2/models/brought/infer", body_v2, headers))
+
+        assert answer.status == 200, answer.body
+        result = triton.InferenceServerClient.parse_response_body(
+            answer.body, header_length=int(answer.json_length or 0)
+        )
+        for output in model["outputs"]:
+            found = result.as_numpy(output["name"])
+            if output["datatype"] == "FP32":
+                assert np.array_equal(found, np.array(expected["prediction"], dtype=np.float32))
+            else:
+                labels = [value.decode() if isinstance(value, bytes) else str(value) for value in found]
+                assert labels == expected["label"]
 
 
 @pytest.mark.parametrize(
@@ -223,3 +356,185 @@ def test_two_features_of_one_name_are_refused(artifact: Path) -> None:
 
     with pytest.raises(ArtifactError, match=r"^its facts give two features one name; write the facts anew"):
         Classifier(model.SerializeToString(), name="twins")
+
+
+PENGUIN = ["Torgersen", 39.1, 18.7, 181, 3750, "male", 2007]
+PENGUIN_NAMES = "island, bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g, sex, year"
+
+
+@pytest.fixture(scope="module")
+def penguin_client() -> TestClient:
+    return TestClient(create_app(Settings(), Classifier(penguins().artifact, name="penguins")))
+
+
+def changed(column: int, value: Any) -> list[Any]:
+    return [*PENGUIN[:column], value, *PENGUIN[column + 1 :]]
+
+
+MIXED_FAULTS: dict[str, tuple[Any, str, str, list[int]]] = {
+    "unknown text": (
+        changed(0, "Anticosti"),
+        'row 1, "island": expected one of Biscoe, Dream, Torgersen, got another value',
+        "unknown_value",
+        [1, 0],
+    ),
+    "another unknown text": (
+        changed(5, "Male"),
+        'row 1, "sex": expected one of female, male, got another value',
+        "unknown_value",
+        [1, 5],
+    ),
+    "number for text": (changed(0, 1), 'row 1, "island": expected a string, got a number', "string_type", [1, 0]),
+    "null for text": (changed(5, None), 'row 1, "sex": expected a string, got null', "string_type", [1, 5]),
+    "text for number": (
+        changed(1, "39.1"),
+        'row 1, "bill_length_mm": expected a number, got a string',
+        "float_type",
+        [1, 1],
+    ),
+    "boolean for number": (
+        changed(4, True),
+        'row 1, "body_mass_g": expected a number, got a boolean',
+        "float_type",
+        [1, 4],
+    ),
+    "decimals for a whole number": (
+        changed(6, 2007.5),
+        'row 1, "year": expected a whole number, got one with decimals',
+        "whole_number",
+        [1, 6],
+    ),
+    "beyond float32": (
+        changed(2, 1e39),
+        'row 1, "bill_depth_mm": expected a finite number, got one beyond float32\'s ±3.403e+38',
+        "finite_number",
+        [1, 2],
+    ),
+    "too narrow": (PENGUIN[:6], f"row 1 has 6 features; the model takes 7: {PENGUIN_NAMES}", "row_width", [1]),
+    "too wide": ([*PENGUIN, 1], f"row 1 has 8 features; the model takes 7: {PENGUIN_NAMES}", "row_width", [1]),
+    "no row": (
+        "Torgersen",
+        f"row 1: expected a list of numbers and strings, got a string; the model takes 7: {PENGUIN_NAMES}",
+        "list_type",
+        [1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "message", "kind", "where"), MIXED_FAULTS.values(), ids=MIXED_FAULTS)
+def test_a_column_takes_its_own_type(
+    penguin_client: TestClient, row: Any, message: str, kind: str, where: list[int]
+) -> None:
+    """Numbers or texts; and texts that the model itself doesn't know are the caller's fault, by name."""
+    response = penguin_client.post("/predict/batch", json={"data": [PENGUIN, row]})
+
+    expected = {"detail": [{"loc": ["body", "data", *where], "msg": message, "type": kind}]}
+    assert (response.status_code, response.json()) == (422, expected)
+
+
+def test_mixed_rows_may_be_objects(penguin_client: TestClient) -> None:
+    """As the input's names are the features'."""
+    row = dict(zip(PENGUIN_NAMES.split(", "), PENGUIN, strict=True))
+    reverse = dict(reversed(row.items()))
+
+    answers = [penguin_client.post("/predict", json={"data": [form]}).json() for form in (PENGUIN, row, reverse)]
+
+    assert answers[0] == answers[1] == answers[2]
+    faulty = penguin_client.post("/predict", json={"data": [row | {"sex": 1}]}).json()["detail"]
+    assert faulty[0]["msg"] == 'row 0, "sex": expected a string, got a number'
+
+
+def test_metadata_tells_each_columns_type(penguin_client: TestClient) -> None:
+    """And the texts that the model's encoders know, the first of which are the sample's."""
+    metadata = penguin_client.get("/metadata").json()
+
+    assert (metadata["data_type"], metadata["data_structure"]) == ("string, float32, int64", "(1,7)")
+    assert metadata["data_sample"] == [["Biscoe", 0, 0, 0, 0, "female", 0]]
+    assert metadata["features"][:2] == [
+        {"name": "island", "type": "string", "values": ["Biscoe", "Dream", "Torgersen"]},
+        {"name": "bill_length_mm", "type": "float32"},
+    ]
+    assert [feature["type"] for feature in metadata["features"][2:]] == [*["float32"] * 3, "string", "int64"]
+    body = penguin_client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]["content"]
+    rows = body["application/json"]["schema"]["properties"]["data"]["items"]["anyOf"]
+    types = [{"type": name} for name in ("string", "number", "number", "number", "number", "string", "integer")]
+    assert rows[0]["prefixItems"] == list(rows[1]["properties"].values()) == types
+
+
+TEXTS = b"\x05\x00\x00\x00Dream"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (TEXTS[:-1], 'input "island": expected each text as a 4-byte length and its bytes, got fewer bytes'),
+        (TEXTS[:3], 'input "island": expected each text as a 4-byte length and its bytes, got fewer bytes'),
+        (TEXTS * 2, 'input "island": expected 1 values for shape [1, 1], got 2'),
+        (b"\x01\x00\x00\x00\xff", 'input "island": expected texts in UTF-8, got other bytes'),
+        (b"\x03\x00\x00\x00Rum", 'row 0, "island": expected one of Biscoe, Dream, Torgersen, got another value'),
+    ],
+    ids=["cut", "cut in the length", "two", "not UTF-8", "unknown"],
+)
+def test_binary_texts_that_are_refused(penguin_client: TestClient, part: bytes, message: str) -> None:
+    """Each a length and UTF-8."""
+    model = penguin_client.get("/v2/models/penguins").json()
+    inputs = [{"name": i["name"], "datatype": i["datatype"], "shape": [1, 1], "data": [1]} for i in model["inputs"]]
+    inputs[5]["data"] = ["male"]
+    del inputs[0]["data"]
+
+    def infer(part: bytes) -> Any:
+        inputs[0]["parameters"] = {"binary_data_size": len(part)}
+        document = json.dumps({"inputs": inputs}).encode()
+        headers = {"inference-header-content-length": str(len(document))}
+        return penguin_client.post("/v2/models/penguins/infer", content=document + part, headers=headers)
+
+    assert infer(TEXTS).status_code == 200
+    answer = infer(part)
+    assert (answer.status_code, answer.json()) == (400, {"error": message})
+
+
+def test_inputs_of_different_length_are_refused(penguin_client: TestClient) -> None:
+    """A row has a value of each."""
+    model = penguin_client.get("/v2/models/penguins").json()
+    inputs = [
+        {"name": i["name"], "datatype": i["datatype"], "shape": [2 if i["name"] == "sex" else 1, 1], "data": [1]}
+        for i in model["inputs"]
+    ]
+
+    answer = penguin_client.post("/v2/models/penguins/infer", json={"inputs": inputs})
+
+    message = "expected the same number of rows in every input"
+    assert (answer.status_code, answer.json()) == (400, {"error": message})
+
+
+def test_a_text_that_the_model_can_ignore_is_taken() -> None:
+    """As its encoder was told: handle_unknown="ignore"."""
+    classifier = Classifier(penguins(handle_unknown="ignore").artifact, name="penguins")
+
+    assert classifier.predict_label([changed(0, "Anticosti")]) == ["Adelie"]
+
+
+def test_a_row_that_the_model_fails_on_for_no_single_value_is_named() -> None:
+    """It looks its answer up by the sum of two whole numbers, which is there up to 2."""
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axis"], ["sum"], keepdims=0),
+        helper.make_node("Gather", ["table", "sum"], ["probabilities"]),
+    ]
+    table = np.array([[0.5, 0.5], [0.25, 0.75], [1, 0]], dtype=np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "look_up",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, [None, 2])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axis")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    classifier = Classifier(proto.SerializeToString(), name="look_up")
+
+    assert classifier.predict([[1, 0], [1, 1]]).tolist() == [[0.25, 0.75], [1, 0]]
+    with pytest.raises(FeaturesError) as raised:
+        classifier.predict([[1, 0], [2, 2]])
+    assert raised.value.message == "row 1: the model fails on its values; are they such as it was trained on?"
+    assert (raised.value.type, raised.value.where) == ("no_answer", (1,))
+    with pytest.raises(FeaturesError, match=r'^row 1, "feature 1": expected one that the model was trained on, got '):
+        classifier.predict([[1, 0], [0, 9]])
