@@ -64,6 +64,7 @@ class Classifier:
         class_ids: what the model itself calls its classes, in the order of the probabilities; None if the file
             doesn't say.
         labels: human names in the order of the probabilities.
+        labels_from: where they come from, for messages.
         sample: a row that the model is known to answer.
         sample_probabilities: its answer to that row, float32, shape (n_classes,).
         sha256: of the artifact's bytes, hexadecimal.
@@ -94,6 +95,8 @@ class Classifier:
         given = labels if labels is not None else facts.labels
         self.class_ids = keys or read_class_ids(artifact, len(probabilities[0]))
         class_ids = self.class_ids or _indexes(len(probabilities[0]))
+        places = {"a label file": labels, "its facts": facts.labels, "its class ids": self.class_ids}
+        self.labels_from = next((place for place, found in places.items() if found), "nothing: their positions")
         if self.class_ids is None and given is None:
             self._check_answer(class_ids)
         self.labels = class_ids if given is None else self._order(given, class_ids)

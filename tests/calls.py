@@ -19,6 +19,14 @@ def number(literal: str) -> bytes:
     return rows(f"[5.1, 3.5, {literal}, 0.2]")
 
 
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 # Status -> the body that gets it on every POST route; None where the routes differ.
 BODIES: dict[str, tuple[int | None, bytes]] = {
     "one row": (200, ROW),
@@ -115,6 +123,9 @@ GATEWAYS_OWN = {
     *(f"{route}: {body}" for route in POST_ROUTES for body in ("UTF-16", "broken UTF-8")),
     "encoded line break",
 }
+
+# What `sam local` can't hand on besides: each body is UTF-8 to it.
+SAM_LOCALS_OWN = GATEWAYS_OWN | {call.name for call, _ in CALLS if not _is_text(call.body)}
 
 _GET_ROUTES = {
     "docs": "/docs",

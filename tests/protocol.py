@@ -4,7 +4,9 @@ import json
 import struct
 from typing import Any
 
-from tests.doors import Call
+import numpy as np
+
+from tests.doors import Answer, Call
 
 MODEL = "/v2/models/iris_svc"
 INFER = f"{MODEL}/infer"
@@ -206,7 +208,7 @@ GETS = {
     f"{MODEL}/versions/2/ready": 404,
     "/v2/models/another": 404,
     "/v2/models/another/ready": 404,
-    "/v2/models/an%22other%0a/ready": 404,
+    "/v2/models/an%22other/ready": 404,
     f"{MODEL}/": 404,
     f"{MODEL}/config": 404,
     "/v2/repository/index": 404,
@@ -224,3 +226,33 @@ PROTOCOL_CALLS = [
     (_call("body too large", b" " * 1_000_001), 413),
     (Call("v2, POST to metadata", "POST", MODEL, b"{}"), 405),
 ]
+
+
+def read_outputs(answer: Answer) -> dict[str, tuple[str, list[int], list[Any]]]:
+    """Read an answer as the protocol's documents say: name -> datatype, shape, values as Python's own."""
+    assert answer.content_type == ("application/octet-stream" if answer.json_length else "application/json")
+    length = int(answer.json_length or len(answer.body))
+    document, rest = json.loads(answer.body[:length]), answer.body[length:]
+    assert (document["model_name"], document["model_version"]) == ("iris_svc", "1")
+    found = {}
+    for output in document["outputs"]:
+        if (parameters := output.get("parameters")) is None:
+            data = output["data"]
+        else:
+            part, rest = rest[: parameters["binary_data_size"]], rest[parameters["binary_data_size"] :]
+            data = _unpack(output["datatype"], part)
+        found[output["name"]] = (output["datatype"], output["shape"], data)
+    assert rest == b""
+    return found
+
+
+def _unpack(datatype: str, part: bytes) -> list[Any]:
+    if datatype != "BYTES":
+        values: list[Any] = np.frombuffer(part, {"FP32": "<f4", "INT64": "<i8"}[datatype]).tolist()
+        return values
+    texts = []
+    while part:
+        (length,) = struct.unpack_from("<I", part)
+        texts.append(part[4 : 4 + length].decode())
+        part = part[4 + length :]
+    return texts

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,8 +13,9 @@ from starlette.testclient import TestClient
 from function.app import create_app
 from function.classifier import Classifier
 from function.settings import Settings
-from tests.calls import CALLS, GATEWAYS_OWN
+from tests.calls import CALLS, GATEWAYS_OWN, SAM_LOCALS_OWN
 from tests.doors import Call, http_door
+from tests.protocol import read_outputs
 
 URL = os.environ["URL"].rstrip("/")
 KEY = os.environ.get("API_KEY", "")
@@ -59,10 +61,14 @@ def find_fault(client: httpx2.Client, classifier: Classifier) -> str | None:
 @pytest.mark.parametrize(("call", "status"), TABLE, ids=[call.name for call, _ in TABLE])
 def test_it_answers_as_it_should(call: Call, status: int, service: httpx2.Client, reference: TestClient) -> None:
     """The same status, content type, Allow and body."""
+    if call.name in SAM_LOCALS_OWN and "Werkzeug" in service.get("/health").headers.get("server", ""):
+        pytest.skip("sam local takes each body for UTF-8")
     answer, expected = http_door(service)(call), http_door(reference)(call)
 
     assert (answer.status, answer.content_type, answer.allow) == (status, expected.content_type, expected.allow)
-    if answer.content_type == "application/json":
+    if answer.status == 200 and call.path.endswith("/infer"):
+        assert rounded(read_outputs(answer)) == rounded(read_outputs(expected))
+    elif answer.content_type == "application/json":
         assert rounded(answer.json) == rounded(expected.json)
     else:
         assert answer.body == expected.body
@@ -92,7 +98,9 @@ def rounded(value: Any) -> Any:
     match value:
         case float():
             return pytest.approx(value, abs=TOLERANCE)
-        case list():
+        case str() if ranked := re.fullmatch(r"([\d.e-]+)(:\d+:.*)", value):  # a class of the protocol, with its value
+            return [rounded(float(ranked[1])), ranked[2]]
+        case list() | tuple():
             return [rounded(one) for one in value]
         case Mapping():
             return {key: rounded(one) for key, one in value.items()}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,8 +17,8 @@ from function.app import create_app
 from function.classifier import Classifier
 from function.handler import handler
 from function.settings import Settings
-from tests.doors import EVENT_FORMS, Answer, Call, Door, LocalServer, http_door, in_base64, lambda_door
-from tests.protocol import INFER, INFERENCES, INPUT, MODEL, REFUSALS, VALUES, request
+from tests.doors import EVENT_FORMS, Call, Door, LocalServer, http_door, in_base64, lambda_door
+from tests.protocol import INFER, INFERENCES, INPUT, MODEL, REFUSALS, VALUES, read_outputs, request
 from tests.pythons import with_packages
 
 with warnings.catch_warnings():
@@ -39,36 +38,6 @@ def door(client: TestClient) -> Door:
 def batch(door: Door) -> Any:
     """What /predict/batch answers to the same rows."""
     return door(Call("batch", "POST", "/predict/batch", json.dumps({"data": IRIS}).encode())).json
-
-
-def outputs(answer: Answer) -> dict[str, tuple[str, list[int], Any]]:
-    """Read an answer as the documents say: name -> datatype, shape, values as Python's own."""
-    assert answer.status == 200
-    assert answer.content_type == ("application/octet-stream" if answer.json_length else "application/json")
-    length = int(answer.json_length or len(answer.body))
-    document, rest = json.loads(answer.body[:length]), answer.body[length:]
-    assert (document["model_name"], document["model_version"]) == ("iris_svc", "1")
-    found = {}
-    for output in document["outputs"]:
-        if (parameters := output.get("parameters")) is None:
-            data = output["data"]
-        else:
-            part, rest = rest[: parameters["binary_data_size"]], rest[parameters["binary_data_size"] :]
-            data = unpack(output["datatype"], part)
-        found[output["name"]] = (output["datatype"], output["shape"], data)
-    assert rest == b""
-    return found
-
-
-def unpack(datatype: str, part: bytes) -> list[Any]:
-    if datatype != "BYTES":
-        return list(np.frombuffer(part, {"FP32": "<f4", "INT64": "<i8"}[datatype]))
-    texts = []
-    while part:
-        (length,) = struct.unpack_from("<I", part)
-        texts.append(part[4 : 4 + length].decode())
-        part = part[4 + length :]
-    return texts
 
 
 class TestGets:
@@ -129,7 +98,7 @@ class TestInfer:
     )
     def test_every_form_gives_what_the_batch_gives(self, door: Door, batch: Any, name: str) -> None:
         """To the bit: the probabilities, and the class ids of their labels."""
-        found = outputs(door(INFERENCES[name]))
+        found = read_outputs(door(INFERENCES[name]))
 
         datatype, shape, probabilities = found["probabilities"]
         assert (datatype, shape) == ("FP32", [2, 3])
@@ -143,12 +112,12 @@ class TestInfer:
         """One output, in JSON or binary."""
         answer = door(INFERENCES[name])
 
-        assert list(outputs(answer)) == ["probabilities"]
+        assert list(read_outputs(answer)) == ["probabilities"]
         assert (answer.json_length is not None) is (name == "binary output")
 
     def test_outputs_come_in_the_order_of_the_request(self, door: Door) -> None:
         """As binary clients read them."""
-        assert list(outputs(door(INFERENCES["outputs in another order"]))) == ["label", "probabilities"]
+        assert list(read_outputs(door(INFERENCES["outputs in another order"]))) == ["label", "probabilities"]
 
     def test_the_id_comes_back(self, door: Door) -> None:
         """If there is one."""
@@ -167,14 +136,16 @@ class TestInfer:
     )  # fmt: skip
     def test_classification(self, door: Door, name: str, expected: list[list[str]]) -> None:
         """Value, index and label of the best classes, the best first."""
-        found = outputs(door(INFERENCES[name]))
+        found = read_outputs(door(INFERENCES[name]))
 
         texts = [text for row in expected for text in row]
         assert found["probabilities"] == ("BYTES", [2, len(expected[0])], texts)
 
     def test_there_are_no_more_classes_than_there_are(self, door: Door) -> None:
         """As Triton has it."""
-        assert outputs(door(INFERENCES["more classes than there are"])) == outputs(door(INFERENCES["all classes"]))
+        assert read_outputs(door(INFERENCES["more classes than there are"])) == read_outputs(
+            door(INFERENCES["all classes"])
+        )
 
     @pytest.mark.parametrize(("call", "message"), REFUSALS.values(), ids=REFUSALS)
     def test_what_is_refused(self, door: Door, call: Call, message: str) -> None:

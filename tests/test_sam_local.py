@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import CALLS, EVENTS, GATEWAYS_OWN
+from tests.calls import CALLS, EVENTS, SAM_LOCALS_OWN
 from tests.doors import ROOT, LocalServer, answer_of, free_port, http_door
 from tests.sam import ENVIRON, SAM, SamLocal, sam
 
@@ -28,8 +28,8 @@ def test_start_api_answers_the_whole_table(sam_local: SamLocal, local_server: Lo
         by_sam, by_gunicorn = http_door(sam_client), http_door(client)
         for call, status in CALLS:
             answer = by_sam(call)
-            if call.name in GATEWAYS_OWN:
-                # It takes each JSON body for UTF-8, and its routes end at a line break; API Gateway hands both on.
+            if call.name in SAM_LOCALS_OWN:
+                # It takes each body for UTF-8, and its routes end at a line break; API Gateway hands both on.
                 assert (answer.status, list(answer.json)) in [(502, ["message"]), (403, ["message"])], call.name
             else:
                 assert answer.status == status, call.name

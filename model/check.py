@@ -1,0 +1,93 @@
+"""Reads an artifact as the service will, and says what it found or why it is refused.
+
+python -m model.check my.onnx --labels labels.json
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import timeit
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from function import package, schemas
+from function.artifact import read_opsets
+from function.classifier import Classifier
+from function.errors import ArtifactError, ServiceError
+from function.settings import Settings
+
+
+def describe(path: Path, labels: Path | None) -> Iterator[tuple[str, str]]:
+    """Give what there is to know, a heading and a line each.
+
+    Raises:
+        ArtifactError: the service would refuse it, or Lambda its size.
+    """
+    classifier = Classifier.load(path, label_path=labels)
+    artifact = path.read_bytes()
+    settings = Settings(model_filepath=path)
+    limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
+    opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
+    yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {classifier.sha256}"
+    yield "made by", f"{classifier.producer or 'nobody that it names'}; opsets {opsets}"
+    rows = "1" if classifier.signature.is_one_by_one else "None"
+    for input in classifier.columns.inputs:
+        yield "input", f"{input.name}: {input.type} ({rows}, {input.width})"
+    form = "a ZipMap" if classifier.signature.is_zipmap else f"float32 ({rows}, {len(classifier.labels)})"
+    yield "output", f"{classifier.signature.output_name}: the probabilities, {form}"
+    if classifier.signature.label_name is not None:
+        yield "output", f"{classifier.signature.label_name}: the class id"
+    yield "features", classifier.columns.wanted
+    yield "labels", f"{', '.join(classifier.labels)} (from {classifier.labels_from})"
+    body = json.dumps({"data": [classifier.sample]})
+    header = "-H 'content-type: application/json'"
+    yield "request", f"curl -d {shlex.quote(body)} {header} localhost:8000/predict"
+    yield "answer", bytes(schemas.JSON({"prediction": classifier.sample_probabilities}).body).decode()
+    yield (
+        "time",
+        f"{_microseconds(classifier, 1):,.0f} µs a row, {_microseconds(classifier, 1000):,.0f} µs per 1,000 rows",
+    )
+    yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
+    yield "package", _weigh(len(artifact))
+    if classifier.signature.is_zipmap:
+        yield "hint", "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}"
+    if classifier.signature.is_one_by_one:
+        yield "hint", "the rows of a batch run one by one: export with a free number of rows"
+    if classifier.class_ids is None:
+        yield "hint", "the file doesn't name its classes: are the labels in the order of the probabilities?"
+
+
+def _microseconds(classifier: Classifier, n_rows: int) -> float:
+    rows = [classifier.sample] * n_rows
+    timer = timeit.Timer(lambda: classifier.predict(rows))
+    number, _ = timer.autorange()
+    return min(timer.repeat(3, number)) / number * 1e6
+
+
+def _weigh(n_bytes: int) -> str:
+    """Hold the package with this model against Lambda's limit; without one it is within the build's own."""
+    total = package.MAX_UNZIPPED_MB + n_bytes / 1e6
+    if total > package.LAMBDA_MB:
+        room = package.LAMBDA_MB - package.MAX_UNZIPPED_MB
+        raise ArtifactError(
+            f"expected a model of at most {room} MB, which fits into Lambda's package, got {n_bytes / 1e6:.0f}"
+        )
+    return f"at most {total:.1f} MB unzipped with this model, of the {package.LAMBDA_MB} MB that Lambda takes"
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Print it."""
+    parser = argparse.ArgumentParser(description="Read an ONNX artifact as the service will.")
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: label.json beside the artifact")
+    arguments = parser.parse_args(given)
+    try:
+        for heading, line in describe(arguments.artifact, arguments.labels):
+            print(f"{heading:<9} {line}", flush=True)
+    except ServiceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

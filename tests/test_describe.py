@@ -1,0 +1,248 @@
+"""`python -m model.describe`: a CSV of the training data becomes facts in the artifact."""
+
+import contextlib
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import onnx
+import pytest
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from starlette.testclient import TestClient
+
+from function.app import create_app
+from function.classifier import Classifier
+from function.settings import Settings
+from model.describe import main
+from tests.doors import ROOT
+from tests.pythons import with_packages
+from tests.test_models import penguins, scaled, sklearn, wine
+
+PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
+
+
+class Result(NamedTuple):
+    """What a command leaves."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def describe(*arguments: str | Path) -> Result:
+    """Run the command in this process, which has imported onnx already."""
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return Result(1, output.getvalue(), f"{end.code}\n")
+    return Result(0, output.getvalue(), "")
+
+
+def test_the_command_itself(penguin_model: Path, tmp_path: Path) -> None:
+    """In a process of its own."""
+    command = [sys.executable, "-m", "model.describe", penguin_model, PENGUINS, "--target", "species"]
+
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert result.stdout.startswith(f"{penguin_model}: described 7 features ")
+
+
+def test_without_onnx_it_says_how_to_get_it(environments: Path) -> None:
+    """`make run` doesn't install it."""
+    python = with_packages("python3.11", "function/requirements.txt", environments)
+
+    result = subprocess.run(
+        [python, "-m", "model.describe", "a", "b"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 1
+    assert "`make .venv/train` installs it" in result.stderr
+
+
+def metadata(path: Path) -> Any:
+    return TestClient(create_app(Settings(), Classifier.load(path))).get("/metadata").json()
+
+
+@pytest.fixture
+def penguin_model(tmp_path: Path) -> Path:
+    path = tmp_path / "penguins.onnx"
+    path.write_bytes(penguins().artifact)
+    return path
+
+
+@pytest.fixture
+def wine_model(tmp_path: Path) -> Path:
+    path = tmp_path / "wine.onnx"
+    path.write_bytes(sklearn(scaled(LogisticRegression()), wine("numbers")).artifact)
+    return path
+
+
+@pytest.fixture
+def wine_csv(tmp_path: Path) -> Path:
+    """With names for the classes that are numbers to the model."""
+    data = load_wine()
+    names = {0: "barolo", 1: "grignolino", 2: "barbera"}
+    rows = [[*row, names[index]] for row, index in zip(data.data.tolist(), data.target.tolist(), strict=True)]
+    return write_csv(tmp_path / "wine.csv", [[*data.feature_names, "cultivar"], *rows])
+
+
+def write_csv(path: Path, rows: Sequence[Sequence[object]], delimiter: str = ",", encoding: str = "utf-8") -> Path:
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def test_numbers_and_texts(penguin_model: Path) -> None:
+    """Ranges and values of each column, the first whole row as the sample, how many rows it labels rightly."""
+    result = describe(penguin_model, PENGUINS, "--target", "species")
+
+    assert result.stdout == (
+        f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo by 333 whole rows of 344, "
+        "99.70% of which it labels rightly\n"
+    )
+    found = metadata(penguin_model)
+    assert found["features"][:2] == [
+        {"name": "island", "type": "string", "values": ["Biscoe", "Dream", "Torgersen"]},
+        {"name": "bill_length_mm", "type": "float32", "min": 32.1, "max": 59.6},
+    ]
+    assert found["features"][6] == {"name": "year", "type": "int64", "min": 2007, "max": 2009}
+    assert found["data_sample"] == [["Torgersen", 39.1, 18.7, 181, 3750, "male", 2007]]
+    assert found["labels"] == ["Adelie", "Chinstrap", "Gentoo"]
+    training = found["model"]["training"]
+    assert (training["rows"], training["accuracy"]) == (333, 0.997)
+    assert training["accuracy_from"] == "the rows that it is described by"
+
+
+def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """The columns in their order; the classes as the rows are called that the model puts there."""
+    before = wine_model.read_bytes()
+    output = tmp_path / "described.onnx"
+
+    result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
+
+    assert result.stdout.startswith(
+        f"{output}: described 13 features and the labels barolo, grignolino, barbera by 178 "
+    )
+    assert wine_model.read_bytes() == before
+    assert metadata(output)["features"][0] == {"name": "alcohol", "type": "float32", "min": 11.03, "max": 14.83}
+
+
+def test_class_ids_in_another_order(wine_model: Path, wine_csv: Path) -> None:
+    """The labels that it writes go by class id, as in a label.json."""
+    model = onnx.load(wine_model)
+    (node,) = (node for node in model.graph.node if node.op_type == "LinearClassifier")
+    (ids,) = (attribute for attribute in node.attribute if attribute.name == "classlabels_ints")
+    ids.ints[:] = [2, 0, 1]
+    wine_model.write_bytes(model.SerializeToString())
+
+    describe(wine_model, wine_csv, "--target", "cultivar")
+
+    classifier = Classifier.load(wine_model)
+    assert classifier.class_ids == ("2", "0", "1")
+    assert classifier.labels == ("barolo", "grignolino", "barbera")
+    assert classifier.predict_label([classifier.sample]) == ["barolo"]
+
+
+def test_labels_may_be_given(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """In place of what the target says."""
+    (tmp_path / "names.json").write_text(json.dumps({"0": "barolo", "1": "grignolino", "2": "barbera"}))
+
+    result = describe(wine_model, wine_csv, "--ignore", "cultivar", "--labels", tmp_path / "names.json")
+
+    assert result.stdout.endswith("the labels barolo, grignolino, barbera by 178 whole rows of 178\n")
+    assert metadata(wine_model)["labels"] == ["barolo", "grignolino", "barbera"]
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8"), ("\t", "utf-8"), (",", "utf-8-sig")])
+def test_csvs_come_in_several_forms(
+    wine_model: Path, wine_csv: Path, tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    """With semicolons, tabs, a byte order mark."""
+    with wine_csv.open() as file:
+        other = write_csv(tmp_path / "other.csv", list(csv.reader(file)), delimiter, encoding)
+
+    assert describe(wine_model, other, "--target", "cultivar").returncode == 0
+    assert metadata(wine_model)["features"][0]["name"] == "alcohol"
+
+
+def test_what_the_artifact_says_besides_stays(wine_model: Path, wine_csv: Path) -> None:
+    """And describing it again changes nothing."""
+    model = onnx.load(wine_model)
+    onnx.helper.set_model_props(model, {"author": "me"})
+    wine_model.write_bytes(model.SerializeToString())
+
+    describe(wine_model, wine_csv, "--target", "cultivar")
+    once = wine_model.read_bytes()
+    describe(wine_model, wine_csv, "--target", "cultivar")
+
+    assert wine_model.read_bytes() == once
+    assert [entry.key for entry in onnx.load(wine_model).metadata_props] == ["author", "classifier"]
+
+
+FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
+    "too few columns": (
+        [["a", "b"], [1, 2]],
+        [],
+        "expected 13 columns, as the model takes, besides --target and --ignore; got 2: a, b",
+    ),
+    "no such target": ([["a", "b"], [1, 2]], ["--target", "c"], "{csv}: no column is called c; it has a, b"),
+    "text for a number": (
+        [[*"abcdefghijklm"], [*range(12), "x"]],
+        [],
+        "column 'm': expected numbers; could not convert string to float: 'x'",
+    ),
+    "infinite": ([[*"abcdefghijklm"], [*range(12), "inf"]], [], "column 'm': expected finite numbers"),
+    "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without an empty cell"),
+    "short row": ([["a", "b"], [1, 2], [3]], [], "{csv}: expected 2 cells, as the header has, line 3 has others"),
+    "long row": ([["a", "b"], [1, 2, 3]], [], "{csv}: expected 2 cells, as the header has, line 2 has others"),
+    "header alone": ([["a", "b"]], [], "{csv}: expected a header of different names, and rows below it"),
+    "one name twice": ([["a", "a"], [1, 2]], [], "{csv}: expected a header of different names, and rows below it"),
+    "labels that the rows don't show": (
+        [[*"abcdefghijklmn"], [*range(13), "barolo"]],
+        ["--target", "n"],
+        "the rows don't show which class has which label; name them in a file for --labels",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "options", "message"), FAULTS.values(), ids=FAULTS)
+def test_what_is_wrong_with_a_csv_is_told(
+    wine_model: Path, tmp_path: Path, rows: list[list[object]], options: list[str], message: str
+) -> None:
+    """In one line, and nothing is written."""
+    before = wine_model.read_bytes()
+    path = write_csv(tmp_path / "faulty.csv", rows)
+
+    result = describe(wine_model, path, *options)
+
+    assert result.stderr.splitlines() == [f"ArtifactError: {message.format(csv=path)}"]
+    assert (result.returncode, wine_model.read_bytes()) == (1, before)
+
+
+def test_a_column_for_each_input_is_wanted(penguin_model: Path, wine_csv: Path) -> None:
+    """By name."""
+    result = describe(penguin_model, PENGUINS, "--target", "species", "--ignore", "year")
+
+    assert result.stderr == "ArtifactError: expected a column for each input of the model, none is called year\n"
+
+
+def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
+    """Are named."""
+    for arguments, start in (
+        ((wine_model, "no.csv"), "ArtifactError: no.csv: expected a CSV in UTF-8 with a header; "),
+        (("no.onnx", wine_csv), "ArtifactError: no.onnx: can't be read (No such file or directory)"),
+        ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: no ONNX model; "),
+        ((wine_model, wine_model), f"ArtifactError: {wine_model}: expected a CSV in UTF-8 with a header; "),
+    ):
+        result = describe(*arguments)
+        assert result.returncode == 1
+        assert result.stderr.startswith(start)
