@@ -61,7 +61,7 @@ def describe(path: Path, labels: Path | None) -> Iterator[tuple[str, str]]:
 def _microseconds(classifier: Classifier, n_rows: int) -> float:
     rows = [classifier.sample] * n_rows
     timer = timeit.Timer(lambda: classifier.predict(rows))
-    number, _ = timer.autorange()
+    number = max(1, int(0.05 / timer.timeit(1)))
     return min(timer.repeat(3, number)) / number * 1e6
 
 

@@ -49,7 +49,7 @@ def describe(*arguments: str | Path) -> Result:
 
 def test_the_command_itself(penguin_model: Path, tmp_path: Path) -> None:
     """In a process of its own."""
-    command = [sys.executable, "-m", "model.describe", penguin_model, PENGUINS, "--target", "species"]
+    command = [sys.executable, "-m", "model.describe", str(penguin_model), str(PENGUINS), "--target", "species"]
 
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
