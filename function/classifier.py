@@ -35,6 +35,7 @@ TYPES = {
 FLOATS = ("tensor(float)", "tensor(double)")
 # What onnxruntime says of a file that it can't load -> what to do about it.
 LOAD_FIXES = {
+    "tensor(double)": "export it from float32 values",  # skl2onnx mixes the two up
     "External data": "save it with its weights inside",
     "pset": "export it with an older target_opset",
     "IR version": "export it with an older onnx",
@@ -96,7 +97,7 @@ class Classifier:
         self.class_ids = keys or read_class_ids(artifact, len(probabilities[0]))
         class_ids = self.class_ids or _indexes(len(probabilities[0]))
         places = {"a label file": labels, "its facts": facts.labels, "its class ids": self.class_ids}
-        self.labels_from = next((place for place, found in places.items() if found), "nothing: their positions")
+        self.labels_from = next((place for place, found in places.items() if found), "their positions")
         if self.class_ids is None and given is None:
             self._check_answer(class_ids)
         self.labels = class_ids if given is None else self._order(given, class_ids)
@@ -292,6 +293,8 @@ def _session(artifact: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Else it looks for external data in the working directory, which the package lacks.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = 4  # fatal: other failures are raised, and told once
     if not artifact:
         raise ArtifactError("the file is empty; export the model again")

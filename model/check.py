@@ -34,8 +34,8 @@ def describe(path: Path, labels: Path | None) -> Iterator[tuple[str, str]]:
     rows = "1" if classifier.signature.is_one_by_one else "None"
     for input in classifier.columns.inputs:
         yield "input", f"{input.name}: {input.type} ({rows}, {input.width})"
-    form = "a ZipMap" if classifier.signature.is_zipmap else f"float32 ({rows}, {len(classifier.labels)})"
-    yield "output", f"{classifier.signature.output_name}: the probabilities, {form}"
+    form = "a ZipMap" if classifier.signature.is_zipmap else "a tensor"
+    yield "output", f"{classifier.signature.output_name}: the probabilities of {len(classifier.labels)} classes, {form}"
     if classifier.signature.label_name is not None:
         yield "output", f"{classifier.signature.label_name}: the class id"
     yield "features", classifier.columns.wanted

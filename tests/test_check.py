@@ -45,7 +45,7 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
         ("artifact", f"{path}, {path.stat().st_size:,} bytes, SHA-256 {classifier.sha256}"),
         ("made by", "skl2onnx; opsets ai.onnx 22, ai.onnx.ml 1"),
         ("input", "features: float32 (None, 4)"),
-        ("output", "probabilities: the probabilities, float32 (None, 3)"),
+        ("output", "probabilities: the probabilities of 3 classes, a tensor"),
         ("output", "label: the class id"),
         ("features", f"4: {names}"),
         ("labels", "setosa, versicolor, virginica (from a label file)"),

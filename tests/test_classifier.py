@@ -337,8 +337,9 @@ def test_what_is_no_classifier_is_refused(
     assert re.fullmatch(f"{re.escape(str(path))}: {message}", str(raised.value)), str(raised.value)
 
 
-def test_external_data_is_refused(tmp_path: Path) -> None:
-    """The artifact is one file; nothing it says can open another."""
+def test_external_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The artifact is one file; nothing it says can open another, not even in the working directory."""
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "model.onnx"
     model = onnx.ModelProto.FromString(constant(HALVES))
     onnx.save_model(model, path, save_as_external_data=True, size_threshold=0, location="weights.bin")
