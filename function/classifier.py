@@ -318,7 +318,7 @@ def _signature(session: ort.InferenceSession) -> Signature:
     if len(outputs) != 1:
         got = ", ".join(f"{o.name} {o.type} {o.shape}" for o in session.get_outputs())
         message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
-        raise ArtifactError(f"{message}; export it so")
+        raise ArtifactError(f"{message}; export it with that one")
     labels = [o for o in session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
     return Signature(
         inputs=tuple(Input(found.name, TYPES[found.type], found.shape[1]) for found in inputs),

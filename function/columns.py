@@ -14,8 +14,8 @@ Rows = Sequence[Sequence[float | str]] | NDArray[np.floating[Any]]
 Arrays = list[NDArray[Any]]
 
 TEXT = "string"
-# JSON's numbers are float64, in which each whole number up to this one has a place of its own.
-MAX_WHOLE = {"int64": 2**53, "int32": 2**31 - 1}
+# JSON's numbers are float64, in which the next whole number after this one would already be rounded.
+MAX_WHOLE = {"int64": 2**53 - 1, "int32": 2**31 - 1}
 
 
 class Input(NamedTuple):

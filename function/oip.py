@@ -7,6 +7,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 import itertools
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -142,29 +143,31 @@ def answer(request: Request, classifier: Classifier, probabilities: Probabilitie
 
 def request_schema(classifier: Classifier) -> dict[str, Any]:
     """Declare an inference request for the OpenAPI document: inputs, datatypes and sample of the loaded model."""
-    sample = zip(classifier.columns.inputs, classifier.columns.arrays([classifier.sample]), strict=True)
+    sample = iter(classifier.sample)
     inputs = [
-        _tensor(input.name, DATATYPES[input.type], 1, input.width) | {"data": values.ravel().tolist()}
-        for input, values in sample
+        _tensor(input.name, DATATYPES[input.type], 1, input.width)
+        | {"data": list(itertools.islice(sample, input.width))}
+        for input in classifier.columns.inputs
     ]
     names, datatypes = ([tensor[key] for tensor in inputs] for key in ("name", "datatype"))
     tensor = _object(
         ("name", "shape", "datatype"),
         name={"enum": names},
-        shape={"type": "array", "items": {"type": "integer"}},
+        shape=_INTEGERS,
         datatype={"enum": sorted({"FP64", *datatypes})},
-        parameters=_ANY_OBJECT,
-        data={"type": "array"},
+        parameters=_PARAMETERS,
+        data={"type": ["array", "null"]},
     )
-    wish = _object(("name",), name=_STRING, parameters=_ANY_OBJECT)
+    wish = _object(("name",), name=_STRING, parameters=_PARAMETERS)
     request = _object(
         ("inputs",),
-        id={"type": "string", "maxLength": 256},
-        parameters=_ANY_OBJECT,
-        inputs={"type": "array", "items": tensor, "minItems": len(inputs), "maxItems": len(inputs)},
-        outputs={"type": "array", "items": wish},
+        id={"type": ["string", "null"], "maxLength": 256},
+        model_name={"type": ["string", "null"]},
+        parameters=_PARAMETERS,
+        inputs={"type": "array", "items": _closed(tensor), "minItems": len(inputs), "maxItems": len(inputs)},
+        outputs={"type": ["array", "null"], "items": _closed(wish)},
     )
-    return request | {"title": "InferenceRequest", "example": {"inputs": inputs}}
+    return _closed(request) | {"title": "InferenceRequest", "example": {"inputs": inputs}}
 
 
 def response(name: str) -> dict[int | str, dict[str, Any]]:
@@ -176,7 +179,11 @@ def _object(required: Sequence[str] | None = None, /, **properties: Any) -> dict
     return {"type": "object", "properties": properties, "required": list(properties if required is None else required)}
 
 
-_STRING, _BOOLEAN, _ANY_OBJECT = {"type": "string"}, {"type": "boolean"}, {"type": "object"}
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"additionalProperties": False}
+
+
+_STRING, _BOOLEAN, _PARAMETERS = {"type": "string"}, {"type": "boolean"}, {"type": ["object", "null"]}
 _STRINGS, _INTEGERS = ({"type": "array", "items": items} for items in (_STRING, {"type": "integer"}))
 _DESCRIBED = {"type": "array", "items": _object(name=_STRING, datatype=_STRING, shape=_INTEGERS)}
 _ANSWERED = _object(
@@ -264,13 +271,13 @@ def _parts(request: InferenceRequest, tensors: memoryview) -> Iterator[memoryvie
 
 
 def _check_names(tensors: Sequence[InputTensor], known: Sequence[str]) -> None:
-    names = [tensor.name for tensor in tensors]
+    counts = Counter(tensor.name for tensor in tensors)
     takes = f"the model takes {cut(', '.join(map(_quote, known)), 400)}"
-    if n_others := sum(name not in known for name in names):
-        raise _fault(f"inputs: {n_others} of {len(names)} have a name that isn't an input's; {takes}")
+    if n_others := len(tensors) - sum(counts[name] for name in known):
+        raise _fault(f"inputs: {n_others} of {len(tensors)} have a name that isn't an input's; {takes}")
     for name in known:
-        if names.count(name) != 1:
-            raise _fault(f"inputs: expected {_quote(name)} once, got it {names.count(name)} times; {takes}")
+        if counts[name] != 1:
+            raise _fault(f"inputs: expected {_quote(name)} once, got it {counts[name]} times; {takes}")
 
 
 def _quote(name: str) -> str:

@@ -127,6 +127,16 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     "no JSON": (b"sepal", "the body isn't valid JSON: expected value at line 1 column 1"),
     "no body": (b"", "the body isn't valid JSON: EOF while parsing a value at line 1 column 0"),
     "a list": (b"[]", "the request: input should be an object"),
+    "deep": (b"[" * 100_000, "the body isn't valid JSON: recursion limit exceeded at line 1 column 202"),
+    "90,000 keys": (
+        b"{" + b",".join(b'"k%d":1' % number for number in range(90_000)) + b"}",
+        "the request: a key that the protocol doesn't have; what is one's own goes into parameters",
+    ),
+    "100,000 digits": (
+        b'{"inputs": [{"name": "features", "shape": [1, 4], "datatype": "FP32", "data": [' + b"9" * 100_000 + b"]}]}",
+        "the body isn't valid JSON: number out of range at line 1 column 4381",
+    ),
+    "100,000 inputs": (b'{"inputs": [' + b"{}, " * 100_000 + b"{}]}", "inputs.0.name: it is missing"),
     "unknown key": (
         request(INPUT, input=1),
         "the request: a key that the protocol doesn't have; what is one's own goes into parameters",

@@ -304,7 +304,8 @@ def test_the_protocol_gives_the_same(brought: Brought, doors: Sequence[Door], *,
     ("value", "message"),
     [
         (0.5, "expected a whole number, got one with decimals"),
-        (float(2**60), "expected a whole number, got one beyond ±9007199254740992"),
+        (2.0**53, "expected a whole number, got one beyond ±9007199254740991"),  # which 2**53 + 1 is rounded to
+        (-(2.0**60), "expected a whole number, got one beyond ±9007199254740991"),
         (float("nan"), "expected a whole number, got NaN"),
         (float("-inf"), "expected a whole number, got -Infinity"),
     ],
