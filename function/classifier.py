@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.artifact import Feature, Sample, read_categories, read_class_ids, read_facts, read_labels
-from function.columns import MAX_WHOLE, TEXT, Arrays, Columns, Input, Rows, cut
+from function.columns import TEXT, WHOLE, Arrays, Columns, Input, Rows, cut
 from function.errors import ArtifactError, FeaturesError
 
 # Since 1.29 onnxruntime reports to Microsoft from a thread of its own, unless told not to before it is imported:
@@ -360,7 +360,7 @@ def _default_features(inputs: Sequence[Input], artifact: bytes) -> tuple[Feature
 
 
 def _default_sample(columns: Columns) -> tuple[float | str, ...]:
-    if len(columns.inputs) == 1 and len(columns.types) == len(IRIS_SAMPLE) and columns.types[0] not in MAX_WHOLE:
+    if len(columns.inputs) == 1 and len(columns.types) == len(IRIS_SAMPLE) and columns.types[0] not in WHOLE:
         return IRIS_SAMPLE
     known = zip(columns.types, columns.features, strict=True)
     return tuple((feature.values or ("",))[0] if type == TEXT else 0.0 for type, feature in known)

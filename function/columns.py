@@ -1,6 +1,7 @@
 """What a model takes: rows of values in, one checked array for each of its inputs out, or what is wrong and where."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +15,15 @@ Rows = Sequence[Sequence[float | str]] | NDArray[np.floating[Any]]
 Arrays = list[NDArray[Any]]
 
 TEXT = "string"
-# JSON's numbers are float64, in which the next whole number after this one would already be rounded.
-MAX_WHOLE = {"int64": 2**53 - 1, "int32": 2**31 - 1}
+WHOLE = ("int64", "int32")
+# The largest float64 that each type has room for. A float32 is rounded up to infinity from half a step beyond its own
+# largest; and from 2**53 on JSON's numbers, which are float64, may stand for a neighbour.
+LARGEST = {
+    "float32": float.fromhex("0x1.fffffefffffffp+127"),
+    "float64": sys.float_info.max,
+    "int64": 2**53 - 1,
+    "int32": 2**31 - 1,
+}
 
 
 class Input(NamedTuple):
@@ -33,6 +41,7 @@ class Columns:
         inputs: in the order of the session.
         features: one `Feature` a column.
         types: "float32", "float64", "int64", "int32" or "string", one a column.
+        has_texts: some of them are "string".
         wanted: what a row must hold, for messages: "4: sepal length (cm), …".
     """
 
@@ -41,7 +50,8 @@ class Columns:
         self.features = tuple(features)
         self.types = tuple(input.type for input in inputs for _ in range(input.width))
         self.wanted = f"{len(self.features)}: {cut(', '.join(feature.name for feature in self.features), 400)}"
-        self._is_matrix = len(self.inputs) == 1 and TEXT not in self.types
+        self.has_texts = TEXT in self.types
+        self._is_matrix = len(self.inputs) == 1 and not self.has_texts
 
     def arrays(self, rows: Rows) -> Arrays:
         """Give one array for each input, of its type, shape (n_rows, width).
@@ -50,7 +60,7 @@ class Columns:
             FeaturesError: says which row or value is at fault, and what was expected.
         """
         if self._is_matrix:
-            return self.check([self._matrix(rows)])
+            return [self._cast(self._matrix(rows), self.inputs[0].type, 0)]
         if error := self._shape_error(rows):
             raise error
         self._check_types(rows)
@@ -114,30 +124,28 @@ class Columns:
                     raise FeaturesError(message, type=kind, where=(index, column))
 
     def _cast(self, values: NDArray[Any], type: str, start: int) -> NDArray[Any]:
-        if values.dtype == type and type in MAX_WHOLE:
+        if values.dtype == type and type in WHOLE:
             return values
-        with np.errstate(over="ignore", invalid="ignore"):  # what has no place becomes infinite, and is reported below
-            array = values.astype(type, copy=False)
-        if type in MAX_WHOLE:
-            is_right = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) <= MAX_WHOLE[type])
-        else:
-            is_right = np.isfinite(array)
-        if not is_right.all():
-            row, column = (int(index) for index in np.argwhere(~is_right)[0])
-            raise self._value_error(row, start + column, float(values[row, column]))
-        return array
+        # Neither a NaN nor an infinity is at most anything.
+        if np.abs(values).max() <= LARGEST[type] and (type not in WHOLE or (values == np.floor(values)).all()):
+            return values.astype(type, copy=False)
+        is_right = np.abs(values) <= LARGEST[type]
+        if type in WHOLE:
+            is_right &= values == np.floor(values)
+        row, column = (int(index) for index in np.argwhere(~is_right)[0])
+        raise self._value_error(row, start + column, float(values[row, column]))
 
     def _value_error(self, row: int, column: int, value: float) -> FeaturesError:
         type = self.types[column]
-        wanted = "a whole number" if type in MAX_WHOLE else "a finite number"
+        wanted = "a whole number" if type in WHOLE else "a finite number"
         if math.isnan(value):
             got = "NaN"
         elif math.isinf(value):
             got = "Infinity" if value > 0 else "-Infinity"
-        elif type not in MAX_WHOLE:
+        elif type not in WHOLE:
             got = f"one beyond {type}'s ±{float(np.finfo(type).max):.4g}"
         elif value == math.floor(value):
-            got = f"one beyond ±{MAX_WHOLE[type]}"
+            got = f"one beyond ±{LARGEST[type]}"
         else:
             got = "one with decimals"
         kind = wanted.removeprefix("a ").replace(" ", "_")

@@ -166,7 +166,7 @@ def parse_rows(body: bytes, classifier: Classifier) -> Sequence[Row]:
         BodyError: not JSON, or not of the shape `Rows`, or `MixedRows` where the model takes texts.
     """
     try:
-        return (MixedRows if TEXT in classifier.columns.types else Rows).model_validate_json(body).data
+        return (MixedRows if classifier.columns.has_texts else Rows).model_validate_json(body).data
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         if first["loc"] == ("data", 0) and isinstance(first["input"], dict):
@@ -223,7 +223,7 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
     kind, where = first["type"], first["loc"]
     got = _name_type(first["input"])
     takes = f"the model takes {classifier.columns.wanted}"
-    a_list = "a list of numbers and strings" if TEXT in classifier.columns.types else "a list of numbers"
+    a_list = "a list of numbers and strings" if classifier.columns.has_texts else "a list of numbers"
     match kind, where:
         case "json_invalid", _:
             return BodyError(f"the body isn't valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}", type=kind)
