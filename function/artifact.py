@@ -1,6 +1,8 @@
 """What an artifact's bytes, and the labels beside it, say of the model: no session is needed for it."""
 
+import itertools
 import json
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, Validation
 
 from function.errors import ArtifactError
 
+PACKED = {1: "f", 6: "i", 7: "q", 11: "d"}  # onnx.TensorProto's data types -> those of struct
 FACTS_KEY = "classifier"  # the metadata_props entry of the artifact that holds its Facts as JSON
 
 
@@ -68,28 +71,55 @@ def read_labels(path: Path) -> list[str]:
     return [labels[index] for index in range(len(labels))]
 
 
-def read_class_ids(artifact: bytes, n_classes: int) -> tuple[str, ...] | None:
+def read_class_ids(artifact: bytes, output: str, n_classes: int) -> tuple[str, ...] | None:
     """Find the class ids, in the order of the probabilities' columns, in an artifact that onnxruntime has loaded.
 
-    The session doesn't tell them, but ONNX's classifiers carry them as attributes `classlabels_…`
-    (https://onnx.ai/onnx/operators/index.html, ai.onnx.ml), and skl2onnx gives the others an initializer `classes`.
+    The session doesn't tell them, but whatever makes the label does: ONNX's classifiers by their attributes
+    `classlabels_…` (https://onnx.ai/onnx/operators/index.html, ai.onnx.ml), and skl2onnx picks others out of a tensor.
     Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
+    Args:
+        artifact: its bytes.
+        output: the name of the label's output, or where there is none, of the probabilities'.
+        n_classes: columns of the probabilities.
+
     Returns:
-        None where there are none for this number of classes, or several that differ.
+        None where the output isn't made so, or of another number of classes.
     """
-    found = set()
     for graph in _messages(artifact, 7):
-        for node in _messages(graph, 1):
-            for attribute in _messages(node, 5):
-                # The first name alone: a forest's other attributes have millions of fields behind theirs.
-                if bytes(next(_messages(attribute, 1), b"")).startswith(b"classlabels"):
-                    found.add(_strings(attribute, 9) or _integers(attribute, 8))
-        for tensor in _messages(graph, 5):
-            if bytes(next(_messages(tensor, 8), b"")) == b"classes":
-                found.add(_strings(tensor, 6) or _integers(tensor, 7) or _integers(tensor, 5))
-    fitting = [ids for ids in found if len(ids) == n_classes]
-    return fitting[0] if len(fitting) == 1 else None
+        nodes = {name: node for node in _messages(graph, 1) for name in _strings(node, 2)}
+        tensors = {name: tensor for tensor in _messages(graph, 5) for name in _strings(tensor, 8)}
+        ids: tuple[str, ...] = ()
+        while output in nodes and not ids:
+            node, (output, *_) = nodes[output], _strings(nodes[output], 1)
+            ids = _class_labels(node)
+            if _operator(node) in ("ArrayFeatureExtractor", "Gather") and output in tensors:
+                ids = _tensor_values(tensors[output])
+            elif _operator(node) not in ("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Normalizer"):
+                break
+        return ids if len(set(ids)) == len(ids) == n_classes else None
+    return None
+
+
+def _operator(node: memoryview) -> str:
+    return "".join(_strings(node, 4))
+
+
+def _class_labels(node: memoryview) -> tuple[str, ...]:
+    for attribute in _messages(node, 5):
+        # The first name alone: a forest's other attributes have millions of fields behind theirs.
+        if bytes(next(_messages(attribute, 1), b"")).startswith(b"classlabels"):
+            return _strings(attribute, 9) or _integers(attribute, 8)
+    return ()
+
+
+def _tensor_values(tensor: memoryview) -> tuple[str, ...]:
+    """Read the values of a small tensor as text: strings or whole numbers."""
+    ((_, data_type), *_) = [*(field for field in _fields(tensor) if field[0] == 2), (2, 0)]
+    packed = next(itertools.chain(*(_messages(tensor, number) for number in (9, 4, 10))), None)
+    if packed is not None and data_type in PACKED:
+        return tuple(f"{value:.0f}" for (value,) in struct.iter_unpack(f"<{PACKED[data_type]}", packed))
+    return _strings(tensor, 6) or _integers(tensor, 7) or _integers(tensor, 5)
 
 
 def read_categories(artifact: bytes) -> dict[str, tuple[str, ...]]:
@@ -102,9 +132,9 @@ def read_categories(artifact: bytes) -> dict[str, tuple[str, ...]]:
     same: dict[str, str] = {}  # the output of a node that only hands its input on -> that input
     for graph in _messages(artifact, 7):
         for node in _messages(graph, 1):
-            (source, *_), (output, *_), (operator, *_) = (_strings(node, number) or ("",) for number in (1, 2, 4))
+            (source, *_), (output, *_) = (_strings(node, number) or ("",) for number in (1, 2))
             source = same.get(source, source)
-            if operator in ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor"):
+            if _operator(node) in ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor"):
                 same[output] = source
             for attribute in _messages(node, 5):
                 if bytes(next(_messages(attribute, 1), b"")) in (b"cats_strings", b"keys_strings"):

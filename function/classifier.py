@@ -36,6 +36,7 @@ FLOATS = ("tensor(float)", "tensor(double)")
 # What onnxruntime says of a file that it can't load -> what to do about it.
 LOAD_FIXES = {
     "tensor(double)": "export it from float32 values",  # skl2onnx mixes the two up
+    "construct locale": "export its TfidfVectorizer with the option locale: C.UTF-8",  # the one that Lambda has
     "External data": "save it with its weights inside",
     "pset": "export it with an older target_opset",
     "IR version": "export it with an older onnx",
@@ -92,9 +93,10 @@ class Classifier:
         self._check_widths()
         probabilities, keys = self._run_sample()
         self._check_sample(probabilities, facts.sample)
-        self.sample_probabilities = probabilities[0]
+        self.sample_probabilities = self.predict([self.sample])[0]
         given = labels if labels is not None else facts.labels
-        self.class_ids = keys or read_class_ids(artifact, len(probabilities[0]))
+        maker = self.signature.label_name or self.signature.output_name
+        self.class_ids = keys or read_class_ids(artifact, maker, len(probabilities[0]))
         class_ids = self.class_ids or _indexes(len(probabilities[0]))
         places = {"a label file": labels, "its facts": facts.labels, "its class ids": self.class_ids}
         self.labels_from = next((place for place, found in places.items() if found), "their positions")
@@ -235,8 +237,8 @@ class Classifier:
             raise ArtifactError(f"{message}; export a classifier, or a sigmoid as its output")
 
     def _order(self, labels: Sequence[str], class_ids: tuple[str, ...]) -> tuple[str, ...]:
-        """Put labels into the order of the probabilities: ZipMap's come sorted by class id, whatever their columns."""
-        if self.signature.is_zipmap and set(labels) == set(class_ids):
+        """Put labels into the order of the probabilities; what the model itself calls its classes counts most."""
+        if set(labels) == set(class_ids):
             return class_ids
         if set(class_ids) == set(_indexes(len(labels))):
             return tuple(labels[int(class_id)] for class_id in class_ids)
@@ -304,6 +306,8 @@ def _session(artifact: bytes) -> ort.InferenceSession:
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
         cause = _one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the place in its C++ source
         fix = next((fix for word, fix in LOAD_FIXES.items() if word in cause), "export it again")
+        if artifact.startswith(b"\x80"):
+            fix = "this is a Python pickle; export the model to ONNX"
         raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
 
 

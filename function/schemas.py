@@ -181,7 +181,7 @@ def _rows_of_objects(body: bytes, classifier: Classifier) -> list[Row]:
     except orjson.JSONDecodeError as error:  # pydantic takes NaN, which is no JSON
         raise BodyError(f"the body isn't valid JSON: {error.msg}", type="json_invalid") from None
     if len(document) > 1:
-        raise _extra_keys(len(document) - 1)
+        raise _extra_keys()
     names = [feature.name for feature in classifier.features]
     rows = document["data"]
     for index, row in enumerate(rows):
@@ -209,9 +209,9 @@ def _check_object(index: int, row: object, names: Sequence[str], classifier: Cla
         raise BodyError(message, type="extra_forbidden", where=where)
 
 
-def _extra_keys(n_keys: int) -> BodyError:
-    got = f"{n_keys} other key{'s' if n_keys > 1 else ''}"  # the key itself is the caller's text and isn't repeated
-    return BodyError(f'expected an object with the key "data" alone, got {got} in it', type="extra_forbidden")
+def _extra_keys() -> BodyError:
+    message = 'expected an object with the key "data" alone, got others'  # they are the caller's text: not repeated
+    return BodyError(message, type="extra_forbidden")
 
 
 def _name_type(value: object) -> str:
@@ -230,7 +230,7 @@ def _body_error(error: ValidationError, classifier: Classifier) -> BodyError:
         case "missing", _:
             return BodyError(f'"data" is missing: expected a list of rows; {takes}', type=kind, where=where)
         case "extra_forbidden", _:
-            return _extra_keys(error.error_count())
+            return _extra_keys()
         case _, ("data", int(row), int(column), *_):
             where = where[:3]  # a column of texts or numbers adds which of the two was tried
             is_text = column < len(classifier.features) and classifier.columns.types[column] == TEXT

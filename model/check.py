@@ -10,6 +10,7 @@ import sys
 import timeit
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from function import package, schemas
 from function.artifact import read_opsets
@@ -30,6 +31,7 @@ def describe(path: Path, labels: Path | None) -> Iterator[tuple[str, str]]:
     limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
     yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {classifier.sha256}"
+    yield "name", f"{classifier.name}, version {classifier.version}, at /v2/models/{quote(classifier.name)}"
     yield "made by", f"{classifier.producer or 'nobody that it names'}; opsets {opsets}"
     rows = "1" if classifier.signature.is_one_by_one else "None"
     for input in classifier.columns.inputs:
@@ -50,12 +52,20 @@ def describe(path: Path, labels: Path | None) -> Iterator[tuple[str, str]]:
     )
     yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
     yield "package", _weigh(len(artifact))
+    yield from (("hint", hint) for hint in _hints(classifier))
+
+
+def _hints(classifier: Classifier) -> Iterator[str]:
     if classifier.signature.is_zipmap:
-        yield "hint", "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}"
+        yield "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}"
     if classifier.signature.is_one_by_one:
-        yield "hint", "the rows of a batch run one by one: export with a free number of rows"
+        yield "the rows of a batch run one by one: export with a free number of rows"
     if classifier.class_ids is None:
-        yield "hint", "the file doesn't name its classes: are the labels in the order of the probabilities?"
+        yield "the file doesn't name its classes: are the labels in the order of the probabilities?"
+    elif classifier.labels_from == "a label file" and not set(classifier.class_ids) <= set(map(str, range(10_000))):
+        yield f"the label file renames the model's own classes {', '.join(classifier.class_ids)}"
+    if "float64" in classifier.columns.types:
+        yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
 
 
 def _microseconds(classifier: Classifier, n_rows: int) -> float:

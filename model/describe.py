@@ -6,9 +6,10 @@ python -m model.describe my.onnx training.csv --target species
 import argparse
 import csv
 import math
+import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ except ImportError:
     sys.exit("model.describe writes with the package onnx, which isn't here: `make .venv/train` installs it")
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
-MOST_VALUES = 100  # of a column of texts: one with more is no choice
+MOST_VALUES = 100  # of a column of texts: one with more, or whose texts hardly repeat, is no choice
 
 Row = dict[str, str]
 
@@ -33,6 +34,11 @@ class Column(NamedTuple):
 
     name: str
     is_text: bool
+
+
+def _as_input(name: str) -> str:
+    """Give a column the name that skl2onnx gives its input."""
+    return re.sub(r"\W", "_", name)
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -91,6 +97,10 @@ def describe(model: onnx.ModelProto, rows: Sequence[Row], target: str | None, la
         if not set(truth) <= set(names):
             names = _vote(best, truth, len(names))
         right = sum(names[index] == label for index, label in zip(best, truth, strict=True))
+        most_common = Counter(truth).most_common(1)[0][1]
+        if right <= most_common:
+            message = f"it labels {right / len(whole):.2%} of the rows rightly, no more than by always saying the same"
+            raise ArtifactError(f"{message}; are the columns, or the labels, in another order?")
         training |= {"accuracy": round(right / len(whole), 4), "accuracy_from": "the rows that it is described by"}
     sample = Sample(row=tuple(values[0]), probabilities=tuple(classifier.sample_probabilities.tolist()))
     return Facts(features=features, labels=_by_class_id(names, classifier.class_ids), sample=sample, training=training)
@@ -112,14 +122,20 @@ def _columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
         if found.name not in weights
     ]
     if len(inputs) > 1 and all(width == 1 for _, _, width in inputs):
-        if missing := [name for name, _, _ in inputs if name not in names]:
-            raise ArtifactError(f"expected a column for each input of the model, none is called {', '.join(missing)}")
-        return [Column(name, is_text) for name, is_text, _ in inputs]
+        known = {_as_input(name): name for name in names} | {name: name for name in names}
+        if missing := [name for name, _, _ in inputs if name not in known]:
+            message = f"expected a column for each input of the model, none is called {', '.join(missing)}"
+            raise ArtifactError(f"{message}; the CSV has {_list(names)}")
+        return [Column(known[name], is_text) for name, is_text, _ in inputs]
     takes = [is_text for _, is_text, width in inputs for _ in range(width)]
     if len(names) != len(takes):
         message = f"expected {len(takes)} columns, as the model takes, besides --target and --ignore"
-        raise ArtifactError(f"{message}; got {len(names)}: {', '.join(names)}")
+        raise ArtifactError(f"{message}; got {len(names)}: {_list(names)}")
     return [Column(name, is_text) for name, is_text in zip(names, takes, strict=True)]
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(name or '""' for name in names)
 
 
 def _width(found: onnx.ValueInfoProto) -> int:
@@ -130,7 +146,8 @@ def _width(found: onnx.ValueInfoProto) -> int:
 def _feature(column: Column, cells: Sequence[str]) -> Feature:
     if column.is_text:
         values = sorted(set(cells))
-        return Feature(name=column.name, values=tuple(values) if len(values) <= MOST_VALUES else None)
+        is_choice = len(values) <= min(MOST_VALUES, len(cells) / 2)
+        return Feature(name=column.name, values=tuple(values) if is_choice else None)
     try:
         numbers = [float(cell) for cell in cells]
     except ValueError as error:
@@ -172,7 +189,7 @@ def main(given: Sequence[str] | None = None) -> None:
             for row in read_csv(arguments.csv)
         ]
         if arguments.target is not None and arguments.target not in rows[0]:
-            raise ArtifactError(f"{arguments.csv}: no column is called {arguments.target}; it has {', '.join(rows[0])}")
+            raise ArtifactError(f"{arguments.csv}: no column is called {arguments.target}; it has {_list(rows[0])}")
         labels = read_labels(arguments.labels) if arguments.labels else None
         model = _load(arguments.artifact)
         facts = describe(model, rows, arguments.target, labels)
@@ -183,6 +200,8 @@ def main(given: Sequence[str] | None = None) -> None:
     output = arguments.output or arguments.artifact
     output.write_bytes(artifact)
     print(f"{output}: {_summarize(facts, len(rows))}")
+    if (beside := output.with_name("label.json")).exists():
+        print(f"{beside}: counts more than these labels, where it is beside the artifact")
 
 
 def _summarize(facts: Facts, n_rows: int) -> str:
@@ -190,8 +209,9 @@ def _summarize(facts: Facts, n_rows: int) -> str:
     assert facts.labels
     assert facts.training
     rows = f"{facts.training['rows']} whole rows of {n_rows}"
+    features = f"{len(facts.features)} feature{'s' if len(facts.features) > 1 else ''}"
     accuracy = f", {facts.training['accuracy']:.2%} of which it labels rightly" if "accuracy" in facts.training else ""
-    return f"described {len(facts.features)} features and the labels {', '.join(facts.labels)} by {rows}{accuracy}"
+    return f"described {features} and the labels {', '.join(facts.labels)} by {rows}{accuracy}"
 
 
 def _load(path: Path) -> onnx.ModelProto:

@@ -43,6 +43,7 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
     times = dict(found).pop("time")
     assert [line for line in found if line[0] != "time"] == [
         ("artifact", f"{path}, {path.stat().st_size:,} bytes, SHA-256 {classifier.sha256}"),
+        ("name", "iris_svc, version 1, at /v2/models/iris_svc"),
         ("made by", "skl2onnx; opsets ai.onnx 22, ai.onnx.ml 1"),
         ("input", "features: float32 (None, 4)"),
         ("output", "probabilities: the probabilities of 3 classes, a tensor"),
@@ -79,6 +80,9 @@ def test_it_hints_at_what_is_slow_or_unclear(tmp_path: Path) -> None:
             "the rows of a batch run one by one: export with a free number of rows",
         ],
         "sigmoid, one column": ["the file doesn't name its classes: are the labels in the order of the probabilities?"],
+        "LogisticRegression, float64": [
+            "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
+        ],
         "penguins": [],
     }
     for name, expected in hints.items():
@@ -95,6 +99,7 @@ def test_labels_may_be_given(tmp_path: Path) -> None:
     found = dict(lines(check(tmp_path / "penguins.onnx", "--labels", tmp_path / "names.json")))
 
     assert found["labels"] == "a, b, c (from a label file)"
+    assert found["hint"] == "the label file renames the model's own classes Adelie, Chinstrap, Gentoo"
 
 
 def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:

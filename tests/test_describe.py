@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,9 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import onnx
+import pandas as pd
 import pytest
+from skl2onnx import to_onnx
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from starlette.testclient import TestClient
 
 from function.app import create_app
@@ -23,7 +29,7 @@ from function.settings import Settings
 from model.describe import main
 from tests.doors import ROOT
 from tests.pythons import with_packages
-from tests.test_models import penguins, scaled, sklearn, wine
+from tests.test_models import penguins, scaled, sklearn, texts, wine
 
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
 
@@ -228,11 +234,67 @@ def test_what_is_wrong_with_a_csv_is_told(
     assert (result.returncode, wine_model.read_bytes()) == (1, before)
 
 
-def test_a_column_for_each_input_is_wanted(penguin_model: Path, wine_csv: Path) -> None:
+def test_a_column_for_each_input_is_wanted(penguin_model: Path) -> None:
     """By name."""
     result = describe(penguin_model, PENGUINS, "--target", "species", "--ignore", "year")
 
-    assert result.stderr == "ArtifactError: expected a column for each input of the model, none is called year\n"
+    columns = "island, bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g, sex"
+    message = f"expected a column for each input of the model, none is called year; the CSV has {columns}"
+    assert result.stderr == f"ArtifactError: {message}\n"
+
+
+def test_inputs_may_have_the_names_that_skl2onnx_makes_of_the_columns(tmp_path: Path) -> None:
+    """Only letters, digits and underscores; the features then have the CSV's own."""
+    table = pd.DataFrame({"a (cm)": [1.0, 2.0, 3.0, 4.0], "b/c": list("xyxy"), "y": list("nnpp")}).astype(
+        {"a (cm)": "float32"}
+    )
+    columns = make_column_transformer((OneHotEncoder(), ["b/c"]), remainder=StandardScaler())
+    model = make_pipeline(columns, LogisticRegression()).fit(table[["a (cm)", "b/c"]], table["y"])
+    artifact = to_onnx(model, table[["a (cm)", "b/c"]][:1], options={"zipmap": False})
+    (tmp_path / "model.onnx").write_bytes(artifact.SerializeToString())
+    table.to_csv(tmp_path / "rows.csv", index=False)
+
+    assert describe(tmp_path / "model.onnx", tmp_path / "rows.csv", "--target", "y").returncode == 0
+    found = metadata(tmp_path / "model.onnx")["features"]
+    assert found == [
+        {"name": "a (cm)", "type": "float32", "min": 1, "max": 4},
+        {"name": "b/c", "type": "string", "values": ["x", "y"]},
+    ]
+
+
+def test_texts_that_hardly_repeat_arent_published(tmp_path: Path) -> None:
+    """They aren't a choice, and may be somebody's."""
+    (tmp_path / "texts.onnx").write_bytes(texts().artifact)
+    rows = [[text, "+" if "good" in text or text == "fine" else "-"] for text in ("good", "fine", "bad", "poor")]
+    path = write_csv(tmp_path / "texts.csv", [["text", "mood"], *rows])
+
+    assert describe(tmp_path / "texts.onnx", path, "--target", "mood").returncode == 0
+    assert metadata(tmp_path / "texts.onnx")["features"] == [{"name": "text", "type": "string"}]
+
+
+def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """The model then labels no better than by guessing."""
+    with wine_csv.open() as file:
+        reverse = write_csv(tmp_path / "reverse.csv", [row[-2::-1] + row[-1:] for row in csv.reader(file)])
+
+    result = describe(wine_model, reverse, "--target", "cultivar")
+
+    assert result.returncode == 1
+    assert re.search(
+        r"no more than by always saying the same; are the columns, or the labels, in another order\?$|"
+        r"the rows don't show which class has which label; ",
+        result.stderr.strip(),
+    )
+
+
+def test_a_label_file_beside_the_artifact_is_pointed_at(penguin_model: Path) -> None:
+    """It counts more than what was written."""
+    beside = penguin_model.with_name("label.json")
+    beside.write_text(json.dumps({"0": "a", "1": "b", "2": "c"}))
+
+    result = describe(penguin_model, PENGUINS, "--target", "species")
+
+    assert result.stdout.splitlines()[1] == f"{beside}: counts more than these labels, where it is beside the artifact"
 
 
 def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:

@@ -21,9 +21,16 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64T
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -114,6 +121,10 @@ def sigmoid(rank: int) -> Brought:
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(proto)
     return Brought(proto.SerializeToString(), rows.tolist(), model.predict_proba(rows), ["0", "1"])
+
+
+def stacking() -> StackingClassifier:
+    return StackingClassifier([("nb", GaussianNB()), ("lr", scaled(LogisticRegression()))], LogisticRegression())
 
 
 def softmax() -> Brought:
@@ -223,6 +234,18 @@ MODELS: dict[str, Callable[[], Brought]] = {
     "RandomForest, int32": int32,
     "MLP, from 1": lambda: sklearn(scaled(MLPClassifier(max_iter=1000, random_state=SEED)), wine("from 1")),
     "SVC, names": lambda: sklearn(scaled(CalibratedClassifierCV(SVC(), ensemble=False)), wine("names")),
+    "KNeighbors, names": lambda: sklearn(KNeighborsClassifier(), wine("names")),
+    "KNeighbors, from 1": lambda: sklearn(KNeighborsClassifier(), wine("from 1")),
+    "Voting, names": lambda: sklearn(
+        VotingClassifier(
+            [("a", GaussianNB()), ("b", scaled(LogisticRegression()))], voting="soft", flatten_transform=False
+        ),
+        wine("names"),
+    ),
+    "Bagging, names": lambda: sklearn(BaggingClassifier(n_estimators=3, random_state=SEED), wine("names")),
+    # Its last step has numbers from 0 for classes, whatever they are called.
+    "Stacking, names": lambda: sklearn(stacking(), wine("names")),
+    "Stacking, from 1": lambda: sklearn(stacking(), wine("from 1")),
     "sigmoid, one column": lambda: sigmoid(2),
     "sigmoid, one dimension": lambda: sigmoid(1),
     "softmax": softmax,
@@ -335,10 +358,9 @@ def test_int32_has_its_own_limit() -> None:
 def test_classes_that_the_file_doesnt_name_must_be_named(targets: str) -> None:
     """The model's own answer to its sample shows that they aren't 0, 1, 2."""
     proto = onnx.ModelProto.FromString(sklearn(scaled(GaussianNB()), wine(targets)).artifact)
-    for tensor in proto.graph.initializer:
-        tensor.name = tensor.name.replace("classes", "hidden")
-    for node in proto.graph.node:
-        node.input[:] = [name.replace("classes", "hidden") for name in node.input]
+    (classes,) = (tensor for tensor in proto.graph.initializer if tensor.name == "classes")
+    proto.graph.node.insert(0, helper.make_node("Constant", [], ["classes"], value=classes))
+    proto.graph.initializer.remove(classes)
     artifact = proto.SerializeToString()
 
     with pytest.raises(
@@ -539,3 +561,12 @@ def test_a_row_that_the_model_fails_on_for_no_single_value_is_named() -> None:
     assert (raised.value.type, raised.value.where) == ("no_answer", (1,))
     with pytest.raises(FeaturesError, match=r'^row 1, "feature 1": expected one that the model was trained on, got '):
         classifier.predict([[1, 0], [0, 9]])
+
+
+def test_labels_in_an_order_that_the_model_contradicts_change_nothing() -> None:
+    """What its classes are called is in the file."""
+    artifact = sklearn(KNeighborsClassifier(), wine("names")).artifact
+
+    classifier = Classifier(artifact, name="wine", labels=["class_1", "class_0", "class_2"])
+
+    assert classifier.labels == ("class_0", "class_1", "class_2")
