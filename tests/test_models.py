@@ -16,7 +16,7 @@ from mangum import Mangum
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloatTensorType
-from skl2onnx import convert_sklearn
+from skl2onnx import convert_sklearn, to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -28,6 +28,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -206,6 +207,15 @@ def texts() -> Brought:
     return Brought(artifact.SerializeToString(), rows, probabilities, ["+", "-"])
 
 
+def words() -> Brought:
+    """One column of texts, by their words, as the README has it."""
+    rows = ["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(rows, ["+", "+", "-", "-", "+", "-"] * 5)
+    options = {TfidfVectorizer: {"locale": "C.UTF-8"}, LogisticRegression: {"zipmap": False}}
+    artifact = to_onnx(model, np.array([["some text"]]), options=options)
+    return Brought(artifact.SerializeToString(), [[row] for row in rows], model.predict_proba(rows), ["+", "-"])
+
+
 def int32() -> Brought:
     """By hand, for skl2onnx has no such input: digits, cast to what the model takes."""
     brought = sklearn(RandomForestClassifier(20, random_state=SEED), digits(), Int64TensorType)
@@ -258,6 +268,7 @@ MODELS: dict[str, Callable[[], Brought]] = {
     "penguins, ZipMap": lambda: penguins(zipmap=True),
     "penguins, one row": lambda: penguins(1),
     "texts": texts,
+    "words": words,
 }
 
 

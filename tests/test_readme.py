@@ -65,10 +65,10 @@ def test_a_model_of_ones_own_is_served_in_three_steps(tmp_path: Path) -> None:
     (labels,) = blocks(SECTIONS[OWN_MODEL], "json")
     check, requests, _, _ = blocks(SECTIONS[OWN_MODEL], "console")
     subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=os.environ, check=True)
-    (tmp_path / "label.json").write_text(labels)
+    (tmp_path / "wine" / "label.json").write_text(labels)
 
     assert measured(run(check, folder=tmp_path)) == measured(check)
-    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "wine.onnx")) as server:
+    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "wine" / "wine.onnx")) as server:
         assert run(requests, server) == requests
 
 
@@ -79,7 +79,7 @@ def test_numbers_and_texts_mixed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=os.environ, check=True)
 
     assert run(describe, folder=tmp_path) == describe
-    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "penguins.onnx")) as server:
+    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "penguins" / "penguins.onnx")) as server:
         assert run(requests, server) == requests
 
 
