@@ -83,6 +83,8 @@ def _middleware(settings: Settings, classifier: Classifier) -> Sequence[Middlewa
 
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
+    if isinstance(error, BodyError) and request.headers.get("content-encoding", "identity") != "identity":
+        error = BodyError("expected a body as it is, got one with a Content-Encoding", type="content_encoding")
     return schemas.request_error(request.scope["path"], STATUSES[type(error)], error)
 
 

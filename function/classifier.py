@@ -1,8 +1,10 @@
 """The model: artifact -> session -> signature -> predictions. The only home of onnxruntime."""
 
+import contextlib
 import hashlib
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -41,6 +43,8 @@ LOAD_FIXES = {
     "pset": "export it with an older target_opset",
     "IR version": "export it with an older onnx",
 }
+PROBABILITIES_FIX = "is it a regressor, or logits? export a classifier with predict_proba, softmax or sigmoid"
+N_PROBES = 32  # rows near the sample, by 1, 10, 100 and 1,000
 RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
 
@@ -53,7 +57,7 @@ class Signature(NamedTuple):
     output_name: str
     is_zipmap: bool
     label_name: str | None
-    is_label_text: bool
+    label_type: str
 
 
 class Classifier:
@@ -69,11 +73,12 @@ class Classifier:
         labels_from: where they come from, for messages.
         sample: a row that the model is known to answer.
         sample_probabilities: its answer to that row, float32, shape (n_classes,).
+        label_output: the session's output of class ids, where it has one and its class ids are known.
         sha256: of the artifact's bytes, hexadecimal.
     """
 
     def __init__(self, artifact: bytes, *, name: str, labels: Sequence[str] | None = None) -> None:
-        """Make the session and run the sample, as a batch of two rows.
+        """Make the session and run the sample, alone and as a batch of two rows, and some rows around it.
 
         Raises:
             ArtifactError: not a classifier that can be served, or its facts, labels and answers disagree.
@@ -91,17 +96,20 @@ class Classifier:
         self.columns = Columns(self.signature.inputs, self.features)
         self.sample = facts.sample.row if facts.sample else _default_sample(self.columns)
         self._check_widths()
-        probabilities, keys = self._run_sample()
-        self._check_sample(probabilities, facts.sample)
-        self.sample_probabilities = self.predict([self.sample])[0]
+        self.sample_probabilities, keys = self._run_sample()
+        self._check_sample(facts.sample)
         given = labels if labels is not None else facts.labels
         maker = self.signature.label_name or self.signature.output_name
-        self.class_ids = keys or read_class_ids(artifact, maker, len(probabilities[0]))
-        class_ids = self.class_ids or _indexes(len(probabilities[0]))
+        self.class_ids = keys or read_class_ids(artifact, maker, len(self.sample_probabilities))
+        class_ids = self.class_ids or _indexes(len(self.sample_probabilities))
+        answers = self._own_answers()
+        self.label_output = (
+            self.signature.label_name if self.class_ids and {own for own, _ in answers} <= set(class_ids) else None
+        )
         places = {"a label file": labels, "its facts": facts.labels, "its class ids": self.class_ids}
         self.labels_from = next((place for place, found in places.items() if found), "their positions")
         if self.class_ids is None and given is None:
-            self._check_answer(class_ids)
+            self._check_answers(answers, class_ids)
         self.labels = class_ids if given is None else self._order(given, class_ids)
         self._check_labels()
 
@@ -149,9 +157,11 @@ class Classifier:
     def predict_arrays(self, arrays: Arrays) -> Probabilities:
         """Give the same for arrays that `columns` has made or checked, one for each input."""
         try:
-            probabilities = self._tensor(self._run(arrays))
+            probabilities = self._tensor(self._run(arrays), len(arrays[0]))
         except RUN_ERRORS as error:
             raise self._refusal(arrays) or error from None
+        if probabilities.shape[1] != len(self.sample_probabilities):
+            raise ArtifactError(f"the model gives {probabilities.shape} for {len(arrays[0])} rows")  # a bug of its own
         if not np.isfinite(probabilities).all():
             row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
             message = f"row {row}: the model's answer isn't finite; are the values in the range it was trained on?"
@@ -168,21 +178,28 @@ class Classifier:
 
     def _refusal(self, arrays: Arrays) -> FeaturesError | None:
         """Find the first row that the model fails on, and in it the first value that it fails on in its sample too."""
-        rows = ([array[row : row + 1] for array in arrays] for row in range(len(arrays[0])))
-        row, values = next(((row, values) for row, values in enumerate(rows) if self._is_refused(values)), (0, None))
-        if values is None:
+        n_rows, types = len(arrays[0]), self.columns.types
+        row = bisect_left(
+            range(n_rows), True, key=lambda last: self._is_refused([array[: last + 1] for array in arrays])
+        )
+        if row == n_rows:
             return None
-        inputs = [(index, place) for index, array in enumerate(arrays) for place in range(array.shape[1])]
-        for column, (index, place) in enumerate(inputs):
-            sample = [array.copy() for array in self.columns.arrays([self.sample])]
-            sample[index][0, place] = values[index][0, place]
-            if self._is_refused(sample):
-                known = self.features[column].values
-                expected = f"one of {cut(', '.join(known), 400)}" if known else "one that the model was trained on"
-                message = f"{self.columns.locate(row, column)}: expected {expected}, got another value"
-                return FeaturesError(message, type="unknown_value", where=(row, column))
-        message = f"row {row}: the model fails on its values; are they such as it was trained on?"
-        return FeaturesError(message, type="no_answer", where=(row,))
+        values = np.hstack([array[row : row + 1].astype(object) for array in arrays])
+        sample = np.hstack([array.astype(object) for array in self.columns.arrays([self.sample])])
+
+        def is_refused(first: int, last: int) -> bool:
+            mixed = sample.copy()
+            mixed[:, first : last + 1] = values[:, first : last + 1]
+            return self._is_refused(self.columns.check(self.columns.split(mixed)))
+
+        column = bisect_left(range(len(types)), True, key=lambda last: is_refused(0, last))
+        if column == len(types) or not is_refused(column, column):
+            message = f"row {row}: the model fails on its values; are they such as it was trained on?"
+            return FeaturesError(message, type="no_answer", where=(row,))
+        known = self.features[column].values
+        expected = f"one of {cut(', '.join(known), 400)}" if known else "one that the model was trained on"
+        message = f"{self.columns.locate(row, column)}: expected {expected}, got another value"
+        return FeaturesError(message, type="unknown_value", where=(row, column))
 
     def _is_refused(self, arrays: Arrays) -> bool:
         try:
@@ -203,38 +220,56 @@ class Classifier:
     def _feed(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
         return {input.name: array for input, array in zip(self.signature.inputs, arrays, strict=True)}
 
-    def _tensor(self, output: Any) -> Probabilities:
+    def _tensor(self, output: Any, n_rows: int) -> Probabilities:
         if self.signature.is_zipmap:
             return np.array([list(row.values()) for row in output], dtype=np.float32)
-        if output.ndim == 1 or output.shape[1] == 1:  # a sigmoid: the probability of the second of two classes
-            second = output.reshape(-1, 1)
-            output = np.hstack([1 - second, second])
+        output = output.reshape(n_rows, -1)  # a squeeze may have taken either dimension away
+        if output.shape[1] == 1:  # a sigmoid: the probability of the second of two classes
+            output = np.hstack([1 - output, output])
         return output.astype(np.float32, copy=False)  # type: ignore[no-any-return]
 
     def _run_sample(self) -> tuple[Probabilities, tuple[str, ...]]:
+        """Give the sample's probabilities, and the keys of a ZipMap."""
         try:
-            output = self._run(self.columns.arrays([self.sample, self.sample]))
+            alone, pair = (self._run(self.columns.arrays([self.sample] * n_rows)) for n_rows in (1, 2))
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
             message = f"the model fails on its sample {cut(str(list(self.sample)), 300)}: {_one_line(error)}"
             raise ArtifactError(f"{message}; give it one with python -m model.describe") from None
-        if self.signature.is_zipmap:
-            return self._tensor(output), tuple(str(class_id) for class_id in output[0])
-        if output.shape in ((2,), (2, 1)):
-            self._check_sigmoid()
-        return self._tensor(output), ()
+        sizes = [len(answer) * len(answer[0]) if self.signature.is_zipmap else answer.size for answer in (alone, pair)]
+        if sizes[1] != 2 * sizes[0]:
+            message = (
+                f"expected probabilities of shape (n_rows, n_classes), got {sizes[0]} for a row and {sizes[1]} for two"
+            )
+            raise ArtifactError(f"{message}; export a classifier with a free number of rows")
+        keys = tuple(str(class_id) for class_id in alone[0]) if self.signature.is_zipmap else ()
+        return self._tensor(alone, 1)[0], keys
 
-    def _check_sigmoid(self) -> None:
-        """Tell one column of probabilities from a regressor's: it stays within 0 to 1 however far out a row is."""
-        factors, terms = np.array([[0], [1], [1], [10], [-10]]), np.array([[0], [1000], [-1000], [0], [0]])
-        values = self._run(
-            [
-                sample.repeat(5, axis=0) if sample.dtype == object else (sample * factors + terms).astype(sample.dtype)
-                for sample in self.columns.arrays([self.sample])
-            ]
-        )
-        if not ((values >= 0) & (values <= 1)).all():
-            message = f"{self.signature.output_name!r} is one column with values beyond 0 to 1, as a regressor has"
-            raise ArtifactError(f"{message}; export a classifier, or a sigmoid as its output")
+    def _probe(self, output: str) -> list[tuple[Any, Any]]:
+        """Run rows around the sample and far from it, and give this output and the probabilities for those that run."""
+        sample = self.columns.arrays([self.sample])
+        answers = []
+        for step in range(N_PROBES):
+            row, start = [], step * np.pi
+            for array in sample:
+                offset = 10.0 ** (step % 4) * np.sin(start + step * np.arange(1, array.shape[1] + 1))
+                row.append(array if array.dtype == object else (array + offset).astype(array.dtype))
+                start += 1
+            with contextlib.suppress(*RUN_ERRORS):  # a model needn't know every row
+                answers.append(self._session.run([output, self.signature.output_name], self._feed(row)))
+        return [tuple(answer) for answer in answers]
+
+    def _own_answers(self) -> list[tuple[str, int]]:
+        """Hold the model's probabilities to 0 to 1, and give its own class ids beside the columns of the highest."""
+        name = self.signature.output_name
+        answers = []
+        for own, output in self._probe(self.signature.label_name or name):
+            probabilities = self._tensor(output, 1)[0]
+            if (probabilities < -TOLERANCE).any() or (probabilities > 1 + TOLERANCE).any():
+                got = f"{cut(str(probabilities.tolist()), 100)} for a row near its sample"
+                raise ArtifactError(f"{name!r} isn't probabilities, from 0 to 1: {got}; {PROBABILITIES_FIX}")
+            if self.signature.label_name and np.isfinite(probabilities).all():
+                answers.append((str(own.ravel()[0]), int(probabilities.argmax())))
+        return answers
 
     def _order(self, labels: Sequence[str], class_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Put labels into the order of the probabilities; what the model itself calls its classes counts most."""
@@ -244,15 +279,12 @@ class Classifier:
             return tuple(labels[int(class_id)] for class_id in class_ids)
         return tuple(labels)
 
-    def _check_answer(self, class_ids: tuple[str, ...]) -> None:
-        """Hold assumed class ids against the model's own choice for its sample, where it gives one."""
-        if self.signature.label_name is None:
-            return
-        (answer,) = self._session.run([self.signature.label_name], self._feed(self.columns.arrays([self.sample])))
-        found, expected = str(answer.ravel()[0]), class_ids[int(self.sample_probabilities.argmax())]
-        if found != expected:
-            message = f"{self.signature.label_name!r} gives {cut(found, 100)!r} for the sample, and the file doesn't say which class"
-            raise ArtifactError(f"{message} has which column; name them in a label.json beside it")
+    def _check_answers(self, answers: Sequence[tuple[str, int]], class_ids: tuple[str, ...]) -> None:
+        """Hold assumed class ids against the model's own, where it gives them."""
+        for own, index in answers:
+            if own != class_ids[index]:
+                message = f"{self.signature.label_name!r} gives {cut(own, 100)!r}, and the file doesn't say which class"
+                raise ArtifactError(f"{message} has which column; name them in a label.json beside it")
 
     def _check_widths(self) -> None:
         n_features = len(self.columns.types)
@@ -263,17 +295,16 @@ class Classifier:
         if len({feature.name for feature in self.features}) != n_features:  # rows may come as objects by name
             raise ArtifactError("its facts give two features one name; write the facts anew, each with its own")
 
-    def _check_sample(self, found: Probabilities, carried: Sample | None) -> None:
-        if found.ndim != 2 or found.shape[0] != 2 or found.shape[1] < 2:
-            message = f"expected probabilities of shape (2, n_classes) for 2 rows, got {found.shape}"
-            raise ArtifactError(f"{message}; export a classifier with a free number of rows")
-        row = found[0]
-        if not (np.isfinite(row).all() and (row >= 0).all() and abs(row.sum() - 1) < TOLERANCE):
-            given = f"the sample's are {cut(str(row.tolist()), 100)}, in sum {row.sum():.6g}"
+    def _check_sample(self, carried: Sample | None) -> None:
+        found = self.sample_probabilities
+        if len(found) < 2:
+            raise ArtifactError("expected probabilities of at least 2 classes, got 1; export a classifier")
+        if not (np.isfinite(found).all() and (found >= 0).all() and abs(found.sum() - 1) < TOLERANCE):
+            given = f"the sample's are {cut(str(found.tolist()), 100)}, in sum {found.sum():.6g}"
             message = f"{self.signature.output_name!r} isn't probabilities, at least 0 and in sum 1: {given}"
-            raise ArtifactError(f"{message}; export the model with predict_proba or softmax as its output")
-        if carried and carried.probabilities is not None and not _are_close(row, carried.probabilities):
-            message = f"its sample gives {row.tolist()}, its facts say {list(carried.probabilities)}"
+            raise ArtifactError(f"{message}; {PROBABILITIES_FIX}")
+        if carried and carried.probabilities is not None and not _are_close(found, carried.probabilities):
+            message = f"its sample gives {found.tolist()}, its facts say {list(carried.probabilities)}"
             raise ArtifactError(f"{message}; the file was changed after training, train it again")
 
     def _check_labels(self) -> None:
@@ -313,6 +344,8 @@ def _session(artifact: bytes) -> ort.InferenceSession:
 
 def _signature(session: ort.InferenceSession) -> Signature:
     inputs = session.get_inputs()
+    if not inputs:
+        raise ArtifactError("expected at least one input, got none; export it from a row of values")
     for found in inputs:
         _check_input(found)
     is_one_by_one = [found.shape[0] == 1 for found in inputs]
@@ -330,7 +363,7 @@ def _signature(session: ort.InferenceSession) -> Signature:
         output_name=outputs[0].name,
         is_zipmap=_is_zipmap(outputs[0]),
         label_name=labels[0].name if len(labels) == 1 else None,
-        is_label_text=len(labels) == 1 and labels[0].type == "tensor(string)",
+        label_type=TYPES[labels[0].type] if labels else TEXT,
     )
 
 

@@ -64,12 +64,13 @@ class Columns:
         if error := self._shape_error(rows):
             raise error
         self._check_types(rows)
-        parts, start = [], 0
-        for input in self.inputs:
-            values = [row[start : start + input.width] for row in rows]
-            parts.append(np.array(values, dtype=object if input.type == TEXT else np.float64))
-            start += input.width
-        return self.check(parts)
+        return self.check(self.split(np.array([[*row] for row in rows], dtype=object)))
+
+    def split(self, matrix: NDArray[np.object_]) -> Arrays:
+        """Cut a matrix of values into those of each input; numbers become float64."""
+        ends = np.cumsum([input.width for input in self.inputs])
+        parts = zip(self.inputs, np.split(matrix, ends[:-1], axis=1), strict=True)
+        return [part if input.type == TEXT else part.astype(np.float64) for input, part in parts]
 
     def check(self, parts: Arrays) -> Arrays:
         """Cast each input's values to its type; raises as `arrays` does where a number has no place in it."""

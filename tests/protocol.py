@@ -75,7 +75,7 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     "no datatype": (request({"name": "features", "shape": [2, 4], "data": VALUES}), "inputs.0.datatype: it is missing"),
     "unknown datatype": (one(datatype="FLOAT"), 'input "features": expected the datatype FP32, got another'),
     "another width": (one(shape=[4, 2]), 'input "features": expected a shape of [rows, 4], got another'),
-    "one dimension": (one(shape=[8]), 'input "features": expected a shape of [rows, 4], got 1 dimensions'),
+    "one dimension": (one(shape=[8]), 'input "features": expected a shape of [rows, 4], got another'),
     "negative rows": (one(shape=[-2, 4]), 'input "features": expected a shape of [rows, 4], got another'),
     "shape of text": (one(shape=["2", "4"]), "inputs.0.shape.0: input should be a valid integer"),
     "no shape": (request({"name": "features", "datatype": "FP32", "data": VALUES}), "inputs.0.shape: it is missing"),
@@ -129,8 +129,8 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     "a list": (b"[]", "the request: input should be an object"),
     "deep": (b"[" * 100_000, "the body isn't valid JSON: recursion limit exceeded at line 1 column 202"),
     "90,000 keys": (
-        b"{" + b",".join(b'"k%d":1' % number for number in range(90_000)) + b"}",
-        "the request: a key that the protocol doesn't have; what is one's own goes into parameters",
+        b"{" + b",".join(b'"k%d":1' % number for number in range(90_000)) + b', "inputs": []}',
+        "InferenceRequest: a key that the protocol doesn't have; what is one's own goes into parameters",
     ),
     "100,000 digits": (
         b'{"inputs": [{"name": "features", "shape": [1, 4], "datatype": "FP32", "data": [' + b"9" * 100_000 + b"]}]}",
@@ -139,17 +139,21 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     "100,000 inputs": (b'{"inputs": [' + b"{}, " * 100_000 + b"{}]}", "inputs.0.name: it is missing"),
     "unknown key": (
         request(INPUT, input=1),
-        "the request: a key that the protocol doesn't have; what is one's own goes into parameters",
+        "InferenceRequest: a key that the protocol doesn't have; what is one's own goes into parameters",
     ),
     "unknown key of an input": (
         one(dtype="FP32"),
-        "inputs.0: a key that the protocol doesn't have; what is one's own goes into parameters",
+        "InputTensor: a key that the protocol doesn't have; what is one's own goes into parameters",
     ),
     "an id of 257 characters": (request(INPUT, id="x" * 257), "id: string should have at most 256 characters"),
     "an id that is a number": (request(INPUT, id=1), "id: input should be a valid string"),
     "binary_data_output of text": (
         wish(binary_data_output="true"),
         "parameters.binary_data_output: expected true or false",
+    ),
+    "shared memory": (
+        wish(LABEL | {"parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 24}}),
+        "outputs: shared memory isn't served; the answer holds its tensors",
     ),
     "no class": (wish(classes(0)), "outputs: expected classification to be a number of classes, 1 or more"),
     "classes of text": (wish(classes("1")), "outputs: expected classification to be a number of classes, 1 or more"),

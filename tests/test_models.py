@@ -101,7 +101,7 @@ def breast_cancer() -> tuple[NDArray[np.float64], NDArray[Any]]:
     return rows.astype(np.float32).astype(np.float64), targets
 
 
-def sigmoid(rank: int) -> Brought:
+def sigmoid(rank: int, *, is_named: bool = True) -> Brought:
     """By hand, as PyTorch and Keras export it: one column, or one dimension, and no word about classes."""
     rows, targets = breast_cancer()
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
@@ -109,8 +109,9 @@ def sigmoid(rank: int) -> Brought:
     weights = {"w": model.coef_.T.astype(np.float32), "b": model.intercept_.astype(np.float32)}
     nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["logits"]), helper.make_node("Sigmoid", ["logits"], ["column"])]
     if rank == 1:
-        weights["axis"] = np.array([1])
-        nodes.append(helper.make_node("Squeeze", ["column", "axis"], ["line"]))
+        axis = ["axis"] if is_named else []  # without one, a batch of one row loses both dimensions
+        weights |= {name: np.array([1]) for name in axis}
+        nodes.append(helper.make_node("Squeeze", ["column", *axis], ["line"]))
     shape: list[str | int | None] = ["batch", 1]
     graph = helper.make_graph(
         nodes,
@@ -128,7 +129,7 @@ def stacking() -> StackingClassifier:
     return StackingClassifier([("nb", GaussianNB()), ("lr", scaled(LogisticRegression()))], LogisticRegression())
 
 
-def softmax() -> Brought:
+def softmax(*, is_squeezed: bool = False) -> Brought:
     """By hand, as PyTorch exports it: layers and a softmax, names of its own, a free batch, no word about classes."""
     rows, targets = wine("numbers")
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
@@ -143,7 +144,8 @@ def softmax() -> Brought:
         helper.make_node("Gemm", ["input.1", "net.0.weight", "net.0.bias"], ["hidden"]),
         helper.make_node("Relu", ["hidden"], ["active"]),
         helper.make_node("Gemm", ["active", "net.1.weight", "net.1.bias"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["17"], axis=1),
+        helper.make_node("Softmax", ["logits"], ["16" if is_squeezed else "17"], axis=1),
+        *([helper.make_node("Squeeze", ["16"], ["17"])] if is_squeezed else []),
     ]
     graph = helper.make_graph(
         nodes,
@@ -258,7 +260,9 @@ MODELS: dict[str, Callable[[], Brought]] = {
     "Stacking, from 1": lambda: sklearn(stacking(), wine("from 1")),
     "sigmoid, one column": lambda: sigmoid(2),
     "sigmoid, one dimension": lambda: sigmoid(1),
+    "sigmoid, squeezed": lambda: sigmoid(1, is_named=False),
     "softmax": softmax,
+    "softmax, squeezed": lambda: softmax(is_squeezed=True),
     "XGBoost": lambda: xgboost(wine("numbers")),
     "XGBoost, two classes": lambda: xgboost(breast_cancer()),
     "LightGBM": lambda: lightgbm(wine("from 1"), zipmap=False),
@@ -292,6 +296,18 @@ def test_it_answers_as_its_own_framework_does(brought: Brought, doors: Sequence[
         assert found.shape == brought.probabilities.shape
         np.testing.assert_allclose(found, brought.probabilities, rtol=0, atol=TOLERANCE)
         assert answer["label"] == [brought.labels[index] for index in found.argmax(axis=1)]
+
+
+def test_a_row_alone_is_answered_as_in_its_batch(brought: Brought, doors: Sequence[Door]) -> None:
+    """Whatever the model does to a batch of one."""
+    rows = brought.rows[:5]
+    for door in doors:
+        batch = door(Call("rows", "POST", "/predict/batch", json.dumps({"data": rows}).encode())).json["prediction"]
+        for row, expected in zip(rows, batch, strict=True):
+            answer = door(Call("row", "POST", "/predict", json.dumps({"data": [row]}).encode())).json
+            np.testing.assert_allclose(answer["prediction"], expected, rtol=0, atol=TOLERANCE)
+        sample = door(Call("sample", "GET", "/predict/test")).json["prediction"]
+        assert sample == door(Call("metadata", "GET", "/metadata")).json["prediction_sample"]
 
 
 def test_it_names_its_own_classes(brought: Brought, doors: Sequence[Door]) -> None:
@@ -375,7 +391,7 @@ def test_classes_that_the_file_doesnt_name_must_be_named(targets: str) -> None:
     artifact = proto.SerializeToString()
 
     with pytest.raises(
-        ArtifactError, match=r"^'label' gives '.*' for the sample, and the file doesn't say which class "
+        ArtifactError, match=r"^'label' gives '.*', and the file doesn't say which class has which column; "
     ):
         Classifier(artifact, name="wine")
     assert Classifier(artifact, name="wine", labels=["a", "b", "c"]).labels == ("a", "b", "c")
@@ -581,3 +597,81 @@ def test_labels_in_an_order_that_the_model_contradicts_change_nothing() -> None:
     classifier = Classifier(artifact, name="wine", labels=["class_1", "class_0", "class_2"])
 
     assert classifier.labels == ("class_0", "class_1", "class_2")
+
+
+def small(
+    nodes: list[onnx.NodeProto], weights: dict[str, NDArray[Any]], kind: int, width: int, shape: list[Any]
+) -> bytes:
+    """A graph by hand, from x to probabilities."""
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x", kind, [None, width])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    artifact: bytes = proto.SerializeToString()
+    return artifact
+
+
+def test_a_model_that_knows_few_values_is_served() -> None:
+    """An embedding: it fails on most of the rows that it is probed with."""
+    nodes = [
+        helper.make_node("Gather", ["table", "x"], ["rows"]),
+        helper.make_node("Squeeze", ["rows", "axis"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["probabilities"]),
+    ]
+    weights = {"table": np.array([[-1], [0], [1]], dtype=np.float32), "axis": np.array([1])}
+    classifier = Classifier(small(nodes, weights, TensorProto.INT64, 1, [None, 1]), name="embedding")
+
+    assert classifier.predict([[0], [2]]) == pytest.approx(np.array([[0.731, 0.269], [0.269, 0.731]]), abs=1e-3)
+    with pytest.raises(FeaturesError, match=r'^row 1, "feature 0": expected one that the model was trained on'):
+        classifier.predict([[1], [3]])
+
+
+def test_logits_that_happen_to_sum_to_1_are_refused() -> None:
+    """At the sample, which is zeros; not at the rows around it."""
+    weights = {"w": np.array([[1], [2], [3]], dtype=np.float32).T, "b": np.array([0.2, 0.3, 0.5], dtype=np.float32)}
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["probabilities"])]
+
+    with pytest.raises(
+        ArtifactError, match=r"^'probabilities' isn't probabilities, from 0 to 1: \[.*; is it a regressor"
+    ):
+        Classifier(small(nodes, weights, TensorProto.FLOAT, 1, [None, 3]), name="logits")
+
+
+def test_an_answer_that_isnt_one_for_each_row_is_refused() -> None:
+    """As many as there are in the file, whatever comes."""
+    nodes = [
+        helper.make_node("Mul", ["x", "zero"], ["nothing"]),
+        helper.make_node("ReduceSum", ["nothing"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["sum", "table"], ["probabilities"]),
+    ]
+    weights = {"zero": np.array(0, dtype=np.float32), "table": np.full((2, 2), 0.5, dtype=np.float32)}
+
+    with pytest.raises(ArtifactError, match=r"^expected probabilities of shape .*, got 4 for a row and 4 for two; "):
+        Classifier(small(nodes, weights, TensorProto.FLOAT, 1, [None, 2]), name="table")
+
+
+def test_a_model_of_many_columns_is_searched_for_its_fault_in_few_steps() -> None:
+    """By halves: 300 inputs of texts, the last of them unknown, cost some twenty runs."""
+    names = [f"t{index}" for index in range(300)]
+    rows = pd.DataFrame([["a"] * 300, ["b"] * 300], columns=names)
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(rows, [0, 1])
+    types = [(name, StringTensorType([None, 1])) for name in names]
+    classifier = Classifier(
+        convert_sklearn(model, initial_types=types, options={"zipmap": False}).SerializeToString(), name="wide"
+    )
+    runs = 0
+    run = classifier._run  # noqa: SLF001
+
+    def count(arrays: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(arrays)
+
+    classifier._run = count  # type: ignore[method-assign] # noqa: SLF001
+    with pytest.raises(FeaturesError, match=r'^row 99, "t299": expected one of a, b, got another value$'):
+        classifier.predict([["a"] * 300] * 99 + [["a"] * 299 + ["c"]])
+    assert runs < 25
