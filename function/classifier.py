@@ -46,6 +46,7 @@ LOAD_FIXES = {
 PROBABILITIES_FIX = "is it a regressor, or logits? export a classifier with predict_proba, softmax or sigmoid"
 N_PROBES = 32  # rows near the sample, by 1, 10, 100 and 1,000
 RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
+LABEL_FILE, POSITIONS = "a label file", "their positions"  # where labels come from
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
 
 
@@ -106,8 +107,8 @@ class Classifier:
         self.label_output = (
             self.signature.label_name if self.class_ids and {own for own, _ in answers} <= set(class_ids) else None
         )
-        places = {"a label file": labels, "its facts": facts.labels, "its class ids": self.class_ids}
-        self.labels_from = next((place for place, found in places.items() if found), "their positions")
+        places = {LABEL_FILE: labels, "its facts": facts.labels, "its class ids": self.class_ids}
+        self.labels_from = next((place for place, found in places.items() if found), POSITIONS)
         if self.class_ids is None and given is None:
             self._check_answers(answers, class_ids)
         self.labels = class_ids if given is None else self._order(given, class_ids)

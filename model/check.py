@@ -5,6 +5,7 @@ python -m model.check my.onnx --labels labels.json
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import timeit
@@ -14,20 +15,20 @@ from urllib.parse import quote
 
 from function import package, schemas
 from function.artifact import read_opsets
-from function.classifier import Classifier
+from function.classifier import LABEL_FILE, Classifier
 from function.errors import ArtifactError, ServiceError
 from function.settings import Settings
 
 
-def describe(path: Path, labels: Path | None) -> Iterator[tuple[str, str]]:
+def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     """Give what there is to know, a heading and a line each.
 
     Raises:
         ArtifactError: the service would refuse it, or Lambda its size.
     """
-    classifier = Classifier.load(path, label_path=labels)
+    path = settings.model_filepath
+    classifier = Classifier.load(path, label_path=settings.label_filepath, sha256=settings.model_sha256)
     artifact = path.read_bytes()
-    settings = Settings(model_filepath=path)
     limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
     yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {classifier.sha256}"
@@ -62,7 +63,7 @@ def _hints(classifier: Classifier) -> Iterator[str]:
         yield "the rows of a batch run one by one: export with a free number of rows"
     if classifier.class_ids is None:
         yield "the file doesn't name its classes: are the labels in the order of the probabilities?"
-    elif classifier.labels_from == "a label file" and not set(classifier.class_ids) <= set(map(str, range(10_000))):
+    elif classifier.labels_from == LABEL_FILE and not set(classifier.class_ids) <= set(map(str, range(10_000))):
         yield f"the label file renames the model's own classes {', '.join(classifier.class_ids)}"
     if "float64" in classifier.columns.types:
         yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
@@ -92,8 +93,11 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: label.json beside the artifact")
     arguments = parser.parse_args(given)
+    environ = {"MODEL_FILEPATH": str(arguments.artifact)}
+    if arguments.labels is not None:
+        environ["LABEL_FILEPATH"] = str(arguments.labels)
     try:
-        for heading, line in describe(arguments.artifact, arguments.labels):
+        for heading, line in describe(Settings.load(os.environ | environ)):
             print(f"{heading:<9} {line}", flush=True)
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")

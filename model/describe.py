@@ -4,6 +4,7 @@ python -m model.describe my.onnx training.csv --target species
 """
 
 import argparse
+import contextlib
 import csv
 import math
 import re
@@ -14,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from function.artifact import FACTS_KEY, Facts, Feature, Sample, read_labels
-from function.classifier import Classifier
-from function.errors import ArtifactError, ServiceError
+from function.artifact import FACTS_KEY, Facts, Feature, Sample, read_facts, read_labels
+from function.classifier import LABEL_FILE, POSITIONS, Classifier
+from function.errors import ArtifactError, FeaturesError, ServiceError
 
 try:
     import onnx
@@ -49,7 +50,8 @@ def read_csv(path: Path) -> list[Row]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            delimiter = max(",;\t", key=file.readline().count)
+            header = file.readline()
+            delimiter = max(",;\t", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
             file.seek(0)
             reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             names = reader.fieldnames or []
@@ -67,43 +69,59 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def describe(model: onnx.ModelProto, rows: Sequence[Row], target: str | None, labels: Sequence[str] | None) -> Facts:
-    """Find the facts of a model in the rows that it was trained on.
+    """Find the facts of a model in the rows that it was trained on; those with an empty cell don't count.
 
     Args:
         model: the artifact.
-        rows: column -> text; one with an empty cell counts for the ranges alone.
-        target: the column of the true labels, if there is one.
+        rows: column -> text.
+        target: the column of the true labels, if there is one; else the labels and training facts stay as they are.
         labels: those of the classes, if they are known.
 
     Raises:
         ArtifactError: the columns aren't the model's, a cell isn't what its column takes, or the labels aren't clear.
     """
+    before = read_facts({entry.key: entry.value for entry in model.metadata_props})
     columns = _columns(model, [name for name in rows[0] if name != target])
-    features = tuple(_feature(column, [row[column.name] for row in rows if row[column.name]]) for column in columns)
-    whole = [
-        row
-        for row in rows
-        if all(row[name] for name in ([*(column.name for column in columns), *([target] if target else [])]))
-    ]
+    wanted = [*(column.name for column in columns), *([target] if target else [])]
+    whole = {number: row for number, row in enumerate(rows, 1) if all(row[name] for name in wanted)}
     if not whole:
         raise ArtifactError("expected at least one row without an empty cell")
-    values = [[row[name] if is_text else float(row[name]) for name, is_text in columns] for row in whole]
-    facts = Facts(features=features, sample=Sample(row=tuple(values[0])))
-    classifier = Classifier(write(model, facts), name="the model", labels=labels)
-    names, training = classifier.labels, {"rows": len(whole), "described": datetime.now(UTC).date().isoformat()}
-    if target is not None:
+    features = tuple(_feature(column, [row[column.name] for row in whole.values()]) for column in columns)
+    values = [[row[name] if is_text else float(row[name]) for name, is_text in columns] for row in whole.values()]
+    if labels is None and target is None:
+        labels = before.labels
+    classifier = Classifier(write(model, Facts(sample=Sample(row=tuple(values[0])))), name="the model", labels=labels)
+    try:
         best = classifier.predict(values).argmax(axis=1).tolist()
-        truth = [row[target] for row in whole]
-        if not set(truth) <= set(names):
-            names = _vote(best, truth, len(names))
-        right = sum(names[index] == label for index, label in zip(best, truth, strict=True))
-        most_common = Counter(truth).most_common(1)[0][1]
-        if right <= most_common:
-            message = f"it labels {right / len(whole):.2%} of the rows rightly, no more than by always saying the same"
-            raise ArtifactError(f"{message}; are the columns, or the labels, in another order?")
-        training |= {"accuracy": round(right / len(whole), 4), "accuracy_from": "the rows that it is described by"}
+    except FeaturesError as error:
+        place = dict(zip(("row", "column"), map(int, error.where), strict=False))
+        where = f"data row {list(whole)[place['row']]}"
+        if "column" in place:
+            where += f", column {columns[place['column']].name!r}"
+        raise ArtifactError(f"{where}: the model fails on it; was it trained on these rows?") from None
+    names, training = classifier.labels, before.training
+    if target is not None:
+        names, accuracy = _learn_labels(best, [row[target] for row in whole.values()], classifier)
+        accuracy_from = "the rows that it is described by"
+        training = {"rows": len(whole), "accuracy": round(accuracy, 4), "accuracy_from": accuracy_from}
+        training |= {"described": datetime.now(UTC).date().isoformat()}
     sample = Sample(row=tuple(values[0]), probabilities=tuple(classifier.sample_probabilities.tolist()))
     return Facts(features=features, labels=_by_class_id(names, classifier.class_ids), sample=sample, training=training)
+
+
+def _learn_labels(best: Sequence[int], truth: Sequence[str], classifier: Classifier) -> tuple[tuple[str, ...], float]:
+    """Give the labels, and the share of rows that the model labels rightly."""
+    names = classifier.labels
+    called = names
+    if not set(truth) <= set(names) or classifier.labels_from == POSITIONS:
+        called = _vote(best, truth, len(names))
+        if classifier.labels_from != LABEL_FILE:
+            names = called
+    right = sum(called[index] == label for index, label in zip(best, truth, strict=True))
+    if right <= Counter(truth).most_common(1)[0][1]:
+        message = f"it labels {right / len(truth):.2%} of the rows rightly, no more than by always saying the same"
+        raise ArtifactError(f"{message}; are the columns, or the labels, in another order?")
+    return names, right / len(truth)
 
 
 def write(model: onnx.ModelProto, facts: Facts) -> bytes:
@@ -180,9 +198,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("csv", type=Path, help="with a header; its columns in the order of the model's features")
     parser.add_argument("--target", help="the column of the true labels")
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
-    parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: as the target says")
+    parser.add_argument(
+        "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or as the target says"
+    )
     parser.add_argument("--output", type=Path, help="where to write; default: the artifact itself")
     arguments = parser.parse_args(given)
+    output = arguments.output or arguments.artifact
     try:
         rows = [
             {name: cell for name, cell in row.items() if name not in arguments.ignore}
@@ -190,28 +211,40 @@ def main(given: Sequence[str] | None = None) -> None:
         ]
         if arguments.target is not None and arguments.target not in rows[0]:
             raise ArtifactError(f"{arguments.csv}: no column is called {arguments.target}; it has {_list(rows[0])}")
-        labels = read_labels(arguments.labels) if arguments.labels else None
         model = _load(arguments.artifact)
-        facts = describe(model, rows, arguments.target, labels)
+        facts = describe(model, rows, arguments.target, _read_labels(arguments.labels, arguments.artifact))
         artifact = write(model, facts)
-        Classifier(artifact, name=arguments.artifact.stem)  # as it will be served
+        Classifier(artifact, name=output.stem, labels=_read_labels(None, output))  # as it will be served
+        _replace(output, artifact)
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    output = arguments.output or arguments.artifact
-    output.write_bytes(artifact)
     print(f"{output}: {_summarize(facts, len(rows))}")
-    if (beside := output.with_name("label.json")).exists():
-        print(f"{beside}: counts more than these labels, where it is beside the artifact")
+
+
+def _read_labels(path: Path | None, artifact: Path) -> Sequence[str] | None:
+    """Read the labels that are given, else those beside the artifact, as the service does."""
+    beside = artifact.with_name("label.json")
+    return read_labels(path or beside) if path or beside.exists() else None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise ArtifactError(f"{path}: can't be written ({error.strerror}); --output names another") from None
 
 
 def _summarize(facts: Facts, n_rows: int) -> str:
-    assert facts.features
-    assert facts.labels
-    assert facts.training
-    rows = f"{facts.training['rows']} whole rows of {n_rows}"
-    features = f"{len(facts.features)} feature{'s' if len(facts.features) > 1 else ''}"
-    accuracy = f", {facts.training['accuracy']:.2%} of which it labels rightly" if "accuracy" in facts.training else ""
-    return f"described {features} and the labels {', '.join(facts.labels)} by {rows}{accuracy}"
+    features, labels, training = facts.features or (), facts.labels or (), facts.training or {}
+    text = f"described {len(features)} feature{'s' if len(features) > 1 else ''} and the labels {', '.join(labels)}"
+    if "described" in training:
+        text += f" by {training['rows']} whole rows of {n_rows}, {training['accuracy']:.2%} of which it labels rightly"
+    return text
 
 
 def _load(path: Path) -> onnx.ModelProto:

@@ -1,5 +1,6 @@
 """What the app adds to the classifier: messages, ids, log lines, keys, limits."""
 
+import gzip
 import hashlib
 import json
 import logging
@@ -245,6 +246,16 @@ class TestErrors:
         assert send(body + b" ") == (
             413, error("expected a body of at most 40 bytes, got more", "body_too_large", "body")
         )  # fmt: skip
+
+    def test_a_compressed_body_is_told_so(self, client: TestClient) -> None:
+        """It is read as it comes."""
+        body, headers = gzip.compress(json.dumps({"data": [ROW]}).encode()), {"content-encoding": "gzip"}
+
+        response = client.post("/predict", content=body, headers=headers)
+
+        message = "expected a body as it is, got one with a Content-Encoding"
+        assert (response.status_code, response.json()) == (422, error(message, "content_encoding", "body"))
+        assert client.post("/v2/models/iris_svc/infer", content=body, headers=headers).json() == {"error": message}
 
     def test_a_length_of_thousands_of_digits(self, client: TestClient) -> None:
         """An event can bring what no HTTP server lets through."""

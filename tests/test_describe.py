@@ -25,11 +25,11 @@ from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier
-from function.settings import Settings
+from function.settings import Settings, shipped_model
 from model.describe import main
 from tests.doors import ROOT
 from tests.pythons import with_packages
-from tests.test_models import penguins, scaled, sklearn, texts, wine
+from tests.test_models import penguins, scaled, sigmoid, sklearn, texts, wine
 
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
 
@@ -164,7 +164,7 @@ def test_labels_may_be_given(wine_model: Path, wine_csv: Path, tmp_path: Path) -
 
     result = describe(wine_model, wine_csv, "--ignore", "cultivar", "--labels", tmp_path / "names.json")
 
-    assert result.stdout.endswith("the labels barolo, grignolino, barbera by 178 whole rows of 178\n")
+    assert result.stdout.endswith("and the labels barolo, grignolino, barbera\n")
     assert metadata(wine_model)["labels"] == ["barolo", "grignolino", "barbera"]
 
 
@@ -287,14 +287,80 @@ def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, 
     )
 
 
-def test_a_label_file_beside_the_artifact_is_pointed_at(penguin_model: Path) -> None:
-    """It counts more than what was written."""
-    beside = penguin_model.with_name("label.json")
+def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Path) -> None:
+    """As it does for the service."""
+    beside = wine_model.with_name("label.json")
     beside.write_text(json.dumps({"0": "a", "1": "b", "2": "c"}))
 
-    result = describe(penguin_model, PENGUINS, "--target", "species")
+    result = describe(wine_model, wine_csv, "--target", "cultivar")
 
-    assert result.stdout.splitlines()[1] == f"{beside}: counts more than these labels, where it is beside the artifact"
+    assert "the labels a, b, c by 178 whole rows of 178, 100.00% of which it labels rightly" in result.stdout
+    beside.write_text(json.dumps({"0": "a", "1": "b"}))
+    before = wine_model.read_bytes()
+    assert (
+        "expected 3 labels, one for each class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
+    )
+    assert wine_model.read_bytes() == before
+
+
+def test_without_a_target_labels_and_training_stay(tmp_path: Path) -> None:
+    """What the shipped model says of itself isn't lost."""
+    path = tmp_path / "iris.onnx"
+    path.write_bytes(shipped_model().read_bytes())
+    before = metadata(path)
+    rows = [[4.3, 2, 1, 0.1], [7.9, 4.4, 6.9, 2.5]]
+    iris = write_csv(tmp_path / "iris.csv", [["a", "b", "c", "d"], *rows])
+
+    assert describe(path, iris).stdout == f"{path}: described 4 features and the labels setosa, versicolor, virginica\n"
+    after = metadata(path)
+    assert (after["labels"], after["model"]["training"]) == (before["labels"], before["model"]["training"])
+    assert after["features"][0] == {"name": "a", "type": "float32", "min": 4.3, "max": 7.9}
+    assert after["data_sample"] == [[4.3, 2, 1, 0.1]]
+
+
+def test_positions_are_no_labels(tmp_path: Path) -> None:
+    """A sigmoid's second column may well be what the target calls 0."""
+    path = tmp_path / "sigmoid.onnx"
+    brought = sigmoid(2)
+    path.write_bytes(brought.artifact)
+    truth = brought.probabilities.argmax(axis=1)
+    names = [f"f{index}" for index in range(30)]
+    swapped = [[*row, 1 - index] for row, index in zip(brought.rows, truth, strict=True)]
+    rows = write_csv(tmp_path / "rows.csv", [[*names, "y"], *swapped])
+
+    result = describe(path, rows, "--target", "y")
+
+    assert "and the labels 1, 0 by 569 whole rows of 569, 100.00% of which it labels rightly" in result.stdout
+
+
+def test_a_row_that_the_model_fails_on_is_named(penguin_model: Path, tmp_path: Path) -> None:
+    """By its number in the CSV, rows with empty cells counted too."""
+    with PENGUINS.open() as file:
+        rows = list(csv.reader(file))
+    rows[7][1] = "Anticosti"  # data row 7; row 4 has empty cells
+    path = write_csv(tmp_path / "faulty.csv", rows)
+
+    result = describe(penguin_model, path, "--target", "species")
+
+    message = "data row 7, column 'island': the model fails on it; was it trained on these rows?"
+    assert result.stderr == f"ArtifactError: {message}\n"
+
+
+def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """And what can't be is told in one line."""
+    for output in (tmp_path / "no" / "x.onnx", tmp_path):
+        result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
+        assert result.stderr.startswith(f"ArtifactError: {output}: can't be written (")
+    before, files = wine_model.read_bytes(), set(tmp_path.iterdir())
+    program = (
+        "import resource, sys; from model.describe import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, str(wine_model), str(wine_csv), "--target", "cultivar"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # type: ignore[assignment]
+
+    assert result.stderr == f"ArtifactError: {wine_model}: can't be written (File too large); --output names another\n"
+    assert (wine_model.read_bytes(), set(tmp_path.iterdir())) == (before, files)
 
 
 def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
