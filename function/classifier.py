@@ -44,7 +44,7 @@ LOAD_FIXES = {
     "IR version": "export it with an older onnx",
 }
 PROBABILITIES_FIX = "is it a regressor, or logits? export a classifier with predict_proba, softmax or sigmoid"
-N_PROBES = 32  # rows near the sample, by 1, 10, 100 and 1,000
+N_PROBES = 16  # rows around the sample, by 1, 10, 100 and 1,000
 RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
 LABEL_FILE, POSITIONS = "a label file", "their positions"  # where labels come from
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
