@@ -1,11 +1,13 @@
 """The local door: the same app under Gunicorn with Uvicorn workers. `python local_server.py --help`."""
 
 import argparse
+import asyncio
 import logging.config
 import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,11 +16,15 @@ from gunicorn.errors import AppImportError
 from gunicorn.util import import_app, load_class
 from gunicorn.workers.gasgi import ASGIWorker
 from pydantic import BeforeValidator, Field, FilePath, NonNegativeInt, PositiveInt
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from function import logs
+from function import logs, schemas
 from function.errors import ServiceError, SettingsError
 from function.settings import Environment, Settings
+
+MAX_HEAD_BYTES = 16 * 1024
+HEAD_TOO_LARGE = (431, f"expected a head of at most {MAX_HEAD_BYTES} bytes, got more", "head_too_large")
 
 
 class ServerSettings(Environment):
@@ -40,10 +46,88 @@ class ServerSettings(Environment):
     limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
     graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at the end")] = 30
+    request_timeout: Annotated[PositiveInt, Field(description="seconds that a request may take to arrive")] = 10
     app_name: Annotated[str, Field(pattern=r"^\w+(\.\w+)*(:\w.*)?$", description="the ASGI app to serve")] = (
         "function.main:app"
     )
     reload: Annotated[bool, Field(description="restart workers when code changes; development only")] = False
+
+
+class HeadError(Exception):
+    """Raised in a callback of the parser, which makes an error of its own of it: `send_400_response` answers that."""
+
+
+class Protocol(HttpToolsProtocol):
+    """Uvicorn's HTTP/1.1, with a deadline for a request to arrive and a limit to the size of its head."""
+
+    def __init__(self, *args: Any, request_timeout: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._request_timeout = request_timeout
+        self._deadline: asyncio.TimerHandle | None = None
+        self._n_head_bytes: int | None = 0  # None between a head's end and the next one's beginning
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._n_head_bytes is not None:
+            self._n_head_bytes += len(data)
+        super().data_received(data)
+        # Only the parser sees a head that isn't whole yet.
+        if self._n_head_bytes is not None and self._n_head_bytes > MAX_HEAD_BYTES:
+            self._refuse(*HEAD_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._n_head_bytes = self._n_head_bytes or 0
+        self._start_deadline()
+
+    def on_headers_complete(self) -> None:
+        self._n_head_bytes = None
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._refuse(*HEAD_TOO_LARGE)
+            raise HeadError
+        if self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
+            raise HeadError  # two readers could take it for two addresses
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._stop_deadline()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what isn't HTTP; Uvicorn's own answer is plain text."""
+        self._refuse(400, "expected a request in HTTP/1.1, got another text", "http_invalid")
+
+    def _start_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self._request_timeout, self._end_slow_request)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _end_slow_request(self) -> None:
+        if self._n_head_bytes == 0 or (self.cycle is not None and self.cycle.response_started):
+            self.transport.close()  # there is no request yet, or its answer is on its way
+        else:
+            self._refuse(408, f"expected a whole request within {self._request_timeout:g} s", "request_timeout")
+
+    def _refuse(self, status: int, message: str, type: str) -> None:
+        """Answer in place of the app, once, and close."""
+        if self.transport.is_closing():
+            return
+        response = schemas.error("", status, message, type=type)
+        headers = [*response.raw_headers, (b"connection", b"close")]
+        lines = [STATUS_LINE[status], *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n"]
+        self.transport.write(b"".join(lines) + bytes(response.body))
+        self.transport.close()
 
 
 class Worker(UvicornWorker):
@@ -55,6 +139,7 @@ class Worker(UvicornWorker):
         super().__init__(*args, **kwargs)
         # A second before Gunicorn would kill the worker and suspect a lack of memory.
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - 1
+        self.config.http = partial(Protocol, request_timeout=ServerSettings.load(os.environ).request_timeout)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """End as at SIGTERM: Gunicorn's own way, a flag for its loop, is one that Uvicorn doesn't look at."""

@@ -1,18 +1,22 @@
 """The Lambda door: real events in, on every Python that the project names."""
 
 import asyncio
+import json
 import logging
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from function.handler import handler
 from tests.calls import EVENTS
-from tests.doors import ROOT, Event, answer_of, http_door
+from tests.doors import EVENT_FORMS, ROOT, Call, Event, answer_of, http_door
 from tests.pythons import replay, with_packages
 
 
@@ -76,3 +80,84 @@ def test_a_refused_start_says_why(environ: dict[str, str], line: str) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == line
+
+
+GONE = object()
+STRANGE = [None, [], {}, "x", 7, True, ["x"], {"a": 1}, "\ud800", GONE]
+FOREIGN: dict[str, Any] = {
+    "null": None,
+    "a list": [],
+    "an empty object": {},
+    "a string": "x",
+    "a number": 7,
+    "a boolean": True,
+    "SQS": {"Records": [{"messageId": "1", "body": "{}", "eventSource": "aws:sqs", "awsRegion": "eu-central-1"}]},
+    "S3": {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}}]},
+    "CloudFront": {"Records": [{"cf": {"request": {"uri": "/health"}}}]},
+    "a test of the console": {"key1": "value1", "key2": "value2"},
+    "Cognito": {"version": "1", "triggerSource": "PreSignUp_SignUp", "request": {}, "response": {}},
+    "WebSocket": {"requestContext": {"routeKey": "$connect", "connectionId": "c"}, "isBase64Encoded": False},
+}
+
+
+def strange_events(event: Any, path: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Put something strange in place of each field, down to the third level, or take it away."""
+    fields: dict[str, Any] = event if isinstance(event, dict) else {}
+    for key, value in fields.items():
+        for strange in STRANGE:
+            other = {name: inner for name, inner in fields.items() if name != key}
+            yield other if strange is GONE else other | {key: strange}
+        if len(path) < 2:
+            yield from (fields | {key: inner} for inner in strange_events(value, (*path, key)))
+
+
+@pytest.mark.parametrize("form", EVENT_FORMS)
+def test_a_malformed_event_gets_an_answer(form: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Never an exception or a 5xx, and one log line, without the event in it."""
+    caplog.set_level(logging.INFO)
+    event = EVENT_FORMS[form](Call("predict", "POST", "/predict", b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'))
+    statuses = Counter[int]()
+
+    for strange in strange_events(event):
+        caplog.clear()
+        answer = handler(strange, None)  # type: ignore[arg-type] # the context isn't used
+        json.dumps(answer)
+        statuses[answer["statusCode"]] += 1
+        assert len(caplog.records) == 1
+        assert len(caplog.records[0].getMessage()) < 250
+        assert caplog.records[0].exc_info is None
+
+    assert sum(statuses.values()) > 100
+    assert set(statuses) <= {200, 400, 404, 405, 422}
+    assert statuses[400] > 20
+
+
+@pytest.mark.parametrize("event", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_event_is_refused(event: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """By the shape of every error, with one line in the log."""
+    caplog.set_level(logging.INFO)
+
+    answer = handler(event, None)  # type: ignore[arg-type] # the context isn't used
+
+    detail = {"loc": [], "msg": "expected an HTTP request, got another event", "type": "event"}
+    assert answer_of(answer).json == {"detail": [detail]}
+    assert answer["statusCode"] == 400
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("method", ["get it", "GET\nforged", "", "G\x00T"])
+def test_a_method_can_forge_no_line(method: str) -> None:
+    """It stands in the access line."""
+    event = EVENT_FORMS["HTTP API"](Call("health", method, "/health"))
+
+    assert handler(event, None)["statusCode"] == 400  # type: ignore[arg-type] # the context isn't used
+
+
+def test_a_schedule_keeps_an_instance_warm(caplog: pytest.LogCaptureFixture) -> None:
+    """Quietly."""
+    caplog.set_level(logging.INFO)
+    event = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+
+    assert handler(event, None) == {"statusCode": 204}  # type: ignore[arg-type] # the context isn't used
+    assert caplog.records == []
