@@ -11,7 +11,7 @@ LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
-.PHONY: help run test check format train lock build start-api invoke deploy smoke bench clean build-ClassifierFunction
+.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,7 @@ check: .venv/test ## Lint, types, import order, template, dependencies
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive function local_server.py model
 	.venv/bin/sam validate --lint
 	.venv/bin/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
 	.venv/bin/uv tool run --quiet checkov==3.3.30 --file template.yaml --framework cloudformation \
@@ -70,6 +71,9 @@ deploy: .venv/test ## Build and deploy with your AWS credentials; API_KEY_SHA256
 smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
 	@URL='$(URL)' .venv/bin/pytest --quiet tests/smoke.py
+
+battery: .venv/test ## Measure the reliability battery, the worst of RUNS=5; about 10 minutes
+	@.venv/bin/python -m tests.battery --runs $(or $(RUNS),5) $(LINES)
 
 bench: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from function.artifact import Feature
 from function.classifier import Classifier
-from function.columns import TEXT
+from function.columns import LARGEST, TEXT, WHOLE
 from function.errors import ArtifactError, BodyError, FeaturesError, RequestError
 
 # AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -137,7 +137,7 @@ Row = list[float] | list[float | str]
 def body_schema(classifier: Classifier, max_rows: int) -> dict[str, Any]:
     """Declare the body of a POST route for the OpenAPI document: width, names, types and sample of the loaded model."""
     names = [feature.name for feature in classifier.features]
-    values = [{"type": _JSON_SCHEMA_TYPES.get(type, "number")} for type in classifier.columns.types]
+    values = [_value_schema(type) for type in classifier.columns.types]
     items = {"prefixItems": values} if len(set(classifier.columns.types)) > 1 else {"items": values[0]}
     row = {"type": "array", **items, "minItems": len(names), "maxItems": len(names)}
     by_name = {
@@ -146,19 +146,25 @@ def body_schema(classifier: Classifier, max_rows: int) -> dict[str, Any]:
         "required": names,
         "additionalProperties": False,
     }
-    rows = {"type": "array", "items": {"anyOf": [row, by_name]}, "minItems": 1, "maxItems": max_rows}
+    rows = [{"type": "array", "items": items, "minItems": 1, "maxItems": max_rows} for items in (row, by_name)]
     return {
         "title": "Rows",
         "description": "Rows of features: each a list in the order of /metadata, or all of them objects by name.",
         "type": "object",
-        "properties": {"data": rows},
+        "properties": {"data": {"anyOf": rows}},
         "required": ["data"],
         "additionalProperties": False,
         "example": {"data": [list(classifier.sample)]},
     }
 
 
-_JSON_SCHEMA_TYPES = {"int32": "integer", "int64": "integer", TEXT: "string"}
+def _value_schema(type: str) -> dict[str, Any]:
+    if type == TEXT:
+        return {"type": "string"}
+    largest = LARGEST[type]
+    return {"type": "integer" if type in WHOLE else "number", "minimum": -largest, "maximum": largest}
+
+
 _JSON_TYPES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
 
 

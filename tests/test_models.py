@@ -506,9 +506,11 @@ def test_metadata_tells_each_columns_type(penguin_client: TestClient) -> None:
     ]
     assert [feature["type"] for feature in metadata["features"][2:]] == [*["float32"] * 3, "string", "int64"]
     body = penguin_client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]["content"]
-    rows = body["application/json"]["schema"]["properties"]["data"]["items"]["anyOf"]
-    types = [{"type": name} for name in ("string", "number", "number", "number", "number", "string", "integer")]
-    assert rows[0]["prefixItems"] == list(rows[1]["properties"].values()) == types
+    rows = [form["items"] for form in body["application/json"]["schema"]["properties"]["data"]["anyOf"]]
+    assert rows[0]["prefixItems"] == list(rows[1]["properties"].values())
+    types = ["string", "number", "number", "number", "number", "string", "integer"]
+    assert [value["type"] for value in rows[0]["prefixItems"]] == types
+    assert rows[0]["prefixItems"][6] == {"type": "integer", "minimum": 1 - 2**53, "maximum": 2**53 - 1}
 
 
 TEXTS = b"\x05\x00\x00\x00Dream"
