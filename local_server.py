@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import logging.config
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -176,9 +178,18 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = ServerSettings.load(os.environ)
         options = _options(settings, Settings.load(os.environ))
+        if os.environ.setdefault("METRICS", "PROMETHEUS").upper() == "PROMETHEUS":
+            options |= _count_in_files()
         LocalServer(options, settings.app_name).run()
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _count_in_files() -> dict[str, Any]:
+    """Give the workers' counters a folder, for as long as the server runs, and say what Gunicorn must do about it."""
+    folder = tempfile.mkdtemp(prefix="web-single-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before prometheus_client is imported
+    return {"on_exit": lambda _: shutil.rmtree(folder, ignore_errors=True)}
 
 
 def _explain(settings: type[Environment]) -> str:

@@ -12,12 +12,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from function import schemas
+from function import metrics, schemas
 from function.classifier import Classifier
 from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
 from function.middleware import ApiKey, LastResort, RequestLog
 from function.oip import HEADER
 from function.routers import health, metadata, oip, predict
+from function.routers import metrics as prometheus
 from function.schemas import Errors, ProtocolError
 from function.settings import Settings
 
@@ -33,13 +34,20 @@ STATUSES: dict[type[RequestError], int] = {
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     """Build the app that every door serves."""
     limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
+    recorder = metrics.create(settings.metrics, classifier)
+    gauge = metrics.Gauge(classifier) if recorder else None
     lock = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if settings.api_key_sha256 else []
     routers = (
         health.create_router(**_options(Errors)),
         metadata.create_router(classifier, limits, **_options(Errors, lock)),
-        predict.create_router(classifier, limits, **_options(Errors, lock)),
+        predict.create_router(classifier, limits, gauge, **_options(Errors, lock)),
         oip.create_health_router(**_options(ProtocolError)),
-        oip.create_router(settings, classifier, limits, **_options(ProtocolError, lock)),
+        oip.create_router(settings, classifier, limits, gauge, **_options(ProtocolError, lock)),
+        *(
+            [prometheus.create_router(recorder, **_options(Errors, lock))]
+            if isinstance(recorder, metrics.Prometheus)
+            else ()
+        ),
     )
     return FastAPI(
         title=settings.api_title,
@@ -48,7 +56,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
-        middleware=_middleware(settings, classifier),
+        middleware=_middleware(settings, classifier, recorder),
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
         # include_router would build each route anew at the first request, and look through two levels in every one.
         routes=[route for router in routers for route in router.routes],
@@ -64,8 +72,8 @@ def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str,
     }
 
 
-def _middleware(settings: Settings, classifier: Classifier) -> Sequence[Middleware]:
-    layers = [Middleware(RequestLog, sha256=classifier.sha256)]
+def _middleware(settings: Settings, classifier: Classifier, recorder: metrics.Recorder | None) -> Sequence[Middleware]:
+    layers = [Middleware(RequestLog, sha256=classifier.sha256, recorder=recorder)]
     if settings.cors_origins:
         layers.append(
             Middleware(

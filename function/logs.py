@@ -8,6 +8,8 @@ from typing import Literal
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+EMBEDDED_METRICS = "embedded_metrics"  # the extra that becomes _aws: the formatter drops those with an underscore
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -40,7 +42,7 @@ def _json() -> logging.Formatter:
         ["levelname", "name", "message"],
         timestamp=True,
         reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # Uvicorn's copy of a message, for terminals
-        rename_fields={"levelname": "level", "name": "logger"},
+        rename_fields={"levelname": "level", "name": "logger", EMBEDDED_METRICS: "_aws"},
     )
 
 

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function import logs, schemas
+from function.metrics import Recorder
 
 access = logging.getLogger("access")
 log = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ class RequestLog:
     X-Model-SHA256 beside it says which model answered: the first 12 digits of the artifact's SHA-256.
     """
 
-    def __init__(self, app: ASGIApp, sha256: str) -> None:
+    def __init__(self, app: ASGIApp, sha256: str, recorder: Recorder | None = None) -> None:
         self.app = app
         self.model = sha256[:12].encode()
+        self.recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,17 +55,21 @@ class RequestLog:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            _log_access(scope, status, time.perf_counter() - started)
+            self._log_access(scope, status, time.perf_counter() - started)
             logs.request_id.reset(token)
 
-
-def _log_access(scope: Scope, status: int, seconds: float) -> None:
-    method, path = scope["method"], quote(scope["path"][:200], errors="replace")
-    milliseconds = round(seconds * 1000, 3)
-    extra = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
-    if (n_rows := scope.get("state", {}).get("n_rows")) is not None:
-        extra["rows"] = n_rows
-    access.info("%s %s %s %.1f ms", method, path, status, milliseconds, extra=extra)
+    def _log_access(self, scope: Scope, status: int, seconds: float) -> None:
+        method, path = scope["method"], quote(scope["path"][:200], errors="replace")
+        milliseconds, state = round(seconds * 1000, 3), scope.get("state", {})
+        extra = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+        if (n_rows := state.get("n_rows")) is not None:
+            extra["rows"] = n_rows
+        if (context := scope.get("aws.context")) is not None:
+            extra["aws_request_id"] = context.aws_request_id
+        if self.recorder is not None:
+            route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
+            extra |= self.recorder.record(route, status, seconds, state.get("inference"))
+        access.info("%s %s %s %.1f ms", method, path, status, milliseconds, extra=extra)
 
 
 class LastResort:

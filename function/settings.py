@@ -96,6 +96,13 @@ class Settings(Environment):
     cors_origins: Annotated[
         tuple[str, ...], BeforeValidator(_split), Field(description="comma-separated origins of browser clients")
     ] = ()
+    metrics: Annotated[
+        Literal["NONE", "EMF", "PROMETHEUS"],
+        Upper,
+        Field(
+            description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, as the local door has it"
+        ),
+    ] = "NONE"
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
     ] = "INFO"

@@ -84,6 +84,13 @@ def _make_alarm(properties: Properties) -> str:
     return name
 
 
+@_teach("AWS::CloudWatch::Dashboard")
+def _make_dashboard(properties: Properties) -> str:
+    name = f"dashboard-{uuid.uuid4()}"
+    boto3.client("cloudwatch").put_dashboard(DashboardName=name, **properties)
+    return name
+
+
 @contextlib.contextmanager
 def mock_cloud() -> Iterator[None]:
     """Serve AWS's APIs on a free port, and have boto3 and sam call it."""

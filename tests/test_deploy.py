@@ -112,6 +112,7 @@ def test_all_resources_are_made(stack: dict[str, str]) -> None:
             "AWS::ApiGatewayV2::Api",
             "AWS::ApiGatewayV2::Stage",
             "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Dashboard",
             "AWS::IAM::Role",
             "AWS::Lambda::Alias",
             "AWS::Lambda::Function",
@@ -120,6 +121,34 @@ def test_all_resources_are_made(stack: dict[str, str]) -> None:
             "AWS::Logs::LogGroup",
         )
     }
+
+
+def test_an_invocation_gives_metrics(deployed: Emulator) -> None:
+    """In its access line, in CloudWatch's embedded format, with the first one's cold start."""
+    event = json.loads((ROOT / "events" / "predict_batch.json").read_text())
+    event["headers"]["x-api-key"] = KEY
+    for _ in range(2):
+        assert deployed.invoke(event)["statusCode"] == 200
+
+    lines = [json.loads(line) for line in deployed.log().splitlines() if '"_aws"' in line]
+    assert [line["requests"] for line in lines] == [1] * len(lines)
+    last = lines[-1]
+    (directive,) = last["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("web-single", [["model"]])
+    assert all(isinstance(last[metric["Name"]], int | float) for metric in directive["Metrics"])
+    assert (last["rows"], last["predicted_setosa"], last["predicted_virginica"]) == (2, 1, 1)
+    assert last["cold_start"] == 0
+    assert sum(line["cold_start"] for line in lines) == 1
+    assert last["aws_request_id"]
+
+
+def test_the_dashboard_is_json(stack: dict[str, str]) -> None:
+    """Four graphs of what the lines bring."""
+    body = boto3.client("cloudwatch").get_dashboard(DashboardName=stack["Dashboard"])["DashboardBody"]
+
+    titles = [widget["properties"]["title"] for widget in json.loads(body)["widgets"]]
+    assert len(titles) == len(set(titles)) == 4
+    assert all(widget["properties"]["region"] == "eu-central-1" for widget in json.loads(body)["widgets"])
 
 
 def test_the_function_is_the_package_with_its_settings(stack: dict[str, str], function: dict[str, Any]) -> None:

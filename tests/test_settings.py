@@ -26,6 +26,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "max_rows": 10_000,
         "api_key_sha256": (),
         "cors_origins": (),
+        "metrics": "NONE",
         "log_level": "INFO",
         "log_format": "JSON",
     }
@@ -46,6 +47,7 @@ def test_every_setting_is_read() -> None:
         "CORS_ORIGINS": "https://a.example,https://b.example",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": "text",
+        "METRICS": "emf",
         "PATH": "/bin",
     }
 
@@ -60,6 +62,7 @@ def test_every_setting_is_read() -> None:
         "max_rows": 6,
         "api_key_sha256": (DIGEST, "b" * 64),
         "cors_origins": ("https://a.example", "https://b.example"),
+        "metrics": "EMF",
         "log_level": "DEBUG",
         "log_format": "TEXT",
     }
@@ -103,6 +106,7 @@ def test_the_local_door_has_the_original_run_scripts_names() -> None:
         "limit_max_requests": 0,
         "max_requests_jitter": 0,
         "graceful_timeout": 30,
+        "request_timeout": 10,
         "app_name": "function.main:app",
         "reload": False,
     }

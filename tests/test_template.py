@@ -34,6 +34,7 @@ def test_one_function_behind_an_http_api(template: dict[str, Any], function: dic
         "FunctionLogs": "AWS::Logs::LogGroup",
         "ApiLogs": "AWS::Logs::LogGroup",
         "ServerErrors": "AWS::CloudWatch::Alarm",
+        "Dashboard": "AWS::CloudWatch::Dashboard",
     }
     assert (function["Handler"], function["Runtime"]) == ("function.handler.handler", f"python{PYTHON}")
     assert function["Timeout"] <= 29
@@ -71,6 +72,7 @@ def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
         "SnapStart": "false",
         "RequestsPerSecond": 100,
         "LogRetentionDays": 30,
+        "Metrics": "EMF",
         "Revision": "",
         "AlarmTopicArn": "",
     }

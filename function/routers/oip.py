@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from function import oip
 from function.classifier import Classifier
-from function.routers.predict import read_body, run
+from function.metrics import Gauge
+from function.routers.predict import infer, read_body, run
 from function.schemas import JSON, Limits, ProtocolError, declare
 from function.settings import Settings
 
@@ -28,7 +29,9 @@ def create_health_router(**options: Any) -> APIRouter:
     return router
 
 
-def create_router(settings: Settings, classifier: Classifier, limits: Limits, **options: Any) -> APIRouter:
+def create_router(
+    settings: Settings, classifier: Classifier, limits: Limits, gauge: Gauge | None, **options: Any
+) -> APIRouter:
     router = APIRouter(tags=["Open Inference Protocol"], **options)
 
     @router.get("/v2", responses=oip.response("ServerMetadata"))
@@ -54,7 +57,7 @@ def create_router(settings: Settings, classifier: Classifier, limits: Limits, **
         body = await read_body(request, limits.max_body_bytes)
         wanted = oip.parse(body, request.headers.get(oip.HEADER), classifier, limits)
         request.state.n_rows = n_rows = len(wanted.arrays[0])
-        return await run(n_rows, _infer, classifier, wanted)
+        return await run(n_rows, _infer, request, classifier, wanted, gauge)
 
     for path, names in (
         ("/v2/models/{model}", ["model"]),
@@ -81,5 +84,5 @@ def _request_body(classifier: Classifier) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _infer(classifier: Classifier, wanted: oip.Request) -> Response:
-    return oip.answer(wanted, classifier, classifier.predict_arrays(wanted.arrays))
+def _infer(request: Request, classifier: Classifier, wanted: oip.Request, gauge: Gauge | None) -> Response:
+    return oip.answer(wanted, classifier, infer(request, classifier, wanted.arrays, gauge))

@@ -1,0 +1,142 @@
+"""What each request measured, in CloudWatch's embedded format or for Prometheus: the one place that records it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from function import logs
+from function.classifier import Classifier, Probabilities
+from function.columns import TEXT, Arrays
+
+NAMESPACE = "web-single"
+MOST_LABELS = 50  # with metrics of their own: CloudWatch takes 100 metrics a line
+# Names and units: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+UNITS = {
+    "requests": "Count",
+    "errors_4xx": "Count",
+    "errors_5xx": "Count",
+    "milliseconds": "Milliseconds",
+    "cold_start": "Count",
+    "rows": "Count",
+    "inference_milliseconds": "Milliseconds",
+    "rows_outside": "Count",
+}
+
+
+class Inference(NamedTuple):
+    """What one run of the model took and gave."""
+
+    rows: int
+    seconds: float
+    rows_outside: int
+    predictions: Mapping[str, int]
+
+
+class Recorder(Protocol):
+    """Where the facts of a request go."""
+
+    def record(self, route: str, status: int, seconds: float, inference: Inference | None) -> dict[str, Any]:
+        """Record a request, and give what its access line says besides."""
+
+
+class Gauge:
+    """Measures inferences: labels, and rows with a value outside the training data's ranges."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._labels = classifier.labels
+        ranges = [(feature.min, feature.max) for feature in classifier.features]
+        self._low = np.array([-np.inf if low is None else low for low, _ in ranges])
+        self._high = np.array([np.inf if high is None else high for _, high in ranges])
+        self._is_number = [type != TEXT for type in classifier.columns.types]
+
+    def measure(self, arrays: Arrays, probabilities: Probabilities, seconds: float) -> Inference:
+        """Count what the arrays of a request and their answer show."""
+        outside, start = np.zeros(len(probabilities), dtype=bool), 0
+        for array in arrays:
+            end = start + array.shape[1]
+            if self._is_number[start]:
+                low, high = self._low[start:end], self._high[start:end]
+                if array.dtype == np.float32:  # round the ends as the values were
+                    low, high = low.astype(np.float32), high.astype(np.float32)
+                outside |= ((array < low) | (array > high)).any(axis=1)
+            start = end
+        counts = np.bincount(probabilities.argmax(axis=1), minlength=len(self._labels)).tolist()
+        predictions = dict(list(zip(self._labels, counts, strict=True))[:MOST_LABELS])
+        return Inference(len(probabilities), seconds, int(outside.sum()), predictions)
+
+
+class Embedded:
+    """CloudWatch reads the metrics out of the access line."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._is_cold = True
+
+    def record(self, route: str, status: int, seconds: float, inference: Inference | None) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "requests": 1,
+            "errors_4xx": int(400 <= status < 500),
+            "errors_5xx": int(status >= 500),
+            "cold_start": int(self._is_cold),
+        }
+        self._is_cold = False
+        if inference is not None:
+            values |= {"inference_milliseconds": inference.seconds * 1000, "rows_outside": inference.rows_outside}
+            values |= {f"predicted_{label}": count for label, count in inference.predictions.items()}
+        names = [*values, "milliseconds", *(["rows"] if inference is not None else [])]
+        metrics = [{"Name": name, "Unit": UNITS.get(name, "Count")} for name in names]
+        directive = {"Namespace": NAMESPACE, "Dimensions": [["model"]], "Metrics": metrics}
+        meta = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        return {logs.EMBEDDED_METRICS: meta, "model": self._model, "route": route, **values}
+
+
+class Prometheus:
+    """Counters in files that the workers share, read together: PROMETHEUS_MULTIPROC_DIR says where."""
+
+    def __init__(self) -> None:
+        import prometheus_client  # noqa: PLC0415 - not in the Lambda package, and it reads its variable when imported
+
+        prefix = NAMESPACE.replace("-", "_")
+        self._client = prometheus_client
+        counter, histogram = prometheus_client.Counter, prometheus_client.Histogram
+        self._requests = counter(f"{prefix}_requests", "Requests", ["route", "status"], registry=None)
+        buckets = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+        self._seconds = histogram(
+            f"{prefix}_request_seconds", "Time to answer", ["route"], registry=None, buckets=buckets
+        )
+        self._rows = counter(f"{prefix}_rows", "Rows that the model has answered", registry=None)
+        self._outside = counter(f"{prefix}_rows_outside", "Rows outside the training data's ranges", registry=None)
+        self._inference = counter(f"{prefix}_inference_seconds", "Time in the model", registry=None)
+        self._predictions = counter(f"{prefix}_predictions", "Rows by label", ["label"], registry=None)
+
+    def record(self, route: str, status: int, seconds: float, inference: Inference | None) -> dict[str, Any]:
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+        if inference is not None:
+            self._rows.inc(inference.rows)
+            self._outside.inc(inference.rows_outside)
+            self._inference.inc(inference.seconds)
+            for label, count in inference.predictions.items():
+                self._predictions.labels(label).inc(count)
+        return {}
+
+    def read(self) -> bytes:
+        """Give the sums over all workers in Prometheus' text format."""
+        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415 - as above
+
+        registry = self._client.CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return bytes(self._client.generate_latest(registry))
+
+
+def create(kind: str, classifier: Classifier) -> Recorder | None:
+    """Make the recorder that METRICS names; None for NONE."""
+    match kind:
+        case "EMF":
+            return Embedded(classifier.name)
+        case "PROMETHEUS":
+            return Prometheus()
+        case _:
+            return None
