@@ -40,10 +40,11 @@ CAP = 1_000_000
 
 
 class Line(NamedTuple):
-    """One line of the table: what was measured, against which bar, and whether it holds."""
+    """One line of the table: what was measured, whether it holds its bar, and the number by which runs compare."""
 
     figure: str
     holds: bool
+    badness: float = 0
 
 
 @dataclass
@@ -169,7 +170,7 @@ def b4_body_cap(cap: int = CAP) -> Line:
         fine = ask(server, ROW)[0]
     figure = f"{fits} at the cap, {status} and {chunked} beyond in {seconds * 1000:.0f} ms, {grown:+.1f} MB"
     holds = (fits, status, chunked, fine) == (200, 413, 413, 200) and seconds <= 0.1 and grown <= 5
-    return Line(figure, holds)
+    return Line(figure, holds, seconds)
 
 
 def b5_worst_valid(rows: int = 10_000) -> Line:
@@ -182,7 +183,7 @@ def b5_worst_valid(rows: int = 10_000) -> Line:
     seconds, size = max(result[2] for result in results), max(len(result[1]) for result in results)
     figure = f"{seconds * 1000:.0f} ms, {size / 1e6:.2f} MB, /health meanwhile {other * 1000:.0f} ms"
     holds = all(result[0] == 200 for result in results) and seconds <= 0.5 and size <= 6e6 and other <= 0.25
-    return Line(figure, holds)
+    return Line(figure, holds, seconds)
 
 
 WORST = {
@@ -209,7 +210,7 @@ def b6_worst_invalid(app: str = "function.main:app") -> Line:
         statuses.add(status // 100)
     (seconds, slowest, _, _), memory, size = max(figures), max(f[2] for f in figures), max(f[3] for f in figures)
     holds = seconds <= 1 and size <= 4096 and memory <= 60 and statuses == {4}
-    return Line(f"{seconds * 1000:.0f} ms ({slowest}), {memory:.0f} MB, {size} bytes", holds)
+    return Line(f"{seconds * 1000:.0f} ms ({slowest}), {memory:.0f} MB, {size} bytes", holds, seconds)
 
 
 def b7_kill(retries: int = 2) -> Line:
@@ -230,7 +231,7 @@ def b7_kill(retries: int = 2) -> Line:
     figure = f"{load.n_resets} resets in 5 kills, {load.n_failed} failed, replaced in {max(replaced):.2f} s"
     failed = load.n_failed if retries else load.n_resets
     holds = load.n_resets <= 40 and not failed and not load.n_server_errors and max(replaced) <= 2
-    return Line(figure, holds)
+    return Line(figure, holds, load.n_resets)
 
 
 def b8_terminate(number: int = signal.SIGTERM) -> Line:
@@ -260,7 +261,7 @@ def b8_terminate(number: int = signal.SIGTERM) -> Line:
         answered = sum(future.result() for future in slow)
         begun = load.count_begun()
     figure = f"{answered} of 4 slow answered, {begun} begun and lost, exit in {seconds:.2f} s"
-    return Line(figure, answered == 4 and not begun and seconds <= 1.5 + 1)
+    return Line(figure, answered == 4 and not begun and seconds <= 1.5 + 1, seconds)
 
 
 def b9_stuck(request_timeout: int = 10, graceful_timeout: int = 3) -> Line:
@@ -274,7 +275,7 @@ def b9_stuck(request_timeout: int = 10, graceful_timeout: int = 3) -> Line:
             server.process.terminate()
             server.process.wait(timeout=60)
             seconds = time.monotonic() - started
-    return Line(f"exit in {seconds:.2f} s, of 3 s that it was given", seconds <= 4)
+    return Line(f"exit in {seconds:.2f} s, of 3 s that it was given", seconds <= 4, seconds)
 
 
 def b10_renew(retries: int = 2) -> Line:
@@ -289,7 +290,7 @@ def b10_renew(retries: int = 2) -> Line:
                 time.sleep(0.7)
     failed = load.n_failed if retries else load.n_resets
     figure = f"{load.n_answered} answered, {load.n_resets} resets, {load.n_failed} failed after 2 retries"
-    return Line(figure, not failed and not load.n_server_errors)
+    return Line(figure, not failed and not load.n_server_errors, load.n_resets)
 
 
 def b11_slow_clients(request_timeout: int = 2) -> Line:
@@ -320,7 +321,7 @@ def b11_slow_clients(request_timeout: int = 2) -> Line:
                 pass
     p99 = statistics.quantiles(times, n=100)[98]
     figure = f"p99 of others {p99 * 1000:.1f} ms, {450 - n_open} of 450 slow ones closed by the deadline"
-    return Line(figure, p99 <= 0.05 and not n_open)
+    return Line(figure, p99 <= 0.05 and not n_open, p99)
 
 
 def b14_corrupted(preload: bool = True) -> Line:  # noqa: FBT001, FBT002
@@ -401,7 +402,7 @@ def b18_soak(n_requests: int = 50_000, leak: str = "") -> Line:
     slope = (states[-1][0] - states[2][0]) / (n_requests / 2) * 10_000
     figure = f"{grown:+.1f} MB in {n_requests:,}, {slope:+.2f} MB per 10,000 at the end"
     constant = all(abs(after - before) <= 4 for before, after in zip(states[0][1:], states[-1][1:], strict=True))
-    return Line(figure, grown <= 10 and slope <= 1 and constant)
+    return Line(figure, grown <= 10 and slope <= 1 and constant, grown)
 
 
 def b20_stop(signal_: int = signal.SIGSTOP) -> Line:
@@ -419,7 +420,7 @@ def b20_stop(signal_: int = signal.SIGSTOP) -> Line:
                 n_answered += connection.getresponse().status == 200
             time.sleep(0.1)
         seconds = time.monotonic() - started
-    return Line(f"replaced in {seconds:.1f} s, {n_answered} of {n_tried} answered meanwhile", seconds <= 32)
+    return Line(f"replaced in {seconds:.1f} s, {n_answered} of {n_tried} answered meanwhile", seconds <= 32, seconds)
 
 
 BATTERY: dict[str, tuple[Callable[[], Line], Callable[[], Line]]] = {
@@ -457,7 +458,7 @@ def main() -> None:
             continue
         lines = [measure() for _ in range(arguments.runs)]
         n_held = sum(line.holds for line in lines)
-        worst = min(lines, key=lambda line: line.holds)
+        worst = max(lines, key=lambda line: (not line.holds, line.badness))
         failing = control()
         is_fine &= n_held == len(lines) and not failing.holds
         says = "misses the bar" if not failing.holds else "HOLDS, so the test is worth nothing"
