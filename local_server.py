@@ -143,6 +143,11 @@ class Worker(UvicornWorker):
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - 1
         self.config.http = partial(Protocol, request_timeout=ServerSettings.load(os.environ).request_timeout)
 
+    def init_signals(self) -> None:
+        super().init_signals()
+        if _is_traced():  # Uvicorn raises the signal again at its end, which would leave no time for the last spans
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
     def handle_exit(self, sig: int, frame: object) -> None:
         """End as at SIGTERM: Gunicorn's own way, a flag for its loop, is one that Uvicorn doesn't look at."""
         os.kill(os.getpid(), signal.SIGTERM)
@@ -221,11 +226,34 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
         "max_requests_jitter": server.max_requests_jitter,
         "graceful_timeout": server.graceful_timeout + 1,
         "reload": server.reload,
+        "post_fork": lambda _, worker: _trace(worker),
         "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # what the reloader calls
         # Loaded once, before the workers: a broken model stops the start, and one that breaks later harms nobody.
         "preload_app": not server.reload,
         "control_socket_disable": True,  # nothing here uses it, and it is open by default
     }
+
+
+def _is_traced() -> bool:
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
+
+
+def _trace(worker: Any) -> None:
+    """Send FastAPI's spans where OpenTelemetry's own variables say; without them nothing is imported.
+
+    After the fork: the thread that sends them would be lost in it.
+    https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+    """
+    if not _is_traced():
+        return
+    from opentelemetry import trace  # noqa: PLC0415 - a tenth of a second
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    provider = TracerProvider()  # its exit handler sends what is left
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
 
 
 def _checked(logconfig: Path) -> str:

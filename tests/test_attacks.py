@@ -39,7 +39,7 @@ def read(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def send(server: LocalServer, request: bytes) -> bytes:
+def read_all(server: LocalServer, request: bytes) -> bytes:
     with connect(server) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(request)
@@ -65,7 +65,7 @@ def test_a_request_must_arrive_in_time(server: LocalServer, part: bytes) -> None
     """Else it is a 408, and the connection closes."""
     started = time.monotonic()
 
-    answer = send(server, part)
+    answer = read_all(server, part)
 
     assert DEADLINE - 0.1 < time.monotonic() - started < DEADLINE + 1
     *_, last = answer.split(b"HTTP/1.1 ")
@@ -87,7 +87,7 @@ def test_a_drip_doesnt_put_the_deadline_off(server: LocalServer) -> None:
 
 def test_a_connection_without_a_request_is_closed(server: LocalServer) -> None:
     """Without a word."""
-    assert send(server, b"") == b""
+    assert read_all(server, b"") == b""
 
 
 def test_slow_ones_hold_up_nobody(server: LocalServer) -> None:
@@ -109,7 +109,7 @@ def test_slow_ones_hold_up_nobody(server: LocalServer) -> None:
 @pytest.mark.parametrize("head", [b"x: %s\r\n", b"%s: x\r\n"], ids=["value", "name"])
 def test_a_large_head_is_refused(server: LocalServer, head: bytes, length: int) -> None:
     """16 KiB are enough for anybody."""
-    answer = send(server, HEALTH[:-2] + head % (b"a" * length) + b"connection: close\r\n\r\n")
+    answer = read_all(server, HEALTH[:-2] + head % (b"a" * length) + b"connection: close\r\n\r\n")
 
     assert status(answer) == (200 if length < 16 * 1024 else 431)
     if length > 16 * 1024:
@@ -151,7 +151,7 @@ def test_what_two_parsers_could_read_differently_is_refused(server: LocalServer,
     """It never reaches the app."""
     n_lines = server.log().count('"access"')
 
-    answer = send(server, request_)
+    answer = read_all(server, request_)
 
     assert status(answer) == 400
     expected = {"loc": [], "msg": "expected a request in HTTP/1.1, got another text", "type": "http_invalid"}
@@ -161,12 +161,12 @@ def test_what_two_parsers_could_read_differently_is_refused(server: LocalServer,
 
 def test_a_broken_body_is_refused(server: LocalServer) -> None:
     """Its head was fine, so the app had begun to wait for it."""
-    answer = send(server, b"POST /predict HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nx\r\n\r\n")
+    answer = read_all(server, b"POST /predict HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nx\r\n\r\n")
 
     assert status(answer) == 400
 
 
 def test_the_server_is_fine_after_all_that(server: LocalServer) -> None:
     """And wrote no traceback."""
-    assert status(send(server, GOOD.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))) == 200
+    assert status(read_all(server, GOOD.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))) == 200
     assert "Traceback" not in server.log()

@@ -1,0 +1,41 @@
+"""The log of the local door: JSON, one access line a request, and nothing of what was asked or answered."""
+
+import json
+from pathlib import Path
+
+from tests.doors import LocalServer
+from tests.test_attacks import read_all
+
+SENTINEL = 4.2424242
+IDS = ["a b", "x" * 10_000, "é", "a;b", "a\tb", "good-1"]
+
+
+def test_no_caller_writes_into_the_log(tmp_path: Path) -> None:
+    """By a path, an id or a value."""
+    with LocalServer.start(tmp_path / "log", METRICS="EMF") as server:
+        with server.client() as client:
+            for request_id in IDS:
+                client.get("/health", headers={b"x-request-id": request_id.encode()})
+            for path in ("/a%0aforged", "/%00", "/%ff", "/" + "a" * 5000, "/caf%C3%A9", "/%22%7D"):
+                client.get(path)
+            answers = [
+                client.post(route, json={"data": [[SENTINEL, 3.5, 1.4, 0.2]]})
+                for route in ("/predict", "/predict/label", "/predict/batch")
+            ]
+            client.post("/predict", json={"data": [[SENTINEL, "secret", 1.4, 0.2]]})
+            tensor = {"name": "features", "shape": [1, 4], "datatype": "FP32", "data": [SENTINEL, 3.5, 1.4, 0.2]}
+            client.post("/v2/models/iris_svc/infer", json={"inputs": [tensor], "id": "secret"})
+        raw = read_all(server, b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-request-id: a\x0bb\r\n\r\n")
+        assert raw.startswith(b"HTTP/1.1 ")
+        lines = [json.loads(line) for line in server.log().splitlines()]
+
+    access = [line for line in lines if line["logger"] == "access"]
+    n_raw = int(raw.startswith(b"HTTP/1.1 200"))
+    assert len(access) == len(IDS) + 6 + 3 + 2 + n_raw
+    assert len({line["request_id"] for line in access}) == len(access)
+    assert [line["request_id"] for line in access if line["request_id"] in IDS] == ["good-1"]
+    log = json.dumps(lines)
+    assert "4.2424" not in log
+    assert "secret" not in log
+    for probability in answers[0].json()["prediction"]:
+        assert str(probability)[:7] not in log
