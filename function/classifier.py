@@ -119,7 +119,8 @@ class Classifier:
         """Read an artifact and its labels from disk.
 
         Labels come from `label_path`, else from a `label.json` beside the artifact, else from the facts
-        that the artifact carries, else from its class ids.
+        that the artifact carries, else from its class ids. A digest comes from `sha256`, and from a file beside the
+        artifact with `.sha256` behind its name.
 
         Raises:
             ArtifactError: names the file, the cause and the fix.
@@ -128,9 +129,12 @@ class Classifier:
             artifact = path.read_bytes()
         except OSError as error:
             raise ArtifactError(f"{path}: can't be read ({error.strerror}); MODEL_FILEPATH names the model") from None
-        found = hashlib.sha256(artifact).hexdigest()
-        if sha256 not in (None, found):
-            raise ArtifactError(f"{path}: its SHA-256 is {found}, MODEL_SHA256 wants {sha256}; ship the right file")
+        found, wanted = hashlib.sha256(artifact).hexdigest(), {"MODEL_SHA256": sha256} if sha256 else {}
+        if (packed := path.with_name(f"{path.name}.sha256")).exists():  # what the package was built with
+            wanted[packed.name] = packed.read_text(errors="replace").split(" ")[0].strip()
+        for who, digest in wanted.items():
+            if digest != found:
+                raise ArtifactError(f"{path}: its SHA-256 is {found}, {who} wants {digest[:64]}; ship the right file")
         if label_path is None and (beside := path.with_name("label.json")).exists():
             label_path = beside
         labels = read_labels(label_path) if label_path else None

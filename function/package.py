@@ -120,6 +120,8 @@ def copy(folder: Path) -> None:
     artifact, labels = find_model()
     (folder / "model").mkdir()
     shutil.copy(artifact, folder / "model")
+    digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
+    (folder / "model" / f"{artifact.name}.sha256").write_text(f"{digest}  {artifact.name}\n")  # as sha256sum has it
     if labels.exists():
         shutil.copy(labels, folder / "model" / "label.json")
 

@@ -107,3 +107,11 @@ class Settings(Environment):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
     ] = "INFO"
     log_format: Annotated[Literal["JSON", "TEXT"], Upper, Field(description="TEXT for a terminal")] = "JSON"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings as every environment; metrics in the log want a log of JSON."""
+        settings = super().load(environ)
+        if settings.metrics == "EMF" and settings.log_format != "JSON":
+            raise SettingsError("METRICS='EMF': expected LOG_FORMAT=JSON, whose lines hold the metrics, got TEXT")
+        return settings

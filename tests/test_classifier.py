@@ -417,6 +417,21 @@ class TestSha256:
         """MODEL_SHA256."""
         assert Classifier.load(artifact, sha256=classifier.sha256).sha256 == classifier.sha256
 
+    def test_what_the_package_was_built_with_is_held_to_it(
+        self, artifact: Path, classifier: Classifier, tmp_path: Path
+    ) -> None:
+        """A file beside the artifact says it, as sha256sum writes it."""
+        path = tmp_path / "model.onnx"
+        path.write_bytes(artifact.read_bytes())
+        beside = tmp_path / "model.onnx.sha256"
+        beside.write_text(f"{classifier.sha256}  model.onnx\n")
+        assert Classifier.load(path).sha256 == classifier.sha256
+
+        beside.write_text(f"{'0' * 64}  model.onnx\n")
+        message = f"{path}: its SHA-256 is {classifier.sha256}, model.onnx.sha256 wants {'0' * 64}; ship the right file"
+        with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
+            Classifier.load(path)
+
     def test_another_is_refused(self, artifact: Path, classifier: Classifier) -> None:
         """Before the file is parsed at all."""
         message = f"{artifact}: its SHA-256 is {classifier.sha256}, MODEL_SHA256 wants {'0' * 64}; ship the right file"

@@ -48,7 +48,11 @@ def test_it_holds_what_the_function_needs_and_nothing_else(package: Path) -> Non
         "numpy", "numpy.libs", "onnxruntime", "opentelemetry", "orjson", "pydantic", "pydantic_core",
         "pythonjsonlogger", "starlette", "typing_extensions.py", "typing_inspection",
     }  # fmt: skip
-    assert {path.name for path in (package / "model").iterdir()} == {"iris_svc.onnx", "label.json"}
+    assert {path.name for path in (package / "model").iterdir()} == {
+        "iris_svc.onnx",
+        "iris_svc.onnx.sha256",
+        "label.json",
+    }
     assert not (package / "function" / "package.py").exists()
     for pruned in PRUNED:
         assert not list(package.glob(pruned.pattern))
@@ -95,7 +99,11 @@ def test_it_ships_the_model_that_it_is_told(runtime: Path, artifact: Path, event
     result = build(tmp_path / "package", MODEL_FILEPATH=str(mine))
 
     assert result.returncode == 0, result.stderr
-    assert {path.name for path in (tmp_path / "package" / "model").iterdir()} == {"flowers.onnx", "label.json"}
+    assert {path.name for path in (tmp_path / "package" / "model").iterdir()} == {
+        "flowers.onnx",
+        "flowers.onnx.sha256",
+        "label.json",
+    }
     with Emulator.start(runtime, tmp_path / "package", tmp_path / "log") as emulator:
         assert answer_of(emulator.invoke(event("predict_label"))).json == {"prediction": "a"}
         assert answer_of(emulator.invoke(event("metadata"))).json["model"]["name"] == "flowers"

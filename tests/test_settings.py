@@ -47,7 +47,7 @@ def test_every_setting_is_read() -> None:
         "CORS_ORIGINS": "https://a.example,https://b.example",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": "text",
-        "METRICS": "emf",
+        "METRICS": "prometheus",
         "PATH": "/bin",
     }
 
@@ -62,7 +62,7 @@ def test_every_setting_is_read() -> None:
         "max_rows": 6,
         "api_key_sha256": (DIGEST, "b" * 64),
         "cors_origins": ("https://a.example", "https://b.example"),
-        "metrics": "EMF",
+        "metrics": "PROMETHEUS",
         "log_level": "DEBUG",
         "log_format": "TEXT",
     }
@@ -76,6 +76,7 @@ def test_every_setting_is_read() -> None:
         ("MAX_BODY_BYTES", "-1", "MAX_BODY_BYTES='-1': Input should be greater than 0"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL='LOUD': Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT='xml': Input should be 'JSON' or 'TEXT'"),
+        ("METRICS", "statsd", "METRICS='statsd': Input should be 'NONE', 'EMF' or 'PROMETHEUS'"),
         ("MODEL_SHA256", "abc", "MODEL_SHA256='abc': expected a SHA-256 digest, 64 hexadecimal digits; got 3 characters"),
         ("API_KEY_SHA256", "hunter2", "API_KEY_SHA256: expected a SHA-256 digest, 64 hexadecimal digits; got 7 characters"),
         ("API_KEY_SHA256", f"{DIGEST},", ("API_KEY_SHA256: expected comma-separated values, "
@@ -122,3 +123,11 @@ def test_without_a_name_the_model_folder_holds_one(n_artifacts: int, tmp_path: P
         shipped_model(tmp_path)
 
     assert str(raised.value) == f"MODEL_FILEPATH is unset: expected one .onnx file in {tmp_path}, found {n_artifacts}"
+
+
+def test_metrics_in_the_log_want_a_log_of_json() -> None:
+    """Else nobody would find them."""
+    with pytest.raises(
+        SettingsError, match=r"^METRICS='EMF': expected LOG_FORMAT=JSON, whose lines hold the metrics, got TEXT$"
+    ):
+        Settings.load({"METRICS": "EMF", "LOG_FORMAT": "TEXT"})
