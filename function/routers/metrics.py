@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from function.metrics import Prometheus
 
@@ -11,7 +11,8 @@ from function.metrics import Prometheus
 def create_router(recorder: Prometheus, **options: Any) -> APIRouter:
     router = APIRouter(tags=["metrics"], **options)
 
-    @router.get("/metrics", response_class=PlainTextResponse)
+    # Not in the OpenAPI document, which is the same at every door.
+    @router.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         """Give the counters in Prometheus' text format."""
         return Response(recorder.read(), media_type="text/plain; version=0.0.4; charset=utf-8")
