@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import atexit
 import logging.config
 import os
 import shutil
@@ -184,17 +185,22 @@ def main(arguments: list[str] | None = None) -> None:
         settings = ServerSettings.load(os.environ)
         options = _options(settings, Settings.load(os.environ))
         if os.environ.setdefault("METRICS", "PROMETHEUS").upper() == "PROMETHEUS":
-            options |= _count_in_files()
+            _count_in_files()
         LocalServer(options, settings.app_name).run()
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def _count_in_files() -> dict[str, Any]:
-    """Give the workers' counters a folder, for as long as the server runs, and say what Gunicorn must do about it."""
-    folder = tempfile.mkdtemp(prefix="web-single-")
+def _count_in_files() -> None:
+    """Give the workers' counters a folder, for as long as this process runs."""
+    folder, master = tempfile.mkdtemp(prefix="web-single-"), os.getpid()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before prometheus_client is imported
-    return {"on_exit": lambda _: shutil.rmtree(folder, ignore_errors=True)}
+
+    def remove() -> None:
+        if os.getpid() == master:  # the workers inherit this with the fork, and each of them ends
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
 
 
 def _explain(settings: type[Environment]) -> str:
