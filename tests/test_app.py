@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier, Probabilities
-from function.columns import Rows
+from function.columns import Arrays
 from function.errors import ArtifactError
 from function.schemas import JSON, limits
 from function.schemas import Rows as RowsBody
@@ -40,8 +40,8 @@ def client_of(classifier: Classifier, **environ: str) -> TestClient:
 class Failing(Classifier):
     """A classifier with a bug."""
 
-    def predict(self, rows: Rows) -> Probabilities:
-        raise ZeroDivisionError(rows)
+    def predict_arrays(self, arrays: Arrays) -> Probabilities:
+        raise ZeroDivisionError(arrays)
 
 
 @pytest.fixture

@@ -33,10 +33,14 @@ def test_what_ships_in_lambda_has_no_server_and_no_training() -> None:
 
 
 def test_serving_adds_the_server_alone() -> None:
-    """And what the server needs."""
+    """What counts for it and what sends spans, and what these need."""
     added = names("requirements.txt") - names("function/requirements.txt")
 
-    assert added == {"click", "colorama", "gunicorn", "h11", "httptools", "uvicorn", "uvicorn-worker", "uvloop"}
+    server = {"click", "colorama", "gunicorn", "h11", "httptools", "uvicorn", "uvicorn-worker", "uvloop"}
+    needs = {"certifi", "charset-normalizer", "googleapis-common-protos", "requests", "urllib3"}
+    spans = {name for name in added if name.startswith("opentelemetry-")}
+    assert added - spans - needs == server | {"prometheus-client"}
+    assert spans >= {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
 
 
 @pytest.mark.parametrize("path", LOCKS)
