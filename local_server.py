@@ -184,7 +184,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = ServerSettings.load(os.environ)
         options = _options(settings, Settings.load(os.environ))
-        if os.environ.setdefault("METRICS", "PROMETHEUS").upper() == "PROMETHEUS":
+        os.environ["METRICS"] = os.environ.get("METRICS") or "PROMETHEUS"  # empty is unset, as everywhere
+        if os.environ["METRICS"].upper() == "PROMETHEUS":
             _count_in_files()
         LocalServer(options, settings.app_name).run()
     except ServiceError as error:

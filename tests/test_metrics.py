@@ -69,6 +69,12 @@ class TestPrometheus:
             assert client.post("/predict/batch", json=ROWS).status_code == 200
             assert ('"_aws"' in server.log()) is (metrics == "EMF")
 
+    @pytest.mark.parametrize("metrics", ["", "prometheus"])
+    def test_it_is_there_unless_said_otherwise(self, metrics: str, tmp_path: Path) -> None:
+        """Empty is unset."""
+        with LocalServer.start(tmp_path / "log", METRICS=metrics) as server, server.client() as client:
+            assert client.get("/metrics").status_code == 200
+
     def test_a_key_guards_it(self, tmp_path: Path) -> None:
         """As any other route."""
         with LocalServer.start(tmp_path / "log", API_KEY_SHA256="0" * 64) as server, server.client() as client:
