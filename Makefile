@@ -49,7 +49,7 @@ lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:kserve -o tests/kserve.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:train -c tests/requirements.txt -o model/requirements.txt
 
-build: .venv/test ## Build the Lambda package into .aws-sam/build, for ARCHITECTURE x86_64 or arm64
+build: .venv/test .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 start-api: build ## Run the package as Lambda does, behind http://localhost:3000; wants Docker
@@ -105,6 +105,10 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@touch $@
+
+.aws-sam/sbom.json: function/requirements.txt .venv/test
+	@mkdir -p $(@D)
+	@.venv/bin/cyclonedx-py requirements $< --output-reproducible --output-file $@
 
 # What `sam build` calls for the resource of this name in template.yaml.
 build-ClassifierFunction: .venv/serve

@@ -2,10 +2,16 @@
 
 import json
 import os
+import re
 import struct
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,11 +20,17 @@ from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier
+from function.oip import DATATYPES
 from function.settings import Settings, shipped_model
 from tests.calls import POST_ROUTES, ROW
 from tests.protocol import INFER, TENSOR, request
-from tests.test_models import penguins
+from tests.test_models import NUMPY, penguins
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # gevent's, when it is imported
+    import tritonclient.http as triton
+
+FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
 N_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))  # B1 of the battery: 10,000
 SECRET = "s3cr3t"  # noqa: S105 - nobody's
 app = create_app(Settings(), Classifier.load(shipped_model()))
@@ -145,3 +157,42 @@ def test_numbers_at_the_edges() -> None:
     else:
         assert response.json()["detail"][0]["type"] == "no_answer"
     assert client.post("/predict", content=ROW).status_code == 200
+
+
+def led_by_coverage(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Fuzz the parsers for some seconds, for a model of texts and numbers, from three good requests."""
+    pytest.importorskip("atheris", reason="atheris has no wheel for this platform")
+    brought, model, corpus = penguins(), folder / "penguins.onnx", folder / "corpus"
+    model.write_bytes(brought.artifact)
+    tensors = []
+    for input, values in zip(Classifier.load(model).columns.inputs, zip(*brought.rows[:2], strict=True), strict=True):
+        tensor = triton.InferInput(input.name, [2, 1], DATATYPES[input.type])
+        column = np.array([values]).T.astype(NUMPY[DATATYPES[input.type]])
+        tensors.append((tensor, column))
+    corpus.mkdir()
+    (corpus / "native").write_bytes(b"native\n" + json.dumps({"data": brought.rows[:2]}).encode())
+    for is_binary in (True, False):
+        inputs = [tensor.set_data_from_numpy(column, is_binary) for tensor, column in tensors]
+        body, length = triton.InferenceServerClient.generate_request_body(inputs)
+        (corpus / f"protocol {is_binary}").write_bytes(b"%s\n%s" % (str(length or "").encode(), body))
+    options = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-max_len=4096", f"-artifact_prefix={folder}/"]
+    command = [sys.executable, "tests/fuzzer.py", str(model), *options, str(corpus)]
+    environ = os.environ | {"PYTHONPATH": "."} | environ
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_the_parsers_led_by_coverage(tmp_path: Path) -> None:
+    """Every text of bytes is answered or refused, none takes 5 s or 2 GB."""
+    result = led_by_coverage(tmp_path)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    (n_runs,) = re.findall(r"^Done (\d+) runs", result.stderr, re.MULTILINE)
+    assert int(n_runs) > 100 * int(FUZZ_SECONDS)
+
+
+def test_that_fuzzer_finds_a_parser_that_trusts_its_input(tmp_path: Path) -> None:
+    """Its negative control."""
+    result = led_by_coverage(tmp_path, CONTROL="1")
+
+    assert "unpack_from requires a buffer" in result.stdout
+    assert result.returncode != 0

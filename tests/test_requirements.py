@@ -1,6 +1,8 @@
 """One resolution, cut by purpose: the tests run what ships."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,17 @@ def test_every_file_is_hashed_and_names_no_index(path: str) -> None:
     assert all(f"{pin} \\\n    --hash=sha256:" in text for pin in pins(path))
     assert "http" not in re.sub(r"^\S*http\S*==.*$|# .*$|^ +#.*$", "", text, flags=re.MULTILINE)
     assert "index" not in re.sub(r"#.*$", "", text, flags=re.MULTILINE)
+
+
+def test_a_build_lists_what_the_package_is_made_of() -> None:
+    """In CycloneDX, for scanners: every distribution with its version and hashes."""
+    subprocess.run(["make", "--silent", "--always-make", "--assume-old=.venv/test", ".aws-sam/sbom.json"], check=True)
+
+    listed = json.loads(Path(".aws-sam/sbom.json").read_text())
+    assert listed["bomFormat"] == "CycloneDX"
+    found = {f"{component['name']}=={component['version']}" for component in listed["components"]}
+    assert found == {pin.partition(" ")[0] for pin in pins("function/requirements.txt")}
+    assert all(component["externalReferences"][0]["hashes"] for component in listed["components"])
+    assert {component["purl"] for component in listed["components"]} == {
+        f"pkg:pypi/{pin.replace('==', '@')}" for pin in found
+    }

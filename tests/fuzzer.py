@@ -1,0 +1,48 @@
+"""Fuzzes the parsers of both APIs, led by coverage; tests/test_fuzz.py runs it: fuzzer.py MODEL [libFuzzer's options]."""
+
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["function"]):
+    from function import oip, schemas
+    from function.classifier import Classifier
+    from function.errors import RequestError
+
+
+def main(model: Path, options: list[str]) -> None:
+    classifier = Classifier.load(model)
+    limits = schemas.limits(classifier, max_rows=100, max_body_bytes=1_000_000)
+
+    def ask(data: bytes) -> None:
+        """Whatever comes, it is parsed and gets its answer, or it is refused."""
+        json_length, _, body = data.partition(b"\n")
+        try:
+            if json_length == b"native":
+                schemas.JSON(classifier.predict(schemas.parse_rows(body, classifier)))
+            else:
+                request = oip.parse(body, json_length.decode("latin-1") or None, classifier, limits)
+                oip.answer(request, classifier, classifier.predict_arrays(request.arrays))
+        except RequestError:
+            pass
+
+    atheris.Setup([sys.argv[0], *options], ask)
+    atheris.Fuzz()
+
+
+def unpack_anything(part: memoryview, where: str) -> Iterator[str]:
+    """Read texts, each a 4-byte length and its bytes, as if they were always whole: what must be found."""
+    while part:
+        (length,) = struct.unpack_from("<I", part)
+        yield str(part[4 : 4 + length], "utf-8", "replace")
+        part = part[4 + length :]
+
+
+if __name__ == "__main__":
+    if os.environ.get("CONTROL"):
+        oip._unpack = unpack_anything  # noqa: SLF001
+    main(Path(sys.argv[1]), sys.argv[2:])
