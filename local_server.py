@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._n_head_bytes = self._n_head_bytes or 0
+        self._n_head_bytes = self._n_head_bytes or 1  # at least: behind another request in one packet
         self._start_deadline()
 
     def on_headers_complete(self) -> None:
@@ -117,8 +117,11 @@ class Protocol(HttpToolsProtocol):
             self._deadline = None
 
     def _end_slow_request(self) -> None:
-        if self._n_head_bytes == 0 or (self.cycle is not None and self.cycle.response_started):
-            self.transport.close()  # there is no request yet, or its answer is on its way
+        is_answering = self.cycle is not None and (
+            self.cycle.response_started if self._n_head_bytes is None else not self.cycle.response_complete
+        )
+        if self._n_head_bytes == 0 or is_answering:
+            self.transport.close()  # there is no request yet, or an answer is on its way, to this one or the one before
         else:
             self._refuse(408, f"expected a whole request within {self._request_timeout:g} s", "request_timeout")
 

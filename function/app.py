@@ -33,9 +33,14 @@ STATUSES: dict[type[RequestError], int] = {
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     """Build the app that every door serves."""
-    limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
+    limits = schemas.limits(
+        classifier,
+        max_rows=settings.max_rows,
+        max_body_bytes=settings.max_body_bytes,
+        max_answer_bytes=settings.max_answer_bytes,
+    )
     recorder = metrics.create(settings.metrics, classifier)
-    gauge = metrics.Gauge(classifier) if recorder else None
+    gauge = metrics.Gauge(classifier) if recorder or settings.log_labels else None
     lock = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if settings.api_key_sha256 else []
     routers = (
         health.create_router(**_options(Errors)),
@@ -73,7 +78,7 @@ def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str,
 
 
 def _middleware(settings: Settings, classifier: Classifier, recorder: metrics.Recorder | None) -> Sequence[Middleware]:
-    layers = [Middleware(RequestLog, sha256=classifier.sha256, recorder=recorder)]
+    layers = [Middleware(RequestLog, sha256=classifier.sha256, recorder=recorder, names_labels=settings.log_labels)]
     if settings.cors_origins:
         layers.append(
             Middleware(

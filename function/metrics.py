@@ -62,16 +62,17 @@ class Gauge:
                     low, high = low.astype(np.float32), high.astype(np.float32)
                 outside |= ((array < low) | (array > high)).any(axis=1)
             start = end
-        counts = np.bincount(probabilities.argmax(axis=1), minlength=len(self._labels)).tolist()
-        predictions = dict(list(zip(self._labels, counts, strict=True))[:MOST_LABELS])
+        counts = np.bincount(probabilities.argmax(axis=1)).tolist()
+        predictions = {label: count for label, count in zip(self._labels, counts, strict=False) if count}
         return Inference(len(probabilities), seconds, int(outside.sum()), predictions)
 
 
 class Embedded:
     """CloudWatch reads the metrics out of the access line."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, classifier: Classifier) -> None:
+        self._model = classifier.name
+        self._no_predictions = {f"predicted_{label}": 0 for label in classifier.labels[:MOST_LABELS]}
         self._is_cold = True
 
     def record(self, route: str, status: int, seconds: float, inference: Inference | None) -> dict[str, Any]:
@@ -84,7 +85,10 @@ class Embedded:
         self._is_cold = False
         if inference is not None:
             values |= {"inference_milliseconds": inference.seconds * 1000, "rows_outside": inference.rows_outside}
-            values |= {f"predicted_{label}": count for label, count in inference.predictions.items()}
+            values |= self._no_predictions
+            for label, count in inference.predictions.items():
+                if (name := f"predicted_{label}") in values:
+                    values[name] = count
         names = [*values, "milliseconds", *(["rows"] if inference is not None else [])]
         metrics = [{"Name": name, "Unit": UNITS.get(name, "Count")} for name in names]
         directive = {"Namespace": NAMESPACE, "Dimensions": [["model"]], "Metrics": metrics}
@@ -95,11 +99,12 @@ class Embedded:
 class Prometheus:
     """Counters in files that the workers share, read together: PROMETHEUS_MULTIPROC_DIR says where."""
 
-    def __init__(self) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         import prometheus_client  # noqa: PLC0415 - not in the Lambda package, and it reads its variable when imported
 
         prefix = NAMESPACE.replace("-", "_")
         self._client = prometheus_client
+        self._labels = frozenset(classifier.labels[:MOST_LABELS])
         counter, histogram = prometheus_client.Counter, prometheus_client.Histogram
         self._requests = counter(f"{prefix}_requests", "Requests", ["route", "status"], registry=None)
         buckets = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -119,7 +124,8 @@ class Prometheus:
             self._outside.inc(inference.rows_outside)
             self._inference.inc(inference.seconds)
             for label, count in inference.predictions.items():
-                self._predictions.labels(label).inc(count)
+                if label in self._labels:
+                    self._predictions.labels(label).inc(count)
         return {}
 
     def read(self) -> bytes:
@@ -135,8 +141,8 @@ def create(kind: str, classifier: Classifier) -> Recorder | None:
     """Make the recorder that METRICS names; None for NONE."""
     match kind:
         case "EMF":
-            return Embedded(classifier.name)
+            return Embedded(classifier)
         case "PROMETHEUS":
-            return Prometheus()
+            return Prometheus(classifier)
         case _:
             return None

@@ -28,10 +28,13 @@ class RequestLog:
     X-Model-SHA256 beside it says which model answered: the first 12 digits of the artifact's SHA-256.
     """
 
-    def __init__(self, app: ASGIApp, sha256: str, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, sha256: str, recorder: Recorder | None = None, *, names_labels: bool = False
+    ) -> None:
         self.app = app
         self.model = sha256[:12].encode()
         self.recorder = recorder
+        self.names_labels = names_labels
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,14 +64,17 @@ class RequestLog:
     def _log_access(self, scope: Scope, status: int, seconds: float) -> None:
         method, path = scope["method"], quote(scope["path"][:200], errors="replace")
         milliseconds, state = round(seconds * 1000, 3), scope.get("state", {})
+        inference = state.get("inference")
         extra = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         if (n_rows := state.get("n_rows")) is not None:
             extra["rows"] = n_rows
         if (context := scope.get("aws.context")) is not None:
             extra["aws_request_id"] = context.aws_request_id
+        if self.names_labels and inference is not None:
+            extra["labels"] = inference.predictions
         if self.recorder is not None:
             route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
-            extra |= self.recorder.record(route, status, seconds, state.get("inference"))
+            extra |= self.recorder.record(route, status, seconds, inference)
         access.info("%s %s %s %.1f ms", method, path, status, milliseconds, extra=extra)
 
 

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from function.classifier import Classifier, Probabilities
 from function.columns import TEXT, Arrays, Input, cut
 from function.errors import BodyError, FeaturesError, TooLargeError, UnknownModelError
-from function.schemas import JSON, LAMBDA_ANSWER_BYTES, Limits, label_bytes
+from function.schemas import JSON, Limits, label_bytes
 
 HEADER = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "classification")
@@ -120,7 +120,7 @@ def parse(body: bytes, json_length: str | None, classifier: Classifier, limits: 
     by_name = {tensor.name: (tensor, part) for tensor, part in parts}
     shapes = [_shape(by_name[input.name][0], input) for input in classifier.columns.inputs]
     n_rows = _n_rows(shapes, limits)
-    outputs = _wishes(request, classifier, n_rows)
+    outputs = _wishes(request, classifier, n_rows, limits)
     arrays = [_array(*by_name[input.name], input) for input in classifier.columns.inputs]
     return Request(request.id, classifier.columns.check(arrays), outputs)
 
@@ -365,7 +365,7 @@ def _pack(values: NDArray[Any]) -> bytes:
     return b"".join(struct.pack("<I", len(text)) + text for text in texts)
 
 
-def _wishes(request: InferenceRequest, classifier: Classifier, n_rows: int) -> list[Output]:
+def _wishes(request: InferenceRequest, classifier: Classifier, n_rows: int, limits: Limits) -> list[Output]:
     known = [output["name"] for output in _outputs(classifier)]
     wishes = request.outputs or [OutputWish(name=name) for name in known]
     names = [wish.name for wish in wishes]
@@ -378,7 +378,7 @@ def _wishes(request: InferenceRequest, classifier: Classifier, n_rows: int) -> l
         if "shared_memory_region" in parameters:
             raise _fault("outputs: shared memory isn't served; the answer holds its tensors")
         n_classes = (
-            _n_classes(parameters["classification"], wish.name, classifier, n_rows)
+            _n_classes(parameters["classification"], wish.name, classifier, n_rows, limits)
             if "classification" in parameters
             else 0
         )
@@ -386,15 +386,17 @@ def _wishes(request: InferenceRequest, classifier: Classifier, n_rows: int) -> l
     return outputs
 
 
-def _n_classes(wanted: object, name: str, classifier: Classifier, n_rows: int) -> int:
+def _n_classes(wanted: object, name: str, classifier: Classifier, n_rows: int, limits: Limits) -> int:
     if name != classifier.signature.output_name:
         raise _fault(f"outputs: classification is for {_quote(classifier.signature.output_name)} alone")
     if type(wanted) is not int or wanted < 1:
         raise _fault("outputs: expected classification to be a number of classes, 1 or more")
     n_classes = min(wanted, len(classifier.labels))  # as Triton has it
     # A probability, its index and the length of it all take at most 30 bytes; base64 makes 4 of 3.
-    if n_rows * n_classes * (label_bytes(classifier) + 30) * 4 // 3 > LAMBDA_ANSWER_BYTES:
-        message = f"expected an answer of at most {LAMBDA_ANSWER_BYTES} bytes; send fewer rows or ask for fewer classes"
+    if n_rows * n_classes * (label_bytes(classifier) + 30) * 4 // 3 > limits.max_answer_bytes:
+        message = (
+            f"expected an answer of at most {limits.max_answer_bytes} bytes; send fewer rows or ask for fewer classes"
+        )
         raise TooLargeError(message, type="answer_too_large")
     return n_classes
 

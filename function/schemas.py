@@ -12,9 +12,8 @@ from function.artifact import Feature
 from function.classifier import Classifier
 from function.columns import LARGEST, TEXT, WHOLE
 from function.errors import ArtifactError, BodyError, FeaturesError, RequestError
+from function.settings import LAMBDA_ANSWER_BYTES
 
-# AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # less a generous envelope: status, headers, brackets
 MOST_ERRORS = 5
 
 
@@ -42,6 +41,7 @@ class ModelFacts(BaseModel):
 class Limits(BaseModel):
     max_rows: int
     max_body_bytes: int
+    max_answer_bytes: int
 
 
 class TypedFeature(Feature):
@@ -284,18 +284,21 @@ def label_bytes(classifier: Classifier) -> int:
     return max(*escaped, *((len(class_id.encode()) + 4) * 4 // 3 for class_id in classifier.class_ids or ()))
 
 
-def limits(classifier: Classifier, *, max_rows: int, max_body_bytes: int) -> Limits:
-    """Lower `max_rows` to what one Lambda answer can hold with this model's classes and labels.
+def limits(
+    classifier: Classifier, *, max_rows: int, max_body_bytes: int, max_answer_bytes: int = LAMBDA_ANSWER_BYTES
+) -> Limits:
+    """Lower `max_rows` to what one answer can hold with this model's classes and labels.
 
     Raises:
         ArtifactError: it can't hold a single row.
     """
     # A probability takes at most 15 characters and a comma ("0.0000016966386,").
     row_bytes = 16 * len(classifier.labels) + len("[],") + label_bytes(classifier)
-    if row_bytes > LAMBDA_ANSWER_BYTES:
-        message = f"{classifier.name}: expected rows that take at most {LAMBDA_ANSWER_BYTES} bytes of an answer"
+    if row_bytes > max_answer_bytes:
+        message = f"{classifier.name}: expected rows that take at most {max_answer_bytes} bytes of an answer"
         raise ArtifactError(f"{message}, got {row_bytes}; give the {len(classifier.labels)} classes shorter labels")
-    return Limits(max_rows=min(max_rows, LAMBDA_ANSWER_BYTES // row_bytes), max_body_bytes=max_body_bytes)
+    max_rows = min(max_rows, max_answer_bytes // row_bytes)
+    return Limits(max_rows=max_rows, max_body_bytes=max_body_bytes, max_answer_bytes=max_answer_bytes)
 
 
 def metadata(classifier: Classifier, limits: Limits) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 from function import __version__
 from function.errors import SettingsError
 
+# AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # less a generous envelope: status, headers, brackets
 MODEL_FOLDER = Path(__file__).parents[1] / "model"
 
 
@@ -86,8 +88,11 @@ class Settings(Environment):
     )
     max_rows: Annotated[
         PositiveInt,
-        Field(le=1_000_000_000, description="most rows in a batch; lowered when the answer could exceed Lambda's 6 MB"),
+        Field(le=1_000_000_000, description="most rows in a batch; lowered when an answer could be too large"),
     ] = 10_000
+    max_answer_bytes: Annotated[
+        PositiveInt, Field(le=LAMBDA_ANSWER_BYTES, description="no answer is larger; 1000000 for Lambda behind an ALB")
+    ] = LAMBDA_ANSWER_BYTES
     api_key_sha256: Annotated[
         tuple[Digest, ...],
         BeforeValidator(_split),
@@ -106,6 +111,7 @@ class Settings(Environment):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
     ] = "INFO"
+    log_labels: Annotated[bool, Field(description="name the answer's labels in the access line")] = False
     log_format: Annotated[Literal["JSON", "TEXT"], Upper, Field(description="TEXT for a terminal")] = "JSON"
 
     @classmethod

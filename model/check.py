@@ -29,7 +29,12 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     path = settings.model_filepath
     classifier = Classifier.load(path, label_path=settings.label_filepath, sha256=settings.model_sha256)
     artifact = path.read_bytes()
-    limits = schemas.limits(classifier, max_rows=settings.max_rows, max_body_bytes=settings.max_body_bytes)
+    limits = schemas.limits(
+        classifier,
+        max_rows=settings.max_rows,
+        max_body_bytes=settings.max_body_bytes,
+        max_answer_bytes=settings.max_answer_bytes,
+    )
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
     yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {classifier.sha256}"
     yield "name", f"{classifier.name}, version {classifier.version}, at /v2/models/{quote(classifier.name)}"

@@ -109,7 +109,7 @@ class TestRoutes:
                 {"name": "petal width (cm)", "type": "float32", "min": 0.1, "max": 2.5},
             ],
             "labels": ["setosa", "versicolor", "virginica"],
-            "limits": {"max_rows": 10_000, "max_body_bytes": 1_000_000},
+            "limits": {"max_rows": 10_000, "max_body_bytes": 1_000_000, "max_answer_bytes": 6_225_920},
         }
 
     def test_the_openapi_document_has_the_titles_that_are_set(self, classifier: Classifier) -> None:
@@ -462,6 +462,22 @@ class TestLimits:
     def test_a_lower_setting_stands(self, classifier: Classifier) -> None:
         """Nobody needs to allow as much."""
         assert limits(classifier, max_rows=7, max_body_bytes=1).max_rows == 7
+
+    def test_a_load_balancer_wants_less(self, classifier: Classifier) -> None:
+        """1 MB; then fewer rows, and the protocol's longer answers are refused earlier."""
+        client = client_of(classifier, MAX_ANSWER_BYTES="100000")
+
+        max_rows = client.get("/metadata").json()["limits"]["max_rows"]
+
+        assert 1_000 < max_rows < 2_000
+        answer = client.post("/predict/batch", json={"data": [[5.1, 3.5, 1.4, 0.2]] * max_rows})
+        assert (answer.status_code, len(answer.content) < 100_000) == (200, True)
+        assert client.post("/predict/batch", json={"data": [[0, 0, 0, 0]] * (max_rows + 1)}).status_code == 413
+        classes = {"name": "probabilities", "parameters": {"classification": 3}}
+        tensor = {"name": "features", "shape": [max_rows, 4], "datatype": "FP32", "data": [1] * max_rows * 4}
+        refused = client.post("/v2/models/iris_svc/infer", json={"inputs": [tensor], "outputs": [classes]})
+        assert refused.status_code == 413
+        assert refused.json()["error"].startswith("expected an answer of at most 100000 bytes; ")
 
 
 def test_creating_an_app_touches_nothing_of_another(classifier: Classifier, app: FastAPI) -> None:

@@ -58,8 +58,8 @@ def detail(answer: bytes) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "part",
-    [b"GET /heal", HEALTH[:-2], HEAD % len(ROW), GOOD[:-1], HEALTH + GOOD[:-1]],
-    ids=["half a line", "half a head", "no body", "half a body", "the second on a connection"],
+    [b"GET /heal", HEALTH[:-2], HEAD % len(ROW), GOOD[:-1], HEALTH + GOOD[:-1], HEALTH + HEALTH[:-2]],
+    ids=["half a line", "half a head", "no body", "half a body", "a second body", "a second head"],
 )
 def test_a_request_must_arrive_in_time(server: LocalServer, part: bytes) -> None:
     """Else it is a 408, and the connection closes."""

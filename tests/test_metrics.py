@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from function.app import create_app
 from function.classifier import Classifier
-from function.metrics import Gauge
+from function.metrics import Embedded, Gauge, Inference
 from function.settings import Settings
 from tests.doors import LocalServer
 from tests.protocol import INFER, INPUT, request
@@ -129,6 +129,32 @@ class TestGauge:
 
         assert measured.rows_outside == 0
         assert sum(measured.predictions.values()) == 1
+
+
+def test_the_answers_labels_are_logged_where_a_setting_says_so(
+    classifier: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With or without metrics; nowhere else."""
+    caplog.set_level(logging.INFO)
+    for environ in ({}, {"LOG_LABELS": "true"}, {"LOG_LABELS": "1", "METRICS": "EMF"}):
+        client = TestClient(create_app(Settings.load(environ), classifier))
+        client.post("/predict/batch", json=ROWS)
+        client.post("/predict", json={})
+
+    found = [record.__dict__.get("labels") for record in caplog.records if record.name == "access"]
+    assert found == [None, None, *[{"setosa": 1, "virginica": 2}, None] * 2]
+
+
+def test_of_many_labels_the_first_50_have_metrics(classifier: Classifier) -> None:
+    """CloudWatch takes 100 a line."""
+    named = object.__new__(Classifier)
+    named.__dict__ |= classifier.__dict__ | {"labels": tuple(f"l{index}" for index in range(60))}
+
+    line = Embedded(named).record("/predict", 200, 0.1, Inference(3, 0.1, 0, {"l1": 2, "l55": 1}))
+
+    assert line["predicted_l1"] == 2
+    assert sum(name.startswith("predicted_") for name in line) == 50
+    assert "l55" not in str(line)
 
 
 def test_the_local_door_alone_needs_prometheus() -> None:

@@ -24,10 +24,12 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "api_version": "0.1.0",
         "max_body_bytes": 1_000_000,
         "max_rows": 10_000,
+        "max_answer_bytes": 6_225_920,
         "api_key_sha256": (),
         "cors_origins": (),
         "metrics": "NONE",
         "log_level": "INFO",
+        "log_labels": False,
         "log_format": "JSON",
     }
 
@@ -43,10 +45,12 @@ def test_every_setting_is_read() -> None:
         "API_VERSION": "2",
         "MAX_BODY_BYTES": "5",
         "MAX_ROWS": "6",
+        "MAX_ANSWER_BYTES": "7",
         "API_KEY_SHA256": f"{DIGEST}, {'b' * 64}",
         "CORS_ORIGINS": "https://a.example,https://b.example",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": "text",
+        "LOG_LABELS": "true",
         "METRICS": "prometheus",
         "PATH": "/bin",
     }
@@ -60,10 +64,12 @@ def test_every_setting_is_read() -> None:
         "api_version": "2",
         "max_body_bytes": 5,
         "max_rows": 6,
+        "max_answer_bytes": 7,
         "api_key_sha256": (DIGEST, "b" * 64),
         "cors_origins": ("https://a.example", "https://b.example"),
         "metrics": "PROMETHEUS",
         "log_level": "DEBUG",
+        "log_labels": True,
         "log_format": "TEXT",
     }
 
@@ -73,6 +79,8 @@ def test_every_setting_is_read() -> None:
     [
         ("MAX_ROWS", "many", "MAX_ROWS='many': Input should be a valid integer, unable to parse string as an integer"),
         ("MAX_ROWS", "0", "MAX_ROWS='0': Input should be greater than 0"),
+        ("MAX_ANSWER_BYTES", "7000000", "MAX_ANSWER_BYTES='7000000': Input should be less than or equal to 6225920"),
+        ("LOG_LABELS", "some", "LOG_LABELS='some': Input should be a valid boolean, unable to interpret input"),
         ("MAX_BODY_BYTES", "-1", "MAX_BODY_BYTES='-1': Input should be greater than 0"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL='LOUD': Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT='xml': Input should be 'JSON' or 'TEXT'"),
