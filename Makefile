@@ -44,6 +44,7 @@ train: .venv/train ## Train the shipped model again: the same bytes for the same
 lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:test -o tests/requirements.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:function -c tests/requirements.txt -o function/requirements.txt
+	$(COMPILE) --group pyproject.toml:tracing -c tests/requirements.txt -o function/tracing.txt
 	$(COMPILE) --group pyproject.toml:server -c tests/requirements.txt -o requirements.txt
 	$(COMPILE) --group pyproject.toml:runtime -c tests/requirements.txt -o tests/runtime.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/kserve.txt $(UPGRADE)
@@ -51,6 +52,9 @@ lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 
 build: .venv/test .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+layer: .venv/test ## Install what sends OpenTelemetry spans from Lambda into .aws-sam/layer, a layer's content
+	@.venv/bin/python function/package.py --layer .aws-sam/layer/python $(ARCHITECTURE)
 
 start-api: build ## Run the package as Lambda does, behind http://localhost:3000; wants Docker
 	.venv/bin/sam local start-api $(LOCAL)

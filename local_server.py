@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, Field, FilePath, NonNegativeInt, PositiveI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from function import logs, schemas
+from function import logs, schemas, tracing
 from function.errors import ServiceError, SettingsError
 from function.settings import Environment, Settings
 
@@ -149,7 +149,9 @@ class Worker(UvicornWorker):
 
     def init_signals(self) -> None:
         super().init_signals()
-        if _is_traced():  # Uvicorn raises the signal again at its end, which would leave no time for the last spans
+        if tracing.is_wanted(
+            os.environ
+        ):  # Uvicorn raises the signal again at its end, which would leave no time for the last spans
             signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     def handle_exit(self, sig: int, frame: object) -> None:
@@ -236,7 +238,7 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
         "max_requests_jitter": server.max_requests_jitter,
         "graceful_timeout": server.graceful_timeout + 1,
         "reload": server.reload,
-        "post_fork": lambda _, worker: _trace(worker),
+        "post_fork": lambda _, __: _trace(),
         "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # what the reloader calls
         # Loaded once, before the workers: a broken model stops the start, and one that breaks later harms nobody.
         "preload_app": not server.reload,
@@ -244,26 +246,9 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
     }
 
 
-def _is_traced() -> bool:
-    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
-
-
-def _trace(worker: Any) -> None:
-    """Send FastAPI's spans where OpenTelemetry's own variables say; without them nothing is imported.
-
-    After the fork: the thread that sends them would be lost in it.
-    https://opentelemetry.io/docs/specs/otel/protocol/exporter/
-    """
-    if not _is_traced():
-        return
-    from opentelemetry import trace  # noqa: PLC0415 - a tenth of a second
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    provider = TracerProvider()  # its exit handler sends what is left
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+def _trace() -> None:
+    if tracing.is_wanted(os.environ):
+        tracing.start()
 
 
 def _checked(logconfig: Path) -> str:

@@ -12,13 +12,14 @@ with init_phase.shortened():
     from mangum.protocols import HTTPCycle
     from mangum.types import LambdaContext
 
-    from function import schemas
-    from function.main import app
+    from function import schemas, tracing
+    from function.main import app, is_traced
 
 log = logging.getLogger(__name__)
 _loop = asyncio.new_event_loop()
 asyncio.set_event_loop(_loop)  # Mangum asks for the current loop here and in every call
 _mangum = Mangum(app, lifespan="off")  # "auto" would start up and shut down in every invocation
+_send_spans = tracing.start() if is_traced else None
 
 
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
@@ -37,6 +38,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
         log.warning("expected an event of API Gateway, a Function URL or ALB, got another: %s", type(error).__name__)
         return _refuse()
     answer: dict[str, Any] = request(cycle(app))
+    if _send_spans is not None:
+        _send_spans()  # Lambda lets nothing run between two invocations
     return answer
 
 

@@ -4,7 +4,7 @@ import logging
 import os
 import textwrap
 
-from function import logs
+from function import logs, tracing
 from function.app import create_app
 from function.classifier import Classifier
 from function.settings import Settings
@@ -20,3 +20,4 @@ logging.getLogger(__name__).info(
     textwrap.shorten(", ".join(classifier.labels), 400, placeholder=" …"),
 )
 app = create_app(settings, classifier)
+is_traced = tracing.is_wanted(os.environ)

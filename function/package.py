@@ -90,6 +90,13 @@ def build(folder: Path, architecture: str) -> None:
         raise
 
 
+def build_layer(folder: Path, architecture: str) -> None:
+    """Fill a folder anew with what `function.tracing` imports, which goes into a layer's python/."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    install(folder, architecture, "tracing.txt")
+
+
 def find_python() -> str:
     """Find Lambda's Python, whose compiler makes the .pyc files, by running it: pyenv has shims that don't run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
@@ -101,9 +108,9 @@ def find_python() -> str:
     )
 
 
-def install(folder: Path, architecture: str) -> None:
+def install(folder: Path, architecture: str, lock: str = "requirements.txt") -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=1"]
-    what = ["--no-deps", "--require-hashes", f"--requirement={ROOT / 'function' / 'requirements.txt'}"]
+    what = ["--no-deps", "--require-hashes", f"--requirement={ROOT / 'function' / lock}"]
     platforms = [f"--platform=manylinux_{glibc}_{MACHINES[architecture]}" for glibc in ("2_28", "2_17")]
     where = [f"--target={folder}", "--no-compile", f"--python-version={PYTHON}", "--only-binary=:all:", *platforms]
     result = run(*pip, *what, *where)
@@ -115,7 +122,7 @@ def install(folder: Path, architecture: str) -> None:
 
 
 def copy(folder: Path) -> None:
-    service = shutil.ignore_patterns("__pycache__", Path(__file__).name, "requirements.txt")
+    service = shutil.ignore_patterns("__pycache__", Path(__file__).name, "*.txt")
     shutil.copytree(ROOT / "function", folder / "function", ignore=service)
     artifact, labels = find_model()
     (folder / "model").mkdir()
@@ -199,11 +206,12 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the Lambda package.")
     parser.add_argument("folder", type=Path, help="an empty one, or one to be made")
+    parser.add_argument("--layer", action="store_true", help="a layer that sends OpenTelemetry spans, instead")
     parser.add_argument("architecture", nargs="?", choices=MACHINES, default="x86_64")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    build(arguments.folder, arguments.architecture)
+    (build_layer if arguments.layer else build)(arguments.folder, arguments.architecture)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a request measured: for Prometheus over all workers, for CloudWatch in the access line."""
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -24,6 +25,14 @@ def read(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(\w+(?:{.*})?) (\S+)$", text, re.MULTILINE)}
 
 
+def asked_by_grafana() -> set[str]:
+    """The series that grafana.json's panels ask for."""
+    panels = json.loads(Path("grafana.json").read_text())["panels"]
+    names = re.findall(r"web_single_\w+", " ".join(target["expr"] for panel in panels for target in panel["targets"]))
+    assert len(set(names)) == 6
+    return set(names)
+
+
 class TestPrometheus:
     def test_the_workers_are_summed_up(self, tmp_path: Path) -> None:
         """Whichever of them answers."""
@@ -36,6 +45,7 @@ class TestPrometheus:
                 client.get("/no/such/path")
                 client.post(INFER, content=request(INPUT))
                 answer = client.get("/metrics")
+            assert asked_by_grafana() <= set(re.findall(r"^(\w+)", answer.text, re.MULTILINE))
             folder = self.folder(server)
             pids = {path.stem.rpartition("_")[2] for path in folder.glob("*.db")}
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("function/requirements.txt", "requirements.txt", "model/requirements.txt", "tests/requirements.txt")
+LOCKS = (
+    "function/requirements.txt",
+    "function/tracing.txt",
+    "requirements.txt",
+    "model/requirements.txt",
+    "tests/requirements.txt",
+)
 
 
 def pins(path: str) -> set[str]:

@@ -75,6 +75,8 @@ def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
         "Metrics": "EMF",
         "Revision": "",
         "AlarmTopicArn": "",
+        "OtlpEndpoint": "",
+        "Layers": "",
     }
     assert all(parameter["Description"] for parameter in template["Parameters"].values())
     route = template["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]
@@ -176,7 +178,8 @@ def test_its_environment_is_the_settings(function: dict[str, Any]) -> None:
     variables = function["Environment"]["Variables"]
     plain = {name: value for name, value in variables.items() if isinstance(value, str)}
 
-    assert set(variables) == {name.upper() for name in Settings.model_fields}
+    telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"}  # OpenTelemetry reads them
+    assert set(variables) == {name.upper() for name in Settings.model_fields} | telemetry
     assert Settings.load(plain) == Settings.load({})
 
 

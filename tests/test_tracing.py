@@ -1,5 +1,6 @@
 """OpenTelemetry at the local door: real spans in OTLP where its variables say so, nothing without them."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -12,7 +13,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.doors import LocalServer
+from tests.doors import ROOT, LocalServer
+from tests.emulator import Emulator
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -80,10 +82,46 @@ def test_every_worker_sends_spans(collector: Collector, tmp_path: Path) -> None:
     assert "5.1" not in str(collector.spans)
 
 
+def test_lambda_sends_spans(collector: Collector, runtime: Path, package: Path, tmp_path: Path) -> None:
+    """With a layer, before each invocation ends: Lambda lets nothing run after it."""
+    layer = tmp_path / "python"
+    subprocess.run([sys.executable, "function/package.py", "--layer", str(layer)], check=True)
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_SERVICE_NAME": "iris",
+        "PYTHONPATH": str(layer),  # where Lambda has /opt/python
+    }
+    event = json.loads((ROOT / "events" / "predict.json").read_text())
+    event["headers"]["traceparent"] = f"00-{TRACE}-{PARENT}-01"
+
+    with Emulator.start(runtime, package, tmp_path / "log", **environ) as emulator:
+        for n_invocations in (1, 2):
+            assert emulator.invoke(event)["statusCode"] == 200
+            ours = [span for span in collector.spans if span.name == "POST /predict"]
+            assert len(ours) == n_invocations
+
+    assert collector.services == {"iris"}
+    assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in ours} == {(TRACE, PARENT)}
+
+
+def test_lambda_without_the_layer_says_so(runtime: Path, package: Path, tmp_path: Path) -> None:
+    """At the start, in one line."""
+    with Emulator.start(
+        runtime, package, tmp_path / "log", OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:1"
+    ) as emulator:
+        emulator.client.post("/2015-03-31/functions/function/invocations", content="{}")
+        log = emulator.log()
+
+    assert (
+        "OTEL_EXPORTER_OTLP_ENDPOINT: expected OpenTelemetry's packages, in Lambda in a layer (make layer), got: "
+        in log
+    )
+
+
 def test_without_the_variables_nothing_of_it_is_imported() -> None:
     """Nor is there any in the Lambda package."""
     program = (
-        "import local_server, sys; local_server._trace(None); import function.main;"
+        "import local_server, sys; local_server._trace(); import function.main;"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )
 
