@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from function.schemas import JSON, Health
@@ -12,7 +12,7 @@ def create_router(**options: Any) -> APIRouter:
     router = APIRouter(tags=["health"], **options)
 
     @router.get("/health", response_model=Health)
-    async def health() -> Response:
+    async def health(request: Request) -> Response:
         """Answer as long as the model is loaded."""
         return JSON({"health": "ok"})
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from function import schemas
@@ -14,12 +14,12 @@ def create_router(classifier: Classifier, limits: Limits, **options: Any) -> API
     router = APIRouter(tags=["metadata"], **options)
 
     @router.get("/metadata", response_model=Metadata)
-    async def metadata() -> Response:
+    async def metadata(request: Request) -> Response:
         """Describe the loaded model: input, output, features, labels, limits."""
         return JSON(schemas.metadata(classifier, limits))
 
     @router.get("/label", response_model=dict[str, str])
-    async def label() -> Response:
+    async def label(request: Request) -> Response:
         """Map each index of a prediction to its label."""
         return JSON({str(index): label for index, label in enumerate(classifier.labels)})
 

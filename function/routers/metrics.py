@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from function.metrics import Prometheus
@@ -13,7 +13,7 @@ def create_router(recorder: Prometheus, **options: Any) -> APIRouter:
 
     # Not in the OpenAPI document, which is the same at every door.
     @router.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
         """Give the counters in Prometheus' text format."""
         return Response(recorder.read(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

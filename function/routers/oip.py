@@ -17,12 +17,12 @@ def create_health_router(**options: Any) -> APIRouter:
     router = APIRouter(tags=["Open Inference Protocol"], **options)
 
     @router.get("/v2/health/live", responses=oip.response("Live"))
-    async def server_live() -> Response:
+    async def server_live(request: Request) -> Response:
         """Answer as long as the model is loaded."""
         return JSON({"live": True})
 
     @router.get("/v2/health/ready", responses=oip.response("Ready"))
-    async def server_ready() -> Response:
+    async def server_ready(request: Request) -> Response:
         """Answer as long as the model is loaded: without one the service doesn't start."""
         return JSON({"live": True, "ready": True})
 
@@ -36,7 +36,7 @@ def create_router(
 
     @router.get("/v2", responses=oip.response("ServerMetadata"))
     @router.get("/v2/", include_in_schema=False)
-    async def server_metadata() -> Response:
+    async def server_metadata(request: Request) -> Response:
         """Name the service and the extensions of the protocol that it speaks."""
         name, version = settings.api_title, settings.api_version
         return JSON({"name": name, "version": version, "extensions": oip.EXTENSIONS})

@@ -33,12 +33,12 @@ def create_router(classifier: Classifier, limits: Limits, gauge: Gauge | None, *
     router = APIRouter(tags=["predict"], **options)
 
     @router.get("/predict/test", response_model=Prediction)
-    async def predict_test() -> Response:
+    async def predict_test(request: Request) -> Response:
         """Run the model's own sample."""
         return JSON({"prediction": classifier.predict([classifier.sample])[0]})
 
     @router.get("/predict/test/label", response_model=PredictionLabel)
-    async def predict_test_label() -> Response:
+    async def predict_test_label(request: Request) -> Response:
         """Run the model's own sample and name its class."""
         return JSON({"prediction": classifier.predict_label([classifier.sample])[0]})
 
