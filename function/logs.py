@@ -1,12 +1,14 @@
 """Log lines: JSON or text, each with the id of the request that it belongs to."""
 
+import json
 import logging
 import sys
 from contextvars import ContextVar
-from typing import Literal
+from typing import Any, Literal
 
+import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.orjson import OrjsonFormatter
 
 EMBEDDED_METRICS = "embedded_metrics"  # the extra that becomes _aws: the formatter drops those with an underscore
 
@@ -20,6 +22,17 @@ class RequestId(logging.Filter):
         if (current := request_id.get()) is not None:
             record.request_id = current
         return True
+
+
+class JSONLine(OrjsonFormatter):
+    """Writes ASCII alone, whatever encoding standard output has, and lone surrogates, which orjson refuses."""
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        try:
+            line = super().jsonify_log_record(log_data)
+        except orjson.JSONEncodeError:
+            line = ""
+        return line if line and line.isascii() else json.dumps(log_data, default=str)
 
 
 def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:
@@ -38,7 +51,7 @@ def handler(format: Literal["JSON", "TEXT"]) -> logging.Handler:
 
 
 def _json() -> logging.Formatter:
-    return JsonFormatter(
+    return JSONLine(
         ["levelname", "name", "message"],
         timestamp=True,
         reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # Uvicorn's copy of a message, for terminals

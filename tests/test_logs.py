@@ -1,8 +1,12 @@
 """The log of the local door: JSON, one access line a request, and nothing of what was asked or answered."""
 
 import json
+import logging
 from pathlib import Path
 
+import pytest
+
+from function import logs
 from tests.doors import LocalServer
 from tests.test_attacks import read_all
 
@@ -39,3 +43,30 @@ def test_no_caller_writes_into_the_log(tmp_path: Path) -> None:
     assert "secret" not in log
     for probability in answers[0].json()["prediction"]:
         assert str(probability)[:7] not in log
+
+
+@pytest.mark.parametrize("text", ["plain", 'a "quote"\n', "caf\u00e9", "\ud800", "\x00"])
+def test_every_text_fits_into_a_line(text: str) -> None:
+    """Of ASCII, whatever encoding standard output has."""
+    fields = {"name": "a", "levelname": "INFO", "msg": text, "more": {1: text}, "when": Path("x")}
+
+    line = logs.handler("JSON").format(logging.makeLogRecord(fields))
+
+    assert line.isascii()
+    assert "\n" not in line
+    found = json.loads(line)
+    assert found.pop("timestamp").endswith("+00:00")
+    assert found == {"level": "INFO", "logger": "a", "message": text, "more": {"1": text}, "when": "x"}
+
+
+def test_a_traceback_is_a_field_of_its_line() -> None:
+    """With its line breaks."""
+    try:
+        int("why")
+    except ValueError as error:
+        record = logging.makeLogRecord({"msg": "x", "exc_info": (type(error), error, error.__traceback__)})
+
+    found = json.loads(logs.handler("JSON").format(record))
+
+    assert found["exc_info"].startswith("Traceback (most recent call last):\n")
+    assert found["exc_info"].endswith(": 'why'")
