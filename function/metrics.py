@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from function import logs
 from function.classifier import Classifier, Probabilities
@@ -45,26 +47,25 @@ class Gauge:
     """Measures inferences: labels, and rows with a value outside the training data's ranges."""
 
     def __init__(self, classifier: Classifier) -> None:
-        self._labels = classifier.labels
-        ranges = [(feature.min, feature.max) for feature in classifier.features]
-        self._low = np.array([-np.inf if low is None else low for low, _ in ranges])
-        self._high = np.array([np.inf if high is None else high for _, high in ranges])
-        self._is_number = [type != TEXT for type in classifier.columns.types]
+        self._labels, start = classifier.labels, 0
+        self._ranges: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
+        for index, input in enumerate(classifier.columns.inputs):
+            features = classifier.features[start : start + input.width]
+            start += input.width
+            if input.type != TEXT and any(feature.min is not None or feature.max is not None for feature in features):
+                low = np.array([-np.inf if feature.min is None else feature.min for feature in features])
+                high = np.array([np.inf if feature.max is None else feature.max for feature in features])
+                if input.type == "float32":  # round the ends as the values were
+                    low, high = low.astype(np.float32), high.astype(np.float32)
+                self._ranges.append((index, low, high))
 
     def measure(self, arrays: Arrays, probabilities: Probabilities, seconds: float) -> Inference:
         """Count what the arrays of a request and their answer show."""
-        outside, start = np.zeros(len(probabilities), dtype=bool), 0
-        for array in arrays:
-            end = start + array.shape[1]
-            if self._is_number[start]:
-                low, high = self._low[start:end], self._high[start:end]
-                if array.dtype == np.float32:  # round the ends as the values were
-                    low, high = low.astype(np.float32), high.astype(np.float32)
-                outside |= ((array < low) | (array > high)).any(axis=1)
-            start = end
+        outside = [((arrays[index] < low) | (arrays[index] > high)).any(axis=1) for index, low, high in self._ranges]
+        n_outside = int(np.count_nonzero(np.logical_or.reduce(outside))) if outside else 0
         counts = np.bincount(probabilities.argmax(axis=1)).tolist()
         predictions = {label: count for label, count in zip(self._labels, counts, strict=False) if count}
-        return Inference(len(probabilities), seconds, int(outside.sum()), predictions)
+        return Inference(len(probabilities), seconds, n_outside, predictions)
 
 
 class Embedded:
@@ -104,28 +105,29 @@ class Prometheus:
 
         prefix = NAMESPACE.replace("-", "_")
         self._client = prometheus_client
-        self._labels = frozenset(classifier.labels[:MOST_LABELS])
         counter, histogram = prometheus_client.Counter, prometheus_client.Histogram
-        self._requests = counter(f"{prefix}_requests", "Requests", ["route", "status"], registry=None)
+        requests = counter(f"{prefix}_requests", "Requests", ["route", "status"], registry=None)
         buckets = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-        self._seconds = histogram(
-            f"{prefix}_request_seconds", "Time to answer", ["route"], registry=None, buckets=buckets
-        )
+        seconds = histogram(f"{prefix}_request_seconds", "Time to answer", ["route"], registry=None, buckets=buckets)
         self._rows = counter(f"{prefix}_rows", "Rows that the model has answered", registry=None)
         self._outside = counter(f"{prefix}_rows_outside", "Rows outside the training data's ranges", registry=None)
         self._inference = counter(f"{prefix}_inference_seconds", "Time in the model", registry=None)
-        self._predictions = counter(f"{prefix}_predictions", "Rows by label", ["label"], registry=None)
+        predictions = counter(f"{prefix}_predictions", "Rows by label", ["label"], registry=None)
+        # To look a child up in prometheus_client takes as long as to count in it.
+        self._count_request = cache(lambda route, status: requests.labels(route, str(status)).inc)
+        self._observe = cache(lambda route: seconds.labels(route).observe)
+        self._count_label = {label: predictions.labels(label).inc for label in classifier.labels[:MOST_LABELS]}
 
     def record(self, route: str, status: int, seconds: float, inference: Inference | None) -> dict[str, Any]:
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._count_request(route, status)()
+        self._observe(route)(seconds)
         if inference is not None:
             self._rows.inc(inference.rows)
             self._outside.inc(inference.rows_outside)
             self._inference.inc(inference.seconds)
             for label, count in inference.predictions.items():
-                if label in self._labels:
-                    self._predictions.labels(label).inc(count)
+                if count_label := self._count_label.get(label):
+                    count_label(count)
         return {}
 
     def read(self) -> bytes:
