@@ -19,6 +19,7 @@ from function.metrics import Recorder
 access = logging.getLogger("access")
 log = logging.getLogger(__name__)
 
+IS_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a caller that left before the answer; it is only logged
 
 
@@ -42,9 +43,8 @@ class RequestLog:
             return
         started = time.perf_counter()
         status = CLIENT_CLOSED_REQUEST
-        request_id = Headers(scope=scope).get("x-request-id", "")
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id):
-            request_id = str(uuid.uuid4())
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = given.decode() if IS_REQUEST_ID(given) else str(uuid.uuid4())
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -75,7 +75,9 @@ class RequestLog:
         if self.recorder is not None:
             route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
             extra |= self.recorder.record(route, status, seconds, inference)
-        access.info("%s %s %s %.1f ms", method, path, status, milliseconds, extra=extra)
+        if access.isEnabledFor(logging.INFO):  # `access.info` would look for its caller, which nobody asks for
+            text, arguments = "%s %s %s %.1f ms", (method, path, status, milliseconds)
+            access.handle(access.makeRecord(access.name, logging.INFO, "", 0, text, arguments, None, extra=extra))
 
 
 class LastResort:
