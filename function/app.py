@@ -77,6 +77,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         title=settings.api_title,
         description=settings.api_description,
         version=settings.api_version,
+        telemetry={"metrics": False, "logs": False},  # nothing sends them, and FastAPI asks in each request
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
