@@ -5,16 +5,16 @@ export ARCHITECTURE ?= x86_64
 
 EVENT ?= predict
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
-check test build start-api invoke bench: export AWS_DEFAULT_REGION ?= eu-central-1
+check test build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
 LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
-.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench clean build-ClassifierFunction
+.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots clean build-ClassifierFunction
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
 	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} exec .venv/bin/python local_server.py
@@ -49,6 +49,10 @@ lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:runtime -c tests/requirements.txt -o tests/runtime.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/kserve.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:train -c tests/requirements.txt -o model/requirements.txt
+	for name in mlserver litserve bentoml plots; do \
+		grep -o '^onnxruntime==[^ ]*' tests/requirements.txt | \
+		$(COMPILE) --group pyproject.toml:$$name -c - -o tests/benchmark/$$name.txt $(UPGRADE) || exit 1; \
+	done
 
 build: .venv/test .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -79,8 +83,17 @@ smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_
 battery: .venv/test ## Measure the reliability battery, the worst of RUNS=5; about 10 minutes
 	@.venv/bin/python -m tests.battery --runs $(or $(RUNS),5) $(LINES)
 
-bench: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler
-	@.venv/bin/python -m tests.benchmark.cold_start
+bench: .venv/test ## Measure speed beside the least that this could be and what it was; 5 minutes, wants wrk
+	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON))
+
+bench-peers: .venv/test ## The same beside MLServer, LitServe and BentoML; 20 minutes
+	@.venv/bin/python -m tests.benchmark.speed --peers --full --rounds 5 $(if $(JSON),--json $(JSON))
+
+bench-cold: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler
+	@.venv/bin/python -m tests.benchmark.cold_start 9 $(JSON)
+
+plots: .venv/test ## Draw what was measured: JSON='speed.json cold_start.json'
+	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
 
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

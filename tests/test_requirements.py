@@ -14,6 +14,7 @@ LOCKS = (
     "model/requirements.txt",
     "tests/requirements.txt",
 )
+PEERS = [f"tests/benchmark/{name}.txt" for name in ("mlserver", "litserve", "bentoml")]
 
 
 def pins(path: str) -> set[str]:
@@ -51,7 +52,15 @@ def test_serving_adds_the_server_alone() -> None:
     assert spans >= {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
 
 
-@pytest.mark.parametrize("path", LOCKS)
+@pytest.mark.parametrize("path", PEERS)
+def test_every_peer_runs_the_same_onnxruntime(path: str) -> None:
+    """The bench compares servers, not runtimes."""
+    (own,) = (pin for pin in pins("tests/requirements.txt") if pin.startswith("onnxruntime=="))
+
+    assert own in pins(path)
+
+
+@pytest.mark.parametrize("path", [*LOCKS, *PEERS, "tests/benchmark/plots.txt"])
 def test_every_file_is_hashed_and_names_no_index(path: str) -> None:
     """pip then takes nothing else, from wherever it is set up to take it."""
     text = Path(path).read_text()
