@@ -1,6 +1,6 @@
 """Cold starts under AWS's runtime emulator: our package, plain `sam build` of the same source, a bare handler.
 
-Usage: python -m tests.benchmark.cold_start [ROUNDS]
+Usage: python -m tests.benchmark.cold_start [ROUNDS [FILE.json]]
 """
 
 import json
@@ -48,18 +48,21 @@ class Start(NamedTuple):
     memory: float
 
 
-def main(n_rounds: int = 9) -> None:
+def main(n_rounds: str = "9", json_path: str = "") -> None:
     with tempfile.TemporaryDirectory(prefix="cold_start") as folder:
         runtime = with_packages("python3.13", "tests/runtime.txt", ROOT / ".aws-sam" / "environments")
         packages = build(Path(folder))
         starts: dict[Package, list[Start]] = {package: [] for package in packages}
-        for n in range(n_rounds):
+        for n in range(int(n_rounds)):
             print(f"round {n + 1} of {n_rounds}", file=sys.stderr)
             for package in packages:
                 starts[package].append(start(package, runtime, Path(folder) / "log"))
         print_table(starts)
         ours, bare = packages[0], packages[-1]
         print_modules(ours, bare, runtime)
+        if json_path:
+            inits = {package.name: [start.init for start in found] for package, found in starts.items()}
+            Path(json_path).write_text(json.dumps({"cold_start": inits}, indent=1) + "\n")
 
 
 def build(folder: Path) -> list[Package]:
@@ -147,4 +150,4 @@ def import_times(package: Package, runtime: Path, n_runs: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])
