@@ -1,4 +1,8 @@
-"""Load, by wrk: as much as a system takes, or at a steady rate."""
+"""Load, by wrk: as much as a system takes, or at a steady rate.
+
+wrk does both: it counts microseconds, and adds what a stalled answer kept a connection from asking. autocannon, which
+has a steady rate of its own, counts whole milliseconds and sends each second's requests at its start.
+"""
 
 import json
 import shutil

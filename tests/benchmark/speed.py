@@ -123,31 +123,19 @@ def print_throughput(rates: Mapping[str, Values]) -> None:
 
 
 def steady(bench: Bench, urls: Mapping[System, str], rate: float) -> Results:
-    found: dict[str, list[Load]] = bench.rounds(
-        {
-            system.name: partial(steady_load, url, system.body, seconds=bench.seconds, rate=rate)
-            for system, url in urls.items()
-        }
-    )
+    doings = {
+        system.name: partial(steady_load, url, system.body, seconds=bench.seconds, rate=rate)
+        for system, url in urls.items()
+    }
+    found: dict[str, list[Load]] = bench.rounds(doings)
     rows = []
     for name, loads in found.items():
-        rates, *percentiles = (
-            spread(values)
-            for values in zip(
-                *((load.requests_per_second, *(load.milliseconds[p] for p in ("50", "99"))) for load in loads),
-                strict=True,
-            )
-        )
-        is_held = rates.middle > 0.95 * rate
-        rows.append(
-            (name, *(f"{value:.2f}" for value in percentiles), f"{rates.middle:,.0f}{'' if is_held else ', too slow'}")
-        )
+        p50, p99 = (spread([load.milliseconds[percent] for load in loads]) for percent in ("50", "99"))
+        came = median([load.requests_per_second for load in loads])
+        rows.append((name, f"{p50:.2f}", f"{p99:.2f}", f"{came:,.0f}{', too slow' if came < 0.95 * rate else ''}"))
     title = f"Time to answer one row at {rate:,.0f} requests/s, half of what MLServer takes, in milliseconds"
     table(title, "system | p50 | p99 | requests/s that came", rows)
-    return {
-        "rate": rate,
-        "milliseconds": {name: [load.milliseconds for load in loads] for name, loads in found.items()},
-    }
+    return {"rate": rate, "milliseconds": {name: [load.milliseconds for load in found[name]] for name in found}}
 
 
 def invocations(bench: Bench) -> Results:

@@ -128,7 +128,12 @@ def references(zipmap_path: Path) -> list[System]:
 
 
 def peers() -> list[System]:
-    """Other servers of models, each in an environment of its own, in the settings that its makers recommend and faster."""
+    """Other servers of models, each in an environment of its own.
+
+    Their access lines are off, as ours aren't. Where the settings that they recommend for two cores weren't the
+    fastest in trials, both are measured: MLServer without its pool of processes, LitServe with one worker. BentoML's
+    endpoint is a coroutine, which beat its threads. MLServer's ports for gRPC and metrics can't be left out.
+    """
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     folder = ROOT / ".aws-sam" / "environments"
     pythons = {peer: with_packages(name, f"tests/benchmark/{peer}.txt", folder) for peer in PEERS}
