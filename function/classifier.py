@@ -175,7 +175,7 @@ class Classifier:
 
     def label_rows(self, probabilities: Probabilities) -> list[str]:
         """Name the class with the highest probability in each row; the first of equals, as scikit-learn does."""
-        return [self.labels[index] for index in probabilities.argmax(axis=1)]
+        return [self.labels[index] for index in probabilities.argmax(axis=1).tolist()]
 
     def predict_label(self, rows: Rows) -> list[str]:
         """Give each row's label; arguments and errors as in `predict`."""

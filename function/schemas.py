@@ -4,13 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from starlette.responses import Response
 
 from function.artifact import Feature
 from function.classifier import Classifier
-from function.columns import LARGEST, TEXT, WHOLE
+from function.columns import LARGEST, TEXT, WHOLE, Rows
 from function.errors import ArtifactError, BodyError, FeaturesError, RequestError
 from function.settings import LAMBDA_ANSWER_BYTES
 
@@ -109,7 +111,7 @@ def declare(*statuses: int, model: type[BaseModel] = Errors) -> dict[int | str, 
     return {status: {"model": model, "description": _ERROR_STATUSES[status]} for status in statuses}
 
 
-class Rows(BaseModel):
+class Body(BaseModel):
     """The body of every native POST route, with its rows as lists: `{"data": [[5.1, 3.5, 1.4, 0.2]]}`.
 
     Other keys are looked for afterwards: forbidden, each would be an error of its own, 166,000 in 1 MB.
@@ -121,7 +123,7 @@ class Rows(BaseModel):
     data: Annotated[list[Annotated[list[float], FailFast()]], FailFast()]
 
 
-class MixedRows(BaseModel):
+class MixedBody(BaseModel):
     """The same of a model that takes texts too."""
 
     model_config = ConfigDict(extra="allow", strict=True)
@@ -168,14 +170,16 @@ def _value_schema(type: str) -> dict[str, Any]:
 _JSON_TYPES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", type(None): "null"}
 
 
-def parse_rows(body: bytes, classifier: Classifier) -> Sequence[Row]:
+def parse_rows(body: bytes, classifier: Classifier) -> Rows:
     """Read the rows out of a request's body; what each column takes is the classifier's to judge.
 
     Raises:
-        BodyError: not JSON, or not of the shape `Rows`, or `MixedRows` where the model takes texts.
+        BodyError: not JSON, or not of the shape `Body`, or `MixedBody` where the model takes texts.
     """
+    if not classifier.columns.has_texts and (matrix := _matrix(body)) is not None:
+        return matrix
     try:
-        document = (MixedRows if classifier.columns.has_texts else Rows).model_validate_json(body)
+        document = (MixedBody if classifier.columns.has_texts else Body).model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         if first["loc"] == ("data", 0) and isinstance(first["input"], dict):
@@ -184,6 +188,19 @@ def parse_rows(body: bytes, classifier: Classifier) -> Sequence[Row]:
     if document.model_extra:
         raise _extra_keys()
     return document.data
+
+
+def _matrix(body: bytes) -> NDArray[np.float64] | None:
+    """Read lists of numbers at once, in half of the time; whatever else there is, pydantic says what and where."""
+    # NumPy would take texts, booleans and nulls for numbers.
+    if body.count(b'"') != 2 or b"true" in body or b"false" in body or b"null" in body:
+        return None
+    try:
+        document = orjson.loads(body)
+        matrix = np.array(document["data"], dtype=np.float64)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError):
+        return None
+    return matrix if matrix.ndim == 2 else None
 
 
 def _rows_of_objects(body: bytes, classifier: Classifier) -> list[Row]:

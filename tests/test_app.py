@@ -19,7 +19,7 @@ from function.classifier import Classifier, Probabilities
 from function.columns import Arrays
 from function.errors import ArtifactError
 from function.schemas import JSON, limits
-from function.schemas import Rows as RowsBody
+from function.schemas import Body
 from function.settings import Settings
 from tests.calls import CALLS, OBJECT, POST_ROUTES
 from tests.doors import Call
@@ -206,7 +206,7 @@ class TestErrors:
     def test_the_first_fault_ends_the_search(self, body: str) -> None:
         """A body of faults costs no more than one of them."""
         with pytest.raises(ValidationError) as raised:
-            RowsBody.model_validate_json(body)
+            Body.model_validate_json(body)
 
         assert raised.value.error_count() == 1
 

@@ -1,7 +1,7 @@
 """Rows in, probabilities and labels out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from function.classifier import Classifier, Probabilities
-from function.columns import Arrays
+from function.columns import Arrays, Rows
 from function.errors import FeaturesError, TooLargeError
 from function.metrics import Gauge
 from function.schemas import (
@@ -18,7 +18,6 @@ from function.schemas import (
     Prediction,
     PredictionBatch,
     PredictionLabel,
-    Row,
     body_schema,
     declare,
     parse_rows,
@@ -83,12 +82,12 @@ def infer(request: Request, classifier: Classifier, arrays: Arrays, gauge: Gauge
     return probabilities
 
 
-def _batch(request: Request, classifier: Classifier, rows: Sequence[Row], gauge: Gauge | None) -> Response:
+def _batch(request: Request, classifier: Classifier, rows: Rows, gauge: Gauge | None) -> Response:
     probabilities = infer(request, classifier, classifier.columns.arrays(rows), gauge)
     return JSON({"prediction": probabilities, "label": classifier.label_rows(probabilities)})
 
 
-async def _read_row(request: Request, classifier: Classifier, limits: Limits) -> Sequence[Row]:
+async def _read_row(request: Request, classifier: Classifier, limits: Limits) -> Rows:
     rows = await _read_rows(request, classifier, limits)
     if len(rows) > 1:
         message = f"expected 1 row, got {len(rows)}; POST /predict/batch takes up to {limits.max_rows}"
@@ -96,7 +95,7 @@ async def _read_row(request: Request, classifier: Classifier, limits: Limits) ->
     return rows
 
 
-async def _read_rows(request: Request, classifier: Classifier, limits: Limits) -> Sequence[Row]:
+async def _read_rows(request: Request, classifier: Classifier, limits: Limits) -> Rows:
     rows = parse_rows(await read_body(request, limits.max_body_bytes), classifier)
     request.state.n_rows = len(rows)
     return rows
