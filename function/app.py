@@ -1,13 +1,11 @@
 """Puts the routers together with one table from errors to statuses; nothing happens at import."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Security
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
-from fastapi.telemetry import get_telemetry_data
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,7 +15,7 @@ from starlette.responses import Response
 from function import metrics, schemas
 from function.classifier import Classifier
 from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
-from function.middleware import ApiKey, LastResort, RequestLog
+from function.middleware import ApiKey, LastResort, RequestLog, Shortcut
 from function.oip import HEADER
 from function.routers import health, metadata, oip, predict
 from function.routers import metrics as prometheus
@@ -31,23 +29,6 @@ STATUSES: dict[type[RequestError], int] = {
     TooLargeError: 413,
     UnknownModelError: 404,
 }
-
-
-class Route(APIRoute):
-    """A route whose endpoint takes the request and gives the response: FastAPI has nothing to solve or to validate.
-
-    A traced request goes FastAPI's own way, which makes the spans.
-    https://fastapi.tiangolo.com/how-to/custom-request-and-route/
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        traced, endpoint = super().get_route_handler(), self.endpoint
-
-        async def handle(request: Request) -> Response:
-            answer: Response = await (endpoint if get_telemetry_data() is None else traced)(request)
-            return answer
-
-        return handle
 
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
@@ -73,6 +54,10 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
             else ()
         ),
     )
+    # include_router would build each route anew at the first request, and look through two levels in every one.
+    routes = [route for router in routers for route in router.routes]
+    known = {"model": classifier.name, "version": classifier.version}
+    shortcut = Middleware(Shortcut, routes=routes, known=known, answer_error=_answer_request_error)
     return FastAPI(
         title=settings.api_title,
         description=settings.api_description,
@@ -81,17 +66,15 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
-        middleware=_middleware(settings, classifier, recorder),
+        middleware=[*_middleware(settings, classifier, recorder), shortcut],
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},
-        # include_router would build each route anew at the first request, and look through two levels in every one.
-        routes=[route for router in routers for route in router.routes],
+        routes=routes,
     )
 
 
 def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str, Any]:
     # The lock is for the OpenAPI document; the check itself is middleware, which guards unknown paths too.
     return {
-        "route_class": Route,
         "generate_unique_id_function": lambda route: route.name,
         "dependencies": lock,
         "responses": schemas.declare(*([401, 500] if lock else [500]), model=errors),

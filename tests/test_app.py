@@ -18,8 +18,7 @@ from function.app import create_app
 from function.classifier import Classifier, Probabilities
 from function.columns import Arrays
 from function.errors import ArtifactError
-from function.schemas import JSON, limits
-from function.schemas import Body
+from function.schemas import JSON, Body, limits
 from function.settings import Settings
 from tests.calls import CALLS, OBJECT, POST_ROUTES
 from tests.doors import Call

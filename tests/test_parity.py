@@ -11,7 +11,11 @@ from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from function.app import create_app
+from function.classifier import Classifier
 from function.handler import handler
+from function.middleware import Shortcut
+from function.settings import Settings
 from tests.calls import CALLS
 from tests.doors import EVENT_FORMS, Answer, Call, Door, LocalServer, http_door, in_base64, lambda_door
 
@@ -37,6 +41,20 @@ def test_every_door_gives_the_same_answer(call: Call, status: int, in_process: D
     for form in EVENT_FORMS.values():
         assert lambda_door(handler, form)(call) == expected
         assert lambda_door(handler, in_base64(form))(call) == expected
+
+
+@pytest.fixture(scope="module")
+def long_way(classifier: Classifier) -> Door:
+    """FastAPI's own way to every endpoint."""
+    app = create_app(Settings(), classifier)
+    app.user_middleware = [middleware for middleware in app.user_middleware if middleware.cls is not Shortcut]
+    return http_door(TestClient(app))
+
+
+@pytest.mark.parametrize("call", [call for call, _ in CALLS], ids=[call.name for call, _ in CALLS])
+def test_the_shortcut_changes_nothing(call: Call, in_process: Door, long_way: Door) -> None:
+    """What a traced request gets is what any other gets."""
+    assert long_way(call) == in_process(call)
 
 
 @pytest.mark.parametrize("call", [call for call, _ in CALLS], ids=[call.name for call, _ in CALLS])
