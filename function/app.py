@@ -41,13 +41,14 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     )
     recorder = metrics.create(settings.metrics, classifier)
     gauge = metrics.Gauge(classifier) if recorder or settings.log_labels else None
+    runner = predict.Runner(classifier, gauge)
     lock = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if settings.api_key_sha256 else []
     routers = (
         health.create_router(**_options(Errors)),
         metadata.create_router(classifier, limits, **_options(Errors, lock)),
-        predict.create_router(classifier, limits, gauge, **_options(Errors, lock)),
+        predict.create_router(runner, limits, **_options(Errors, lock)),
         oip.create_health_router(**_options(ProtocolError)),
-        oip.create_router(settings, classifier, limits, gauge, **_options(ProtocolError, lock)),
+        oip.create_router(settings, runner, limits, **_options(ProtocolError, lock)),
         *(
             [prometheus.create_router(recorder, **_options(Errors, lock))]
             if isinstance(recorder, metrics.Prometheus)

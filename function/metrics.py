@@ -62,7 +62,7 @@ class Gauge:
     def measure(self, arrays: Arrays, probabilities: Probabilities, seconds: float) -> Inference:
         """Count what the arrays of a request and their answer show."""
         masks = [(arrays[index] < low) | (arrays[index] > high) for index, low, high in self._ranges]
-        outside = [mask.any(axis=1) for mask in masks if mask.any()]  # row by row takes 30 times as long as at once
+        outside = [np.ascontiguousarray(mask.T).any(axis=0) for mask in masks]  # `any(axis=1)` takes ten times as long
         n_outside = int(np.count_nonzero(np.logical_or.reduce(outside))) if outside else 0
         counts = np.bincount(probabilities.argmax(axis=1)).tolist()
         predictions = {label: count for label, count in zip(self._labels, counts, strict=False) if count}

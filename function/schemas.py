@@ -1,5 +1,6 @@
 """JSON bodies: the only place that knows the names on the wire."""
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -195,11 +196,13 @@ def _matrix(body: bytes) -> NDArray[np.float64] | None:
     # NumPy would take texts, booleans and nulls for numbers.
     if body.count(b'"') != 2 or b"true" in body or b"false" in body or b"null" in body:
         return None
+    gc.disable()  # else it looks through the new lists again and again, a tenth of the time of a request
     try:
-        document = orjson.loads(body)
-        matrix = np.array(document["data"], dtype=np.float64)
+        matrix = np.array(orjson.loads(body)["data"], dtype=np.float64)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError):
         return None
+    finally:
+        gc.enable()
     return matrix if matrix.ndim == 2 else None
 
 

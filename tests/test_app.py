@@ -1,12 +1,15 @@
 """What the app adds to the classifier: messages, ids, log lines, keys, limits."""
 
+import asyncio
 import gzip
 import hashlib
 import json
 import logging
+import time
 import uuid
 from typing import Any
 
+import httpx2
 import jsonschema
 import numpy as np
 import pytest
@@ -48,6 +51,37 @@ def failing(classifier: Classifier) -> Classifier:
     copy = object.__new__(Failing)
     copy.__dict__ |= classifier.__dict__
     return copy
+
+
+class Slow(Classifier):
+    """A classifier that takes a millisecond a row."""
+
+    def predict_arrays(self, arrays: Arrays) -> Probabilities:
+        time.sleep(0.001 * len(arrays[0]))
+        return super().predict_arrays(arrays)
+
+
+def test_a_long_batch_holds_up_nobody(classifier: Classifier) -> None:
+    """It runs beside the event loop; a batch that takes a few milliseconds runs on it, which is faster."""
+    slow = object.__new__(Slow)
+    slow.__dict__ |= classifier.__dict__
+    transport = httpx2.ASGITransport(create_app(Settings(), slow))
+
+    async def ask() -> tuple[float, float]:
+        started = time.monotonic()
+
+        async def ask_for(n_rows: int) -> float:
+            answer = await client.post("/predict/batch", json={"data": [[5.1, 3.5, 1.4, 0.2]] * n_rows})
+            assert answer.status_code == 200
+            return time.monotonic() - started
+
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await asyncio.gather(ask_for(500), ask_for(1))
+
+    long, short = asyncio.run(ask())
+
+    assert long > 0.5
+    assert short < 0.4
 
 
 class TestRoutes:

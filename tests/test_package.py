@@ -272,11 +272,11 @@ def test_lambda_answers_the_whole_table(
 
 def test_lambda_writes_json_lines(emulator: Emulator, event: Event) -> None:
     """One a request, with nothing else on standard output."""
-    before = emulator.log().count('"logger": "access"')
+    before = emulator.log().count('"logger":"access"')
 
     emulator.invoke(event("predict"))
 
-    assert emulator.log().count('"logger": "access"') == before + 1
+    assert emulator.log().count('"logger":"access"') == before + 1
 
 
 def test_the_package_is_read_only(runtime: Path, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from starlette.responses import Response
 
 from function import oip
 from function.classifier import Classifier
-from function.metrics import Gauge
-from function.routers.predict import infer, read_body, run
+from function.routers.predict import Runner, read_body
 from function.schemas import JSON, Limits, ProtocolError, declare
 from function.settings import Settings
 
@@ -29,9 +28,8 @@ def create_health_router(**options: Any) -> APIRouter:
     return router
 
 
-def create_router(
-    settings: Settings, classifier: Classifier, limits: Limits, gauge: Gauge | None, **options: Any
-) -> APIRouter:
+def create_router(settings: Settings, runner: Runner, limits: Limits, **options: Any) -> APIRouter:
+    classifier = runner.classifier
     router = APIRouter(tags=["Open Inference Protocol"], **options)
 
     @router.get("/v2", responses=oip.response("ServerMetadata"))
@@ -57,7 +55,7 @@ def create_router(
         body = await read_body(request, limits.max_body_bytes)
         wanted = oip.parse(body, request.headers.get(oip.HEADER), classifier, limits)
         request.state.n_rows = n_rows = len(wanted.arrays[0])
-        return await run(n_rows, _infer, request, classifier, wanted, gauge)
+        return await runner.answer(n_rows, _infer, request, runner, wanted)
 
     for path, names in (
         ("/v2/models/{model}", ["model"]),
@@ -84,5 +82,5 @@ def _request_body(classifier: Classifier) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _infer(request: Request, classifier: Classifier, wanted: oip.Request, gauge: Gauge | None) -> Response:
-    return oip.answer(wanted, classifier, infer(request, classifier, wanted.arrays, gauge))
+def _infer(request: Request, runner: Runner, wanted: oip.Request) -> Response:
+    return oip.answer(wanted, runner.classifier, runner.infer(request, wanted.arrays))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -23,12 +24,43 @@ from function.schemas import (
     parse_rows,
 )
 
-# More rows run in the thread pool, so that other requests needn't wait: 1,000 rows of 4 take the event loop about
-# 1 ms, and the way to the pool and back 0.2 ms.
-THREAD_ROWS = 1_000
+# What takes longer runs in the thread pool, so that other requests needn't wait for it. The way to the pool and back
+# takes half a millisecond, and beside it the event loop waits 5 ms at a time for Python's lock.
+LOOP_SECONDS = 0.01
+N_TIMED = 32  # rows
 
 
-def create_router(classifier: Classifier, limits: Limits, gauge: Gauge | None, **options: Any) -> APIRouter:
+class Runner:
+    """Runs the model where it holds up nobody else, and notes for the access line what the gauge shows of it."""
+
+    def __init__(self, classifier: Classifier, gauge: Gauge | None) -> None:
+        self.classifier = classifier
+        self._gauge = gauge
+
+    @cached_property
+    def loop_rows(self) -> int:
+        """Measure how many rows the event loop can answer within `LOOP_SECONDS`."""
+        started = time.perf_counter()
+        self.classifier.predict_label([self.classifier.sample] * N_TIMED)
+        return int(N_TIMED * LOOP_SECONDS / (time.perf_counter() - started))
+
+    async def answer(self, n_rows: int, make: Callable[..., Response], *arguments: object) -> Response:
+        """Make an answer to so many rows."""
+        if n_rows > N_TIMED and n_rows > self.loop_rows:
+            return await run_in_threadpool(make, *arguments)
+        return make(*arguments)
+
+    def infer(self, request: Request, arrays: Arrays) -> Probabilities:
+        """Give the probabilities for a request's rows."""
+        started = time.perf_counter()
+        probabilities = self.classifier.predict_arrays(arrays)
+        if self._gauge is not None:
+            request.state.inference = self._gauge.measure(arrays, probabilities, time.perf_counter() - started)
+        return probabilities
+
+
+def create_router(runner: Runner, limits: Limits, **options: Any) -> APIRouter:
+    classifier = runner.classifier
     router = APIRouter(tags=["predict"], **options)
 
     @router.get("/predict/test", response_model=Prediction)
@@ -47,13 +79,13 @@ def create_router(classifier: Classifier, limits: Limits, gauge: Gauge | None, *
     async def predict(request: Request) -> Response:
         """Give one row's class probabilities, in the order of /label."""
         row = await _read_row(request, classifier, limits)
-        return JSON({"prediction": infer(request, classifier, classifier.columns.arrays(row), gauge)[0]})
+        return JSON({"prediction": runner.infer(request, classifier.columns.arrays(row))[0]})
 
     @router.post("/predict/label", response_model=PredictionLabel, **one_row)
     async def predict_label(request: Request) -> Response:
         """Name the class with the highest probability for one row."""
         row = await _read_row(request, classifier, limits)
-        probabilities = infer(request, classifier, classifier.columns.arrays(row), gauge)
+        probabilities = runner.infer(request, classifier.columns.arrays(row))
         return JSON({"prediction": classifier.label_rows(probabilities)[0]})
 
     @router.post("/predict/batch", response_model=PredictionBatch, **batch)
@@ -63,28 +95,14 @@ def create_router(classifier: Classifier, limits: Limits, gauge: Gauge | None, *
         if len(rows) > limits.max_rows:
             message = f"expected at most {limits.max_rows} rows, got {len(rows)}; send them in several requests"
             raise TooLargeError(message, type="too_many_rows", where=("data",))
-        return await run(len(rows), _batch, request, classifier, rows, gauge)
+        return await runner.answer(len(rows), _batch, request, runner, rows)
 
     return router
 
 
-async def run(n_rows: int, answer: Callable[..., Response], *arguments: object) -> Response:
-    """Answer where it holds up nobody else."""
-    return await run_in_threadpool(answer, *arguments) if n_rows > THREAD_ROWS else answer(*arguments)
-
-
-def infer(request: Request, classifier: Classifier, arrays: Arrays, gauge: Gauge | None) -> Probabilities:
-    """Run the model, and note for the access line what the gauge shows of it."""
-    started = time.perf_counter()
-    probabilities = classifier.predict_arrays(arrays)
-    if gauge is not None:
-        request.state.inference = gauge.measure(arrays, probabilities, time.perf_counter() - started)
-    return probabilities
-
-
-def _batch(request: Request, classifier: Classifier, rows: Rows, gauge: Gauge | None) -> Response:
-    probabilities = infer(request, classifier, classifier.columns.arrays(rows), gauge)
-    return JSON({"prediction": probabilities, "label": classifier.label_rows(probabilities)})
+def _batch(request: Request, runner: Runner, rows: Rows) -> Response:
+    probabilities = runner.infer(request, runner.classifier.columns.arrays(rows))
+    return JSON({"prediction": probabilities, "label": runner.classifier.label_rows(probabilities)})
 
 
 async def _read_row(request: Request, classifier: Classifier, limits: Limits) -> Rows:
