@@ -15,12 +15,14 @@ from function.columns import TEXT, Arrays
 NAMESPACE = "web-single"
 MOST_LABELS = 50  # with metrics of their own: CloudWatch takes 100 metrics a line
 # Names and units: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-UNITS = {
+OF_REQUESTS = {
     "requests": "Count",
     "errors_4xx": "Count",
     "errors_5xx": "Count",
     "milliseconds": "Milliseconds",
     "cold_start": "Count",
+}
+OF_INFERENCES = {
     "rows": "Count",
     "inference_milliseconds": "Milliseconds",
     "rows_outside": "Count",
@@ -75,6 +77,8 @@ class Embedded:
     def __init__(self, classifier: Classifier) -> None:
         self._model = classifier.name
         self._no_predictions = {f"predicted_{label}": 0 for label in classifier.labels[:MOST_LABELS]}
+        self._of_request = _directive(OF_REQUESTS)
+        self._of_inference = _directive(OF_REQUESTS | OF_INFERENCES | dict.fromkeys(self._no_predictions, "Count"))
         self._is_cold = True
 
     def record(self, route: str, status: int, seconds: float, inference: Inference | None) -> dict[str, Any]:
@@ -91,11 +95,14 @@ class Embedded:
             for label, count in inference.predictions.items():
                 if (name := f"predicted_{label}") in values:
                     values[name] = count
-        names = [*values, "milliseconds", *(["rows"] if inference is not None else [])]
-        metrics = [{"Name": name, "Unit": UNITS.get(name, "Count")} for name in names]
-        directive = {"Namespace": NAMESPACE, "Dimensions": [["model"]], "Metrics": metrics}
+        directive = self._of_request if inference is None else self._of_inference
         meta = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
         return {logs.EMBEDDED_METRICS: meta, "model": self._model, "route": route, **values}
+
+
+def _directive(units: Mapping[str, str]) -> dict[str, Any]:
+    metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]
+    return {"Namespace": NAMESPACE, "Dimensions": [["model"]], "Metrics": metrics}
 
 
 class Prometheus:
@@ -124,7 +131,8 @@ class Prometheus:
         self._observe(route)(seconds)
         if inference is not None:
             self._rows.inc(inference.rows)
-            self._outside.inc(inference.rows_outside)
+            if inference.rows_outside:
+                self._outside.inc(inference.rows_outside)
             self._inference.inc(inference.seconds)
             for label, count in inference.predictions.items():
                 if count_label := self._count_label.get(label):
