@@ -17,7 +17,7 @@ from function.classifier import Classifier
 from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
 from function.middleware import ApiKey, LastResort, RequestLog, Shortcut
 from function.oip import HEADER
-from function.routers import health, metadata, oip, predict
+from function.routers import health, metadata, oip, page, predict
 from function.routers import metrics as prometheus
 from function.schemas import Errors, ProtocolError
 from function.settings import Settings
@@ -49,6 +49,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         predict.create_router(runner, limits, **_options(Errors, lock)),
         oip.create_health_router(**_options(ProtocolError)),
         oip.create_router(settings, runner, limits, **_options(ProtocolError, lock)),
+        page.create_router(classifier, wants_key=bool(lock), **_options(Errors)),
         *(
             [prometheus.create_router(recorder, **_options(Errors, lock))]
             if isinstance(recorder, metrics.Prometheus)
@@ -64,8 +65,8 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         description=settings.api_description,
         version=settings.api_version,
         telemetry={"metrics": False, "logs": False},  # nothing sends them, and FastAPI asks in each request
+        docs_url=None,  # FastAPI's own takes its scripts from elsewhere
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # a redirect would name the host that the door believes it has
         middleware=[*_middleware(settings, classifier, recorder), shortcut],
         exception_handlers={RequestError: _answer_request_error, HTTPException: _answer_http_error},

@@ -33,6 +33,27 @@ class Health(BaseModel):
     health: str
 
 
+class ModelName(BaseModel):
+    name: str
+    version: str
+
+
+class Discovery(BaseModel):
+    """Where everything is, relative to where this stands; `api_key` is the header that wants one, if any does."""
+
+    model: ModelName
+    health: str
+    metadata: str
+    label: str
+    predict: str
+    predict_label: str
+    predict_batch: str
+    open_inference_protocol: str
+    docs: str
+    openapi: str
+    api_key: str | None
+
+
 class ModelFacts(BaseModel):
     name: str
     version: str
@@ -346,4 +367,21 @@ def metadata(classifier: Classifier, limits: Limits) -> dict[str, Any]:
         ],
         "labels": classifier.labels,
         "limits": limits.model_dump(),
+    }
+
+
+def discovery(classifier: Classifier, *, wants_key: bool) -> dict[str, Any]:
+    """Say where everything is, in the shape of `Discovery`: a stage or a proxy may put a prefix before it."""
+    return {
+        "model": {"name": classifier.name, "version": classifier.version},
+        "health": "./health",
+        "metadata": "./metadata",
+        "label": "./label",
+        "predict": "./predict",
+        "predict_label": "./predict/label",
+        "predict_batch": "./predict/batch",
+        "open_inference_protocol": "./v2",
+        "docs": "./docs",
+        "openapi": "./openapi.json",
+        "api_key": "X-API-Key" if wants_key else None,
     }

@@ -8,6 +8,7 @@ from tests.protocol import INFERENCES, MODEL, PROTOCOL_CALLS
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
 OBJECT = '{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}'
+PAGE = Call("page", "GET", "/", headers={"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip"})
 POST_ROUTES = ("/predict", "/predict/label", "/predict/batch")
 
 
@@ -93,6 +94,11 @@ BODIES: dict[str, tuple[int | None, bytes]] = {
 CALLS = [
     *((Call(path, "GET", path), 200) for path in ("/health", "/metadata", "/label", "/docs", "/openapi.json")),
     *((Call(path, "GET", path), 200) for path in ("/predict/test", "/predict/test/label")),
+    (Call("discovery", "GET", "/"), 200),
+    (Call("discovery, any type", "GET", "/", headers={"accept": "*/*"}), 200),
+    (PAGE, 200),
+    (Call("page, not compressed", "GET", "/", headers={**PAGE.headers, "accept-encoding": "identity"}), 200),
+    (Call("POST to the root", "POST", "/", b"{}"), 405),
     (Call("query", "GET", "/health?verbose=1"), 200),
     *((Call(f"{path}: {name}", "POST", path, body), status) for name, (status, body) in BODIES.items()
       if status for path in POST_ROUTES),
@@ -128,6 +134,7 @@ GATEWAYS_OWN = {
 SAM_LOCALS_OWN = GATEWAYS_OWN | {call.name for call, _ in CALLS if not _is_text(call.body)}
 
 _GET_ROUTES = {
+    "discovery": "/",
     "docs": "/docs",
     "health": "/health",
     "label": "/label",
@@ -140,6 +147,7 @@ _GET_ROUTES = {
 # The call that each of events/ makes.
 EVENTS = {
     **{name: Call(name, "GET", path) for name, path in _GET_ROUTES.items()},
+    "page": PAGE,
     "predict": Call("predict", "POST", "/predict", ROW),
     "predict_base64": Call("predict", "POST", "/predict", ROW),
     "predict_rest_api": Call("predict", "POST", "/predict", ROW),

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -79,6 +80,8 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
     body = result["body"].encode()
     if result["isBase64Encoded"]:
         body = base64.b64decode(body, validate=True)
+    if headers.get("content-encoding") == "gzip":  # as every client does by itself
+        body = gzip.decompress(body)
     return Answer(result["statusCode"], *_compared(headers), body)
 
 
@@ -137,8 +140,12 @@ def _template(name: str) -> dict[str, Any]:
 
 
 def _headers(call: Call, event: Mapping[str, Any]) -> dict[str, str]:
-    kept = {name: value for name, value in event["headers"].items() if not name.lower().startswith("content-")}
     sent = {"content-length": str(len(call.body)), **call.headers} if call.body else dict(call.headers)
+    kept = {
+        name: value
+        for name, value in event["headers"].items()
+        if not name.lower().startswith("content-") and name.lower() not in sent
+    }
     return kept | sent
 
 

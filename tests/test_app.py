@@ -406,7 +406,7 @@ class TestApiKey:
 
         assert client.get("/metadata", headers={b"X-API-Key": key}).status_code == 200
 
-    @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/", 404), ("/v2/health/live", 200)])
+    @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/", 200), ("/v2/health/live", 200)])
     def test_some_paths_are_open(self, locked: TestClient, path: str, status: int) -> None:
         """A load balancer has no key."""
         assert locked.get(path).status_code == status
@@ -423,7 +423,7 @@ class TestApiKey:
             for operation in operations.values()
             if "401" in operation["responses"] and operation["security"] == [{"APIKeyHeader": []}]
         }
-        assert locked_routes == set(document["paths"]) - {"/health", "/v2/health/live", "/v2/health/ready"}
+        assert locked_routes == set(document["paths"]) - {"/", "/health", "/v2/health/live", "/v2/health/ready"}
 
     def test_no_key_is_wanted_unless_set(self, client: TestClient) -> None:
         """And none is declared."""

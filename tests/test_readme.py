@@ -33,7 +33,7 @@ def run(block: str, server: LocalServer | None = None, folder: Path = ROOT) -> s
     lines = []
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
-        here = command.replace(".venv/bin/python", sys.executable).replace("curl -d", "curl --silent -d")
+        here = command.replace(".venv/bin/python", sys.executable).replace("curl ", "curl --silent ", 1)
         if server is not None:
             here = here.replace("localhost:8000", urlsplit(server.url).netloc)
         result = subprocess.run(

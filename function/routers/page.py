@@ -1,0 +1,91 @@
+"""The root: a page that tries the model for a browser, for other clients a document that says where everything is."""
+
+import base64
+import hashlib
+import re
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from function import schemas
+from function.classifier import Classifier
+from function.schemas import JSON, Discovery
+
+FOLDER = Path(__file__).parents[1] / "page"
+PARTS = re.compile(r'<(?:script src|link rel="stylesheet" href)="(?P<name>\w+\.(?P<kind>js|css))">(?:</script>)?')
+POLICY = (
+    "default-src 'none'; script-src {js}; style-src {css}; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+
+
+class Page(NamedTuple):
+    """One document, plain and as gzip, with the headers of both."""
+
+    plain: bytes
+    gzipped: bytes
+    etag: str
+    headers: dict[str, str]
+
+
+@cache
+def read_page() -> Page:
+    """Read the page, at its first request: its scripts and styles become part of it, each allowed by its hash."""
+    hashes: dict[str, list[str]] = {"js": [], "css": []}
+
+    def inline(part: re.Match[str]) -> str:
+        text = (FOLDER / part["name"]).read_text("utf-8")
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        hashes[part["kind"]].append(f"'sha256-{digest}'")
+        return f"<script>{text}</script>" if part["kind"] == "js" else f"<style>{text}</style>"
+
+    plain = PARTS.sub(inline, (FOLDER / "index.html").read_text("utf-8")).encode()
+    headers = {
+        "Cache-Control": "no-cache",  # kept, but asked for each time: then it is a 304
+        "Content-Security-Policy": POLICY.format(**{kind: " ".join(found) for kind, found in hashes.items()}),
+        "Referrer-Policy": "no-referrer",
+        "Vary": "Accept, Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Page(plain, zlib.compress(plain, 9, wbits=31), hashlib.sha256(plain).hexdigest()[:16], headers)
+
+
+def create_router(classifier: Classifier, *, wants_key: bool, **options: Any) -> APIRouter:
+    router = APIRouter(tags=["discovery"], **options)
+    html = {"text/html": {"schema": {"type": "string"}}}
+    responses: dict[int | str, dict[str, Any]] = {
+        200: {"content": html},
+        304: {"description": "The page that If-None-Match names is still the same"},
+    }
+
+    @router.get("/", response_model=Discovery, responses=responses)
+    async def discover(request: Request) -> Response:
+        """Say where everything is; to a browser, which accepts text/html, give the page that tries the model."""
+        if "text/html" in request.headers.get("accept", ""):
+            return _answer(request)
+        return JSON(schemas.discovery(classifier, wants_key=wants_key), headers={"Vary": "Accept"})
+
+    @router.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        """Give the same page, which shows the API there."""
+        return _answer(request)
+
+    return router
+
+
+def _answer(request: Request) -> Response:
+    page = read_page()
+    # A REST API hands base64 on as it is unless its binaryMediaTypes say otherwise; its events alone have a resource.
+    is_gzipped = "gzip" in request.headers.get("accept-encoding", "") and "resource" not in request.scope.get(
+        "aws.event", {}
+    )
+    headers = page.headers | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if is_gzipped:
+        return Response(page.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type="text/html")
+    return Response(page.plain, headers=headers, media_type="text/html")
