@@ -107,10 +107,10 @@ function makeRoute(document_, path, method, operation) {
   return make("details", { class: "card route" },
     make("summary", {}, make("span", { class: "method" }, method), make("span", { class: "code-text" }, path), make("span", { class: "hint" }, operation.description ?? "")),
     make("div", {},
-      make("h4", {}, "With curl"), code(curlOf(path, method, schema), "curl"),
-      ...(parameters ? [make("h4", {}, "Parameters"), makeFacts(Object.fromEntries(parameters))] : []),
+      make("h3", {}, "With curl"), code(curlOf(path, method, schema), "curl"),
+      ...(parameters ? [make("h3", {}, "Parameters"), makeFacts(Object.fromEntries(parameters))] : []),
       ...(schema ? [details("Body", schema)] : []),
-      make("h4", {}, "Answers"), makeFacts(Object.fromEntries(answers)),
+      make("h3", {}, "Answers"), makeFacts(Object.fromEntries(answers)),
       details("Schemas", shapes)));
 }
 

@@ -43,7 +43,7 @@ function showScore(rows, unknown, labels) {
         make("h3", {}, "Accuracy"),
         make("p", { class: "big", id: "accuracy" }, percent(share)),
         make("p", {}, `${result.right.toLocaleString("en")} of ${count(result.n, "row")} right.`),
-        make("p", { class: "hint" }, `${left}Always saying “${usual}” would be right in ${percent(result.usual / result.n)}.`),
+        make("p", { class: "hint" }, `${left}Always saying “${usual}” would be right in ${percent(result.usual / result.n)}. Rows that it was trained on flatter it.`),
         makeClasses(result.classes, labels)),
       make("div", { class: "card" },
         make("h3", {}, "Are its probabilities honest?"),
