@@ -11,7 +11,7 @@ LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
-.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots clean build-ClassifierFunction
+.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -94,6 +94,9 @@ bench-cold: .venv/test ## Measure cold starts: this package, plain `sam build`, 
 
 plots: .venv/test ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
+
+screenshots: .venv/test ## Take the README's pictures of the page; wants Chromium
+	@.venv/bin/python -m tests.screenshots
 
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
