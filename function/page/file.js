@@ -63,10 +63,14 @@ function findColumns() {
   table.header = hasHeader ? table.records[0].cells : Array.from({ length: width }, (_, index) => `column ${index + 1}`);
   const names = table.header.map(plain);
   const data = table.records.slice(hasHeader, 1000 + hasHeader);
+  let isSure = true;
   table.columns = features.map(({ name }) => Math.max(table.header.indexOf(name), names.indexOf(plain(name))));
   if (table.columns.includes(-1)) {
-    const others = names.map((_, index) => index).filter((index) => width <= features.length || !holdsLabels(data, index));
+    const all = [...names.keys()];
+    const label = width > features.length ? [width - 1, ...all].find((index) => holdsLabels(data, index)) : undefined;
+    const others = all.filter((index) => index !== label);
     table.columns = features.map((_, index) => others[index] ?? -1);
+    isSure = others.length === features.length;
   }
   const free = names.map((_, index) => index).filter((index) => !table.columns.includes(index));
   table.truth = free.find((index) => holdsLabels(data, index)) ?? free.find((index) => holdsPositions(data, index)) ?? -1;
@@ -78,7 +82,7 @@ function findColumns() {
     select.value = table.columns[index];
     return make("div", {}, make("label", { for: `column-${index}` }, name), select);
   }));
-  $("columns").open = table.columns.includes(-1);
+  $("columns").open = !isSure;
   $("reading").hidden = false;
   checkRows();
 }

@@ -48,7 +48,7 @@ function showScore(rows, unknown, labels) {
       make("div", { class: "card" },
         make("h3", {}, "Are its probabilities honest?"),
         makeReliability(result.bins),
-        make("p", { class: "hint" }, `Where it gives a label 80 %, is that the label in 80 %? On average ${decimals(100 * result.gap)} points apart; above the dashed line it says too little, below too much.`)),
+        make("p", { class: "hint" }, `Where it gives a label 80%, is that the label in 80%? On average ${decimals(100 * result.gap)} points apart; above the dashed line it says too little, below too much.`)),
       make("div", { class: result.classes.length > 5 ? "card all" : "card" },
         make("h3", {}, "Confusion matrix"),
         makeMatrix(result, labels))));
@@ -90,7 +90,7 @@ function makeReliability(bins) {
   return make("svg:svg", { viewBox: "0 0 300 290", width: 300, role: "img", "aria-label": `Reliability curve: ${words.join("; ")}` },
     make("svg:path", { class: "axis", d: "M40 10V250H280" }),
     make("svg:path", { class: "even", d: "M40 250L280 10" }),
-    text("100 %", 36, 14, "end"), text("0", 36, 254, "end"), text("100 %", 280, 266, "end"), text("0", 40, 266, "middle"),
+    text("100%", 36, 14, "end"), text("0", 36, 254, "end"), text("100%", 280, 266, "end"), text("0", 40, 266, "middle"),
     text("probability given", 160, 282, "middle"), text("how often it is true", 46, 20, "start"),
     make("svg:path", { class: "curve", d: points.map((point, i) => `${i ? "L" : "M"}${point.x} ${point.y}`).join("") }),
     ...points.map((point, i) => make("svg:circle", { class: "dot", cx: point.x, cy: point.y, r: 2.5 + 4 * Math.sqrt(point.n / most) }, make("svg:title", {}, words[i]))));

@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const decimals = (value, n = 1) => value.toLocaleString("en", { minimumFractionDigits: n, maximumFractionDigits: n });
 const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1 %" : `${decimals(100 * share)} %`);
+const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1%" : `${decimals(100 * share)}%`);
 const spread = (feature) =>
   feature.values ? feature.values.join(", ") : feature.min === undefined ? "" : `${feature.min} to ${feature.max}`;
 
