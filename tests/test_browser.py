@@ -486,12 +486,14 @@ class TestFile:
         visit.page.click("#run")
         visit.page.wait_for_selector("#progress-text:text-is('2,000 of 10,000 rows')")
         assert visit.page.evaluate("document.getElementById('progress').value") == 2000
+        assert visit.page.get_attribute("#progress-text", "aria-busy") == "true"  # only its end is spoken
 
         visit.page.click("#cancel")
 
         visit.page.wait_for_selector("#progress-text:has-text('2,000 of 10,000 rows answered')")
         assert visit.page.is_visible("#results")
         assert visit.page.is_hidden("#cancel")
+        assert visit.page.get_attribute("#progress-text", "aria-busy") == "false"
         assert visit.text("#file-fault") == ""
 
     def test_a_failure_ends_it_and_is_told(self, visit: Visit) -> None:

@@ -151,6 +151,7 @@ async function run() {
   $("file-fault").textContent = "";
   $("run").disabled = true;
   $("cancel").hidden = $("progress").hidden = false;
+  $("progress-text").ariaBusy = "true"; // only its end is spoken
   $("progress").max = rows.length;
   const tell = (n) => {
     $("progress").value = n;
@@ -168,6 +169,7 @@ async function run() {
   const seconds = (performance.now() - started) / 1000;
   $("progress-text").textContent = `${done.length.toLocaleString("en")} of ${count(rows.length, "row")} answered in ${decimals(seconds, seconds < 1 ? 2 : 1)} s`;
   $("run").disabled = false;
+  $("progress-text").ariaBusy = "false";
   $("cancel").hidden = $("progress").hidden = true;
   showBadRows();
   if (done.length) showResults(done);

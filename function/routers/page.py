@@ -79,10 +79,10 @@ def create_router(classifier: Classifier, *, wants_key: bool, **options: Any) ->
 
 def _answer(request: Request) -> Response:
     page = read_page()
-    # A REST API hands base64 on as it is unless its binaryMediaTypes say otherwise; its events alone have a resource.
-    is_gzipped = "gzip" in request.headers.get("accept-encoding", "") and "resource" not in request.scope.get(
-        "aws.event", {}
-    )
+    # Its binaryMediaTypes say whether a REST API decodes base64, and by default it doesn't; its events alone have a
+    # resource. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
+    is_rest_api = "resource" in request.scope.get("aws.event", {})
+    is_gzipped = "gzip" in request.headers.get("accept-encoding", "") and not is_rest_api
     headers = page.headers | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
