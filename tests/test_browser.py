@@ -451,6 +451,19 @@ class TestFile:
             assert visit.text("#progress-text").startswith(f"{n_whole} of ")
             assert float(visit.text("#accuracy").removesuffix("%")) > 99
 
+    def test_a_column_of_texts_that_are_all_refused_ends_it(self, browser: Browser, penguin_url: str) -> None:
+        """Each of them would cost a request."""
+        head, first, *_ = PENGUINS.read_text().splitlines()
+        lines = [first.replace("Torgersen", f"island {number}") for number in range(1000)]
+        with Visit.start(browser, penguin_url) as visit:
+            visit.answered().choose("islands.csv", "\n".join([head, *lines]))
+
+            visit.predict()
+
+            message = "More than 100 values are refused: are these the right columns?"
+            assert visit.text("#file-fault") == message
+            assert len(posts(visit)) < 110
+
     def test_100_000_rows(self, visit: Visit, iris: NDArray[np.float64], url: str) -> None:
         """All of them, in order, within the limits."""
         rows = np.tile(iris, (667, 1))[:100_000]

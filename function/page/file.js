@@ -3,6 +3,7 @@
 
 const BATCH_ROWS = 2_000; // at most: smaller steps show that it goes on
 const PAGE_ROWS = 100;
+const MOST_REFUSALS = 100; // each of them is a request
 const AGAIN = [429, 502, 503, 504]; // what passes
 const ORDERS = { mistakes: "worst mistakes first", doubts: "least sure first", file: "as in the file" };
 
@@ -210,6 +211,7 @@ async function sendRows(rows, signal, tell) {
       tell(position);
     } catch (error) {
       const index = error.detail?.loc?.[2];
+      if (refused.size >= MOST_REFUSALS) throw new ServiceError(`More than ${MOST_REFUSALS} values are refused: are these the right columns?`);
       if (error.status === 422 && batch[index]) {
         const message = error.detail.msg.replace(/^row \d+(, |: )?/, "").replace(/^has/, "it has");
         batch[index].fault = message;
