@@ -22,10 +22,10 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
-from function.handler import handler
 from model.describe import main as describe
 from tests.browser import DESKTOP, PHONE, Visit, chromium, lambda_front
 from tests.doors import LocalServer
+from tests.emulator import Emulator
 from tests.iris import FEATURES, SPECIES, iris_csv
 from tests.test_describe import PENGUINS
 from tests.test_models import breast_cancer, penguins, scaled, sklearn
@@ -76,8 +76,9 @@ def locked_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def stage_url() -> Iterator[str]:
-    with lambda_front(handler, "/prod") as url:
+def stage_url(emulator: Emulator) -> Iterator[str]:
+    """The package under AWS's runtime emulator, below a stage."""
+    with lambda_front(emulator.invoke, "/prod") as url:
         yield url
 
 
