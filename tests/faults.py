@@ -97,6 +97,6 @@ CHECKS = {
     ),
     "B23 scikit-learn": Checks(
         "pytest tests/test_artifact.py tests/test_parity.py -k scikit",
-        "function/classifier.py", "in probabilities.argmax(axis=1)]", "in probabilities.argmin(axis=1)]",
+        "function/classifier.py", "probabilities.argmax(axis=1).tolist()]", "probabilities.argmin(axis=1).tolist()]",
     ),
 }  # fmt: skip
