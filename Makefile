@@ -80,7 +80,7 @@ smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
 	@URL='$(URL)' .venv/bin/pytest --quiet tests/smoke.py
 
-battery: .venv/test ## Measure the reliability battery, the worst of RUNS=5; about 10 minutes
+battery: .venv/test ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
 	@.venv/bin/python -m tests.battery --runs $(or $(RUNS),5) $(LINES)
 
 bench: .venv/test ## Measure speed beside the least that this could be and what it was; 5 minutes, wants wrk
