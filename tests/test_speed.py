@@ -9,8 +9,8 @@ from function.settings import shipped_model
 from tests.benchmark.inside import measure
 from tests.benchmark.systems import HERE
 
-# A sixth above what was measured: 4.85 times the bare handler, 2.34 and 1.25 times ONNX Runtime's own time.
-MOST = {"invocation": 5.7, "json": 2.75, "binary": 1.48}
+# Between what was measured, 4.85 times the bare handler, 2.06 and 1.15 times ONNX Runtime's own time, and a third more.
+MOST = {"invocation": 5.7, "json": 2.5, "binary": 1.43}
 
 
 @pytest.fixture
@@ -21,15 +21,22 @@ def bare(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_it_is_as_fast_as_it_was(bare: str) -> None:
-    """One warm invocation, and batches of 10,000 rows."""
-    found = measure("ratios", 3, python_path=bare)
+def too_slow(found: dict[str, float]) -> set[str]:
+    return {name for name, most in MOST.items() if found[name] > most}
 
-    assert {name for name, most in MOST.items() if found[name] > most} == set(), found
+
+def test_it_is_as_fast_as_it_was(bare: str) -> None:
+    """One warm invocation, and batches of 10,000 rows; in one process of three, for a busy machine slows all it can."""
+    found = []
+    for _ in range(3):
+        found.append(measure("ratios", 3, python_path=bare))
+        if not too_slow(found[-1]):
+            return
+    pytest.fail(str(found))
 
 
 def test_a_third_more_work_is_too_slow(bare: str) -> None:
     """The negative control: four calls in the place of three."""
     found = measure("ratios", 3, 4, python_path=bare)
 
-    assert {name for name, most in MOST.items() if found[name] > most} == set(MOST), found
+    assert too_slow(found) == set(MOST), found
