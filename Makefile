@@ -11,7 +11,7 @@ LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
-.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots clean build-ClassifierFunction
+.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -83,10 +83,10 @@ smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_
 battery: .venv/test ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
 	@.venv/bin/python -m tests.battery --runs $(or $(RUNS),5) $(LINES)
 
-bench: .venv/test ## Measure speed beside the least that this could be and what it was; 5 minutes, wants wrk
+bench: .venv/test ## Measure speed beside the least that this could be and what it was; 4 minutes, wants wrk
 	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON))
 
-bench-peers: .venv/test ## The same beside MLServer, LitServe and BentoML; 20 minutes
+bench-peers: .venv/test ## The same beside MLServer, LitServe and BentoML; 10 minutes
 	@.venv/bin/python -m tests.benchmark.speed --peers --full --rounds 5 $(if $(JSON),--json $(JSON))
 
 bench-cold: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler

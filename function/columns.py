@@ -42,6 +42,7 @@ class Columns:
         features: one `Feature` a column.
         types: "float32", "float64", "int64", "int32" or "string", one a column.
         has_texts: some of them are "string".
+        is_matrix: they are one input of numbers.
         wanted: what a row must hold, for messages: "4: sepal length (cm), …".
     """
 
@@ -51,7 +52,7 @@ class Columns:
         self.types = tuple(input.type for input in inputs for _ in range(input.width))
         self.wanted = f"{len(self.features)}: {cut(', '.join(feature.name for feature in self.features), 400)}"
         self.has_texts = TEXT in self.types
-        self._is_matrix = len(self.inputs) == 1 and not self.has_texts
+        self.is_matrix = len(self.inputs) == 1 and not self.has_texts
 
     def arrays(self, rows: Rows) -> Arrays:
         """Give one array for each input, of its type, shape (n_rows, width).
@@ -59,7 +60,7 @@ class Columns:
         Raises:
             FeaturesError: says which row or value is at fault, and what was expected.
         """
-        if self._is_matrix:
+        if self.is_matrix:
             return [self._cast(self._matrix(rows), self.inputs[0].type, 0)]
         if error := self._shape_error(rows):
             raise error

@@ -32,7 +32,9 @@ class JSONLine(OrjsonFormatter):
             line = super().jsonify_log_record(log_data)
         except orjson.JSONEncodeError:
             line = ""
-        return line if line and line.isascii() else json.dumps(log_data, default=str)
+        if line and line.isascii():
+            return line
+        return json.dumps(log_data | {"timestamp": log_data["timestamp"].isoformat()}, default=str)
 
 
 def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:

@@ -73,14 +73,17 @@ class RequestLog:
             extra["rows"] = n_rows
         if (context := scope.get("aws.context")) is not None:
             extra["aws_request_id"] = context.aws_request_id
+        text, arguments = "%s %s %s %.1f ms", [method, path, status, milliseconds]
         if self.names_labels and inference is not None:
             extra["labels"] = inference.predictions
+            text, arguments = f"{text} %s", [*arguments, ", ".join(inference.predictions)]
         if self.recorder is not None:
             route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
             extra |= self.recorder.record(route, status, seconds, inference)
         if access.isEnabledFor(logging.INFO):  # `access.info` would look for its caller, which nobody asks for
-            text, arguments = "%s %s %s %.1f ms", (method, path, status, milliseconds)
-            access.handle(access.makeRecord(access.name, logging.INFO, "", 0, text, arguments, None, extra=extra))
+            access.handle(
+                access.makeRecord(access.name, logging.INFO, "", 0, text, tuple(arguments), None, extra=extra)
+            )
 
 
 class LastResort:

@@ -198,7 +198,7 @@ def parse_rows(body: bytes, classifier: Classifier) -> Rows:
     Raises:
         BodyError: not JSON, or not of the shape `Body`, or `MixedBody` where the model takes texts.
     """
-    if not classifier.columns.has_texts and (matrix := _matrix(body)) is not None:
+    if classifier.columns.is_matrix and (matrix := _matrix(body)) is not None:
         return matrix
     try:
         document = (MixedBody if classifier.columns.has_texts else Body).model_validate_json(body)

@@ -21,6 +21,7 @@ from function.app import create_app
 from function.classifier import Classifier, Probabilities
 from function.columns import Arrays
 from function.errors import ArtifactError
+from function.routers.predict import Runner
 from function.schemas import JSON, Body, limits
 from function.settings import Settings
 from tests.calls import CALLS, OBJECT, POST_ROUTES
@@ -65,6 +66,8 @@ def test_a_long_batch_holds_up_nobody(classifier: Classifier) -> None:
     """It runs beside the event loop; a batch that takes a few milliseconds runs on it, which is faster."""
     slow = object.__new__(Slow)
     slow.__dict__ |= classifier.__dict__
+    assert 5 <= Runner(slow, None).loop_rows <= 10
+    assert Runner(classifier, None).loop_rows > 500
     transport = httpx2.ASGITransport(create_app(Settings(), slow))
 
     async def ask() -> tuple[float, float]:

@@ -153,6 +153,8 @@ def test_the_answers_labels_are_logged_where_a_setting_says_so(
 
     found = [record.__dict__.get("labels") for record in caplog.records if record.name == "access"]
     assert found == [None, None, *[{"setosa": 1, "virginica": 2}, None] * 2]
+    messages = [record.getMessage() for record in caplog.records if record.name == "access"]
+    assert [message.endswith(" ms setosa, virginica") for message in messages] == [*[False] * 2, *[True, False] * 2]
 
 
 def test_of_many_labels_the_first_50_have_metrics(classifier: Classifier) -> None:

@@ -69,6 +69,27 @@ def test_a_browser_gets_one_small_document(client: TestClient) -> None:
     assert not re.findall(r"<script src|<link rel=.stylesheet|\son\w+=|\sstyle=", page.text)
 
 
+@pytest.mark.parametrize(
+    ("accept", "encoding", "is_page", "is_gzipped"),
+    [
+        ("TEXT/HTML", "GZIP", True, True),
+        ("application/json, text/html ; q=0.5", "br, gzip;q=0.5", True, True),
+        ("text/html;q=0, application/json", "gzip", False, False),
+        ("text/html", "gzip;q=0", True, False),
+        ("text/html", "identity;q=1, gzip; q=0.0", True, False),
+        ("text/htmlish", "gzip", False, False),
+    ],
+)
+def test_what_a_client_doesnt_accept_isnt_sent(
+    client: TestClient, accept: str, encoding: str, *, is_page: bool, is_gzipped: bool
+) -> None:
+    """In whatever case it is written; a weight of 0 is a no."""
+    answer = client.get("/", headers={"accept": accept, "accept-encoding": encoding})
+
+    assert answer.headers["content-type"].startswith("text/html") is is_page
+    assert (answer.headers.get("content-encoding") == "gzip") is is_gzipped
+
+
 def test_the_policy_allows_what_stands_in_the_page_and_nothing_else(client: TestClient) -> None:
     """By the hashes of its scripts and styles."""
     page = client.get("/", headers=PLAIN)

@@ -178,7 +178,11 @@ def test_its_environment_is_the_settings(function: dict[str, Any]) -> None:
     variables = function["Environment"]["Variables"]
     plain = {name: value for name, value in variables.items() if isinstance(value, str)}
 
-    telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"}  # OpenTelemetry reads them
+    telemetry = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_SERVICE_NAME",
+    }  # OpenTelemetry reads them
     assert set(variables) == {name.upper() for name in Settings.model_fields} | telemetry
     assert Settings.load(plain) == Settings.load({})
 

@@ -1,6 +1,7 @@
 """OpenTelemetry at the local door: real spans in OTLP where its variables say so, nothing without them."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -102,6 +103,23 @@ def test_lambda_sends_spans(collector: Collector, runtime: Path, package: Path, 
 
     assert collector.services == {"iris"}
     assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in ours} == {(TRACE, PARENT)}
+
+
+def test_lambda_waits_a_second_for_a_silent_collector(runtime: Path, package: Path, tmp_path: Path) -> None:
+    """With the template's timeout; OpenTelemetry's own would be 10 s."""
+    layer = tmp_path / "python"
+    subprocess.run([sys.executable, "function/package.py", "--layer", str(layer)], check=True)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+            "PYTHONPATH": str(layer),
+        }
+        with Emulator.start(runtime, package, tmp_path / "log", **environ) as emulator:
+            started = time.monotonic()
+            assert emulator.invoke(json.loads((ROOT / "events" / "predict.json").read_text()))["statusCode"] == 200
+
+    assert time.monotonic() - started < 6  # the init phase is in it
 
 
 def test_lambda_without_the_layer_says_so(runtime: Path, package: Path, tmp_path: Path) -> None:

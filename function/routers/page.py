@@ -65,7 +65,7 @@ def create_router(classifier: Classifier, *, wants_key: bool, **options: Any) ->
     @router.get("/", response_model=Discovery, responses=responses)
     async def discover(request: Request) -> Response:
         """Say where everything is; to a browser, which accepts text/html, give the page that tries the model."""
-        if "text/html" in request.headers.get("accept", ""):
+        if _accepts(request, "accept", "text/html"):
             return _answer(request)
         return JSON(schemas.discovery(classifier, wants_key=wants_key), headers={"Vary": "Accept"})
 
@@ -77,12 +77,21 @@ def create_router(classifier: Classifier, *, wants_key: bool, **options: Any) ->
     return router
 
 
+def _accepts(request: Request, header: str, wanted: str) -> bool:
+    """Look for a name in an Accept header, with another weight than 0."""
+    for part in ",".join(request.headers.getlist(header)).lower().split(","):
+        name, _, weight = part.replace(" ", "").partition(";")
+        if name == wanted:
+            return not re.fullmatch(r"q=0(\.0*)?", weight)
+    return False
+
+
 def _answer(request: Request) -> Response:
     page = read_page()
     # Its binaryMediaTypes say whether a REST API decodes base64, and by default it doesn't; its events alone have a
     # resource. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
     is_rest_api = "resource" in request.scope.get("aws.event", {})
-    is_gzipped = "gzip" in request.headers.get("accept-encoding", "") and not is_rest_api
+    is_gzipped = _accepts(request, "accept-encoding", "gzip") and not is_rest_api
     headers = page.headers | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
