@@ -5,13 +5,13 @@ export ARCHITECTURE ?= x86_64
 
 EVENT ?= predict
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
-check test build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
+check test test-more build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
 LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
-.PHONY: help run test check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -19,10 +19,15 @@ help: ## Print this list
 run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
 	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} exec .venv/bin/python local_server.py
 
-test: .venv/test ## Run the whole test suite
-	.venv/bin/pytest
+test: .venv/test ## Run the unit and integration tests, which need nothing else installed
+	.venv/bin/pytest tests/unit tests/integration
 
-check: .venv/test ## Lint, types, import order, template, dependencies
+test-more: .venv/all ## Run what takes longer: the package, sam, AWS, a browser, fuzzing, the battery's and the bench's own tests
+	.venv/bin/pytest tests/e2e tests/fuzz tests/reliability tests/benchmark
+
+test-all: test test-more ## Run the whole test suite
+
+check: .venv/all ## Lint, types, import order, template, dependencies
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
@@ -34,30 +39,31 @@ check: .venv/test ## Lint, types, import order, template, dependencies
 		--quiet --compact --skip-download
 	.venv/bin/pip check
 
-format: .venv/test ## Format the code and mend what ruff can
+format: .venv/all ## Format the code and mend what ruff can
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
 train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
 	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
 
-lock: .venv/test ## Resolve pyproject.toml into the requirements.txt files
-	$(COMPILE) --group pyproject.toml:test -o tests/requirements.txt $(UPGRADE)
-	$(COMPILE) --group pyproject.toml:function -c tests/requirements.txt -o function/requirements.txt
-	$(COMPILE) --group pyproject.toml:tracing -c tests/requirements.txt -o function/tracing.txt
-	$(COMPILE) --group pyproject.toml:server -c tests/requirements.txt -o requirements.txt
-	$(COMPILE) --group pyproject.toml:runtime -c tests/requirements.txt -o tests/runtime.txt
-	$(COMPILE) --group pyproject.toml:kserve -o tests/kserve.txt $(UPGRADE)
-	$(COMPILE) --group pyproject.toml:train -c tests/requirements.txt -o model/requirements.txt
+lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
+	$(COMPILE) --group pyproject.toml:all -o tests/all.txt $(UPGRADE)
+	$(COMPILE) --group pyproject.toml:test -c tests/all.txt -o tests/requirements.txt
+	$(COMPILE) --group pyproject.toml:function -c tests/all.txt -o function/requirements.txt
+	$(COMPILE) --group pyproject.toml:tracing -c tests/all.txt -o function/tracing.txt
+	$(COMPILE) --group pyproject.toml:server -c tests/all.txt -o requirements.txt
+	$(COMPILE) --group pyproject.toml:runtime -c tests/all.txt -o tests/support/runtime.txt
+	$(COMPILE) --group pyproject.toml:kserve -o tests/support/kserve.txt $(UPGRADE)
+	$(COMPILE) --group pyproject.toml:train -c tests/all.txt -o model/requirements.txt
 	for name in mlserver litserve bentoml plots; do \
-		grep -o '^onnxruntime==[^ ]*' tests/requirements.txt | \
+		grep -o '^onnxruntime==[^ ]*' tests/all.txt | \
 		$(COMPILE) --group pyproject.toml:$$name -c - -o tests/benchmark/$$name.txt $(UPGRADE) || exit 1; \
 	done
 
-build: .venv/test .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
+build: .venv/all .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
-layer: .venv/test ## Install what sends OpenTelemetry spans from Lambda into .aws-sam/layer, a layer's content
+layer: .venv/all ## Install what sends OpenTelemetry spans from Lambda into .aws-sam/layer, a layer's content
 	@.venv/bin/python function/package.py --layer .aws-sam/layer/python $(ARCHITECTURE)
 
 start-api: build ## Run the package as Lambda does, behind http://localhost:3000; wants Docker
@@ -66,7 +72,7 @@ start-api: build ## Run the package as Lambda does, behind http://localhost:3000
 invoke: events/$(EVENT).json build ## Run the package on one event, EVENT=predict of events/; wants Docker
 	.venv/bin/sam local invoke ClassifierFunction --event $< $(LOCAL)
 
-deploy: .venv/test ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true
+deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true
 	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
 		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
 	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
@@ -76,27 +82,27 @@ deploy: .venv/test ## Build and deploy with your AWS credentials; API_KEY_SHA256
 	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(PARAMETERS)
 
-smoke: .venv/test ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
+smoke: .venv/all ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
-	@URL='$(URL)' .venv/bin/pytest --quiet tests/smoke.py
+	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
 
-battery: .venv/test ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
-	@.venv/bin/python -m tests.battery --runs $(or $(RUNS),5) $(LINES)
+battery: .venv/all ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
+	@.venv/bin/python -m tests.reliability.battery --runs $(or $(RUNS),5) $(LINES)
 
-bench: .venv/test ## Measure speed beside the least that this could be and what it was; 4 minutes, wants wrk
+bench: .venv/all ## Measure speed beside the least that this could be and what it was; 4 minutes, wants wrk
 	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON))
 
-bench-peers: .venv/test ## The same beside MLServer, LitServe and BentoML; 10 minutes
+bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 minutes
 	@.venv/bin/python -m tests.benchmark.speed --peers --full --rounds 5 $(if $(JSON),--json $(JSON))
 
-bench-cold: .venv/test ## Measure cold starts: this package, plain `sam build`, a bare handler
+bench-cold: .venv/all ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start 9 $(JSON)
 
-plots: .venv/test ## Draw what was measured: JSON='speed.json cold_start.json'
+plots: .venv/all ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
 
-screenshots: .venv/test ## Take the README's pictures of the page; wants Chromium
-	@.venv/bin/python -m tests.screenshots
+screenshots: .venv/all ## Take the README's pictures of the page; wants Chromium
+	@.venv/bin/python -m tests.e2e.screenshots
 
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -119,14 +125,15 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 .venv/serve: requirements.txt
 .venv/train: model/requirements.txt
 .venv/test: tests/requirements.txt
-.venv/serve .venv/train .venv/test:
+.venv/all: tests/all.txt
+.venv/serve .venv/train .venv/test .venv/all:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"Python 3.11 or newer is needed, $(PYTHON) is older; name another: make run PYTHON=python3.12")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@touch $@
 
-.aws-sam/sbom.json: function/requirements.txt .venv/test
+.aws-sam/sbom.json: function/requirements.txt .venv/all
 	@mkdir -p $(@D)
 	@.venv/bin/cyclonedx-py requirements $< --output-reproducible --output-file $@
 

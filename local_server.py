@@ -1,7 +1,6 @@
-"""The local door: the same app under Gunicorn with Uvicorn workers. `python local_server.py --help`."""
+"""The local entry point: the same app under Gunicorn with Uvicorn workers. `python local_server.py --help`."""
 
 import argparse
-import asyncio
 import atexit
 import gc
 import logging.config
@@ -20,19 +19,17 @@ from gunicorn.errors import AppImportError
 from gunicorn.util import import_app, load_class
 from gunicorn.workers.gasgi import ASGIWorker
 from pydantic import BeforeValidator, Field, FilePath, NonNegativeInt, PositiveInt
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from function import logs, schemas, tracing
 from function.errors import ServiceError, SettingsError
+from function.observability import logs, tracing
+from function.server.fair import FairServer
+from function.server.protocol import Protocol
 from function.settings import Environment, Settings
-
-MAX_HEAD_BYTES = 16 * 1024
-HEAD_TOO_LARGE = (431, f"expected a head of at most {MAX_HEAD_BYTES} bytes, got more", "head_too_large")
 
 
 class ServerSettings(Environment):
-    """What the local door can be told besides the app's own settings."""
+    """What the local server can be told besides the app's own settings."""
 
     host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every one")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 for any free one")] = 8000
@@ -57,90 +54,15 @@ class ServerSettings(Environment):
     reload: Annotated[bool, Field(description="restart workers when code changes; development only")] = False
 
 
-class HeadError(Exception):
-    """Raised in a callback of the parser, which makes an error of its own of it: `send_400_response` answers that."""
-
-
-class Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP/1.1, with a deadline for a request to arrive and a limit to the size of its head."""
-
-    def __init__(self, *args: Any, request_timeout: float, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._request_timeout = request_timeout
-        self._deadline: asyncio.TimerHandle | None = None
-        self._n_head_bytes: int | None = 0  # None between a head's end and the next one's beginning
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._start_deadline()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_deadline()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._n_head_bytes is not None:
-            self._n_head_bytes += len(data)
-        super().data_received(data)
-        # Only the parser sees a head that isn't whole yet.
-        if self._n_head_bytes is not None and self._n_head_bytes > MAX_HEAD_BYTES:
-            self._refuse(*HEAD_TOO_LARGE)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._n_head_bytes = self._n_head_bytes or 1  # at least: behind another request in one packet
-        self._start_deadline()
-
-    def on_headers_complete(self) -> None:
-        self._n_head_bytes = None
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
-            self._refuse(*HEAD_TOO_LARGE)
-            raise HeadError
-        if self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
-            raise HeadError  # two readers could take it for two addresses
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._stop_deadline()
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what isn't HTTP; Uvicorn's own answer is plain text."""
-        self._refuse(400, "expected a request in HTTP/1.1, got another text", "http_invalid")
-
-    def _start_deadline(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(self._request_timeout, self._end_slow_request)
-
-    def _stop_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _end_slow_request(self) -> None:
-        is_answering = self.cycle is not None and (
-            self.cycle.response_started if self._n_head_bytes is None else not self.cycle.response_complete
-        )
-        if self._n_head_bytes == 0 or is_answering:
-            self.transport.close()  # there is no request yet, or an answer is on its way, to this one or the one before
-        else:
-            self._refuse(408, f"expected a whole request within {self._request_timeout:g} s", "request_timeout")
-
-    def _refuse(self, status: int, message: str, type: str) -> None:
-        """Answer in place of the app, once, and close."""
-        if self.transport.is_closing():
-            return
-        response = schemas.error("", status, message, type=type)
-        headers = [*response.raw_headers, (b"connection", b"close")]
-        lines = [STATUS_LINE[status], *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n"]
-        self.transport.write(b"".join(lines) + bytes(response.body))
-        self.transport.close()
-
-
 class Worker(UvicornWorker):
-    """Uvicorn set up like the Lambda door: no lifespan, and access lines from the app alone."""
+    """Uvicorn set up like the Lambda handler: no lifespan, and access lines from the app alone."""
 
-    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"lifespan": "off", "access_log": False, "server_header": False}
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {
+        "lifespan": "off",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # nothing here reads the caller's address, and each request would pay for it
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -150,10 +72,15 @@ class Worker(UvicornWorker):
 
     def init_signals(self) -> None:
         super().init_signals()
-        if tracing.is_wanted(
-            os.environ
-        ):  # Uvicorn raises the signal again at its end, which would leave no time for the last spans
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        # Uvicorn raises the signal again at its end, which would leave no time for the last metrics and spans.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+    async def _serve(self) -> None:
+        """Serve as UvicornWorker does, by a server of ours."""
+        self.config.app, self.config.workers = self.wsgi, self.cfg.workers
+        server = FairServer(self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """End as at SIGTERM: Gunicorn's own way, a flag for its loop, is one that Uvicorn doesn't look at."""
@@ -282,6 +209,7 @@ def _listen(server: ServerSettings) -> int:
         where = f"HOST={server.host!r} PORT={server.port}"
         cause = (error.strerror or str(error)).partition(" (")[0]  # without Python's copy of the address
         raise SettingsError(f"{where}: can't listen there ({cause}); choose another") from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
     return listener.detach()
 
 

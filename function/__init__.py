@@ -1,3 +1,3 @@
-"""One trained classifier behind one FastAPI app: every door serves this package."""
+"""One trained classifier behind one FastAPI app: every entry point serves this package."""
 
 __version__ = "0.1.0"

@@ -1,23 +1,26 @@
-"""The composition root: environment -> settings -> classifier -> app, once, when it is imported."""
+"""The composition root: environment → settings → classifier → app, once, when it is imported."""
 
+import gc
 import logging
 import os
 import textwrap
 
-from function import logs, tracing
-from function.app import create_app
-from function.classifier import Classifier
+from function import classifier
+from function.api.app import create_app
+from function.observability import logs, tracing
 from function.settings import Settings
 
+# A batch is 10,000 lists: at the default of 700 the collector looks through them again and again, a tenth of its time.
+gc.set_threshold(20_000)
 settings = Settings.load(os.environ)
 logs.configure(settings.log_level, settings.log_format)
-classifier = Classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
+_classifier = classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
 logging.getLogger(__name__).info(
     "%s, SHA-256 %s, takes %s; its labels: %s",
     settings.model_filepath,
-    classifier.sha256,
-    classifier.columns.wanted,
-    textwrap.shorten(", ".join(classifier.labels), 400, placeholder=" …"),
+    _classifier.model.sha256,
+    _classifier.model.columns.wanted,
+    textwrap.shorten(", ".join(_classifier.model.labels), 400, placeholder=" …"),
 )
-app = create_app(settings, classifier)
+app = create_app(settings, _classifier)
 is_traced = tracing.is_wanted(os.environ)

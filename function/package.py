@@ -24,12 +24,12 @@ LAMBDA_MB = 250  # unzipped, in all: https://docs.aws.amazon.com/lambda/latest/d
 LOAD = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from function.classifier import Classifier
+from function import classifier
 from function.errors import ServiceError
 from function.settings import Settings
 try:
     settings = Settings.load(os.environ)
-    Classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
+    classifier.load(settings.model_filepath, label_path=settings.label_filepath, sha256=settings.model_sha256)
     print(settings.model_filepath, settings.label_filepath or settings.model_filepath.with_name("label.json"), sep="\\n")
 except ServiceError as error:
     raise SystemExit(str(error))
@@ -122,7 +122,8 @@ def install(folder: Path, architecture: str, lock: str = "requirements.txt") -> 
 
 
 def copy(folder: Path) -> None:
-    service = shutil.ignore_patterns("__pycache__", Path(__file__).name, "*.txt")
+    unused = ("package.py", "server", "prometheus.py", "*.txt")  # in Lambda
+    service = shutil.ignore_patterns("__pycache__", *unused)
     shutil.copytree(ROOT / "function", folder / "function", ignore=service)
     artifact, labels = find_model()
     (folder / "model").mkdir()

@@ -71,7 +71,7 @@ class Environment(BaseModel):
 
 
 class Settings(Environment):
-    """What the app itself can be told; the same in every door."""
+    """What the app itself can be told; the same in every entry point."""
 
     model_filepath: Annotated[Path, Field(description="the ONNX artifact")] = Field(default_factory=shipped_model)
     label_filepath: Annotated[
@@ -105,7 +105,7 @@ class Settings(Environment):
         Literal["NONE", "EMF", "PROMETHEUS"],
         Upper,
         Field(
-            description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, as the local door has it"
+            description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, as the local server has it"
         ),
     ] = "NONE"
     log_level: Annotated[

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from function import package, schemas
-from function.artifact import read_opsets
-from function.classifier import LABEL_FILE, Classifier
+from function import package
+from function.api.limits import find_limits
+from function.api.responses import JSON
+from function.classifier import Classifier, Model, load
+from function.classifier.onnx_file import read_opsets
 from function.errors import ArtifactError, ServiceError
 from function.settings import Settings
 
@@ -27,55 +29,50 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
         ArtifactError: the service would refuse it, or Lambda its size.
     """
     path = settings.model_filepath
-    classifier = Classifier.load(path, label_path=settings.label_filepath, sha256=settings.model_sha256)
-    artifact = path.read_bytes()
-    limits = schemas.limits(
-        classifier,
-        max_rows=settings.max_rows,
-        max_body_bytes=settings.max_body_bytes,
-        max_answer_bytes=settings.max_answer_bytes,
-    )
+    classifier = load(path, label_path=settings.label_filepath, sha256=settings.model_sha256)
+    model, artifact = classifier.model, path.read_bytes()
+    limits = find_limits(model, settings)
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
-    yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {classifier.sha256}"
-    yield "name", f"{classifier.name}, version {classifier.version}, at /v2/models/{quote(classifier.name)}"
-    yield "made by", f"{classifier.producer or 'nobody that it names'}; opsets {opsets}"
-    rows = "1" if classifier.signature.is_one_by_one else "None"
-    for input in classifier.columns.inputs:
+    yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {model.sha256}"
+    yield "name", f"{model.name}, version {model.version}, at /v2/models/{quote(model.name)}"
+    yield "made by", f"{model.producer or 'nobody that it names'}; opsets {opsets}"
+    rows = "1" if model.signature.is_one_by_one else "None"
+    for input in model.columns.inputs:
         yield "input", f"{input.name}: {input.type} ({rows}, {input.width})"
-    form = "a ZipMap" if classifier.signature.is_zipmap else "a tensor"
-    yield "output", f"{classifier.signature.output_name}: the probabilities of {len(classifier.labels)} classes, {form}"
-    if classifier.signature.label_name is not None:
-        yield "output", f"{classifier.signature.label_name}: the class id"
-    yield "features", classifier.columns.wanted
-    yield "labels", f"{', '.join(classifier.labels)} (from {classifier.labels_from})"
-    body = json.dumps({"data": [classifier.sample]})
+    form = "a ZipMap" if model.signature.is_zipmap else "a tensor"
+    yield "output", f"{model.signature.output_name}: the probabilities of {len(model.labels)} classes, {form}"
+    if model.signature.label_name is not None:
+        yield "output", f"{model.signature.label_name}: the class id"
+    yield "features", model.columns.wanted
+    yield "labels", f"{', '.join(model.labels)} (from {model.labels_from})"
+    body = json.dumps({"data": [model.sample]})
     header = "-H 'content-type: application/json'"
     yield "request", f"curl -d {shlex.quote(body)} {header} localhost:8000/predict"
-    yield "answer", bytes(schemas.JSON({"prediction": classifier.sample_probabilities}).body).decode()
+    yield "answer", bytes(JSON({"prediction": model.sample_probabilities}).body).decode()
     yield (
         "time",
         f"{_microseconds(classifier, 1):,.0f} µs a row, {_microseconds(classifier, 1000):,.0f} µs per 1,000 rows",
     )
     yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
     yield "package", _weigh(len(artifact))
-    yield from (("hint", hint) for hint in _hints(classifier))
+    yield from (("hint", hint) for hint in _hints(model))
 
 
-def _hints(classifier: Classifier) -> Iterator[str]:
-    if classifier.signature.is_zipmap:
+def _hints(model: Model) -> Iterator[str]:
+    if model.signature.is_zipmap:
         yield "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}"
-    if classifier.signature.is_one_by_one:
+    if model.signature.is_one_by_one:
         yield "the rows of a batch run one by one: export with a free number of rows"
-    if classifier.class_ids is None:
+    if model.class_ids is None:
         yield "the file doesn't name its classes: are the labels in the order of the probabilities?"
-    elif classifier.labels_from == LABEL_FILE and not set(classifier.class_ids) <= set(map(str, range(10_000))):
-        yield f"the label file renames the model's own classes {', '.join(classifier.class_ids)}"
-    if "float64" in classifier.columns.types:
+    elif model.labels_from == "a label file" and not set(model.class_ids) <= set(map(str, range(10_000))):
+        yield f"the label file renames the model's own classes {', '.join(model.class_ids)}"
+    if "float64" in model.columns.types:
         yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
 
 
 def _microseconds(classifier: Classifier, n_rows: int) -> float:
-    rows = [classifier.sample] * n_rows
+    rows = [classifier.model.sample] * n_rows
     timer = timeit.Timer(lambda: classifier.predict(rows))
     number = max(1, int(0.05 / timer.timeit(1)))
     return min(timer.repeat(3, number)) / number * 1e6

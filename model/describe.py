@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from function.artifact import FACTS_KEY, Facts, Feature, Sample, read_facts, read_labels
-from function.classifier import LABEL_FILE, POSITIONS, Classifier
+from function.classifier import Model, load_bytes
+from function.classifier.facts import FACTS_KEY, Facts, Feature, Sample, read_facts, read_labels
 from function.errors import ArtifactError, FeaturesError, ServiceError
 
 try:
@@ -90,7 +90,8 @@ def describe(model: onnx.ModelProto, rows: Sequence[Row], target: str | None, la
     values = [[row[name] if is_text else float(row[name]) for name, is_text in columns] for row in whole.values()]
     if labels is None and target is None:
         labels = before.labels
-    classifier = Classifier(write(model, Facts(sample=Sample(row=tuple(values[0])))), name="the model", labels=labels)
+    classifier = load_bytes(write(model, Facts(sample=Sample(row=tuple(values[0])))), name="the model", labels=labels)
+    loaded = classifier.model
     try:
         best = classifier.predict(values).argmax(axis=1).tolist()
     except FeaturesError as error:
@@ -99,23 +100,23 @@ def describe(model: onnx.ModelProto, rows: Sequence[Row], target: str | None, la
         if "column" in place:
             where += f", column {columns[place['column']].name!r}"
         raise ArtifactError(f"{where}: the model fails on it; was it trained on these rows?") from None
-    names, training = classifier.labels, before.training
+    names, training = loaded.labels, before.training
     if target is not None:
-        names, accuracy = _learn_labels(best, [row[target] for row in whole.values()], classifier)
+        names, accuracy = _learn_labels(best, [row[target] for row in whole.values()], loaded)
         accuracy_from = "the rows that it is described by"
         training = {"rows": len(whole), "accuracy": round(accuracy, 4), "accuracy_from": accuracy_from}
         training |= {"described": datetime.now(UTC).date().isoformat()}
-    sample = Sample(row=tuple(values[0]), probabilities=tuple(classifier.sample_probabilities.tolist()))
-    return Facts(features=features, labels=_by_class_id(names, classifier.class_ids), sample=sample, training=training)
+    sample = Sample(row=tuple(values[0]), probabilities=tuple(loaded.sample_probabilities.tolist()))
+    return Facts(features=features, labels=_by_class_id(names, loaded.class_ids), sample=sample, training=training)
 
 
-def _learn_labels(best: Sequence[int], truth: Sequence[str], classifier: Classifier) -> tuple[tuple[str, ...], float]:
+def _learn_labels(best: Sequence[int], truth: Sequence[str], model: Model) -> tuple[tuple[str, ...], float]:
     """Give the labels, and the share of rows that the model labels rightly."""
-    names = classifier.labels
+    names = model.labels
     called = names
-    if not set(truth) <= set(names) or classifier.labels_from == POSITIONS:
+    if not set(truth) <= set(names) or model.labels_from == "their positions":
         called = _vote(best, truth, len(names))
-        if classifier.labels_from != LABEL_FILE:
+        if model.labels_from != "a label file":
             names = called
     right = sum(called[index] == label for index, label in zip(best, truth, strict=True))
     if right <= Counter(truth).most_common(1)[0][1]:
@@ -214,7 +215,7 @@ def main(given: Sequence[str] | None = None) -> None:
         model = _load(arguments.artifact)
         facts = describe(model, rows, arguments.target, _read_labels(arguments.labels, arguments.artifact))
         artifact = write(model, facts)
-        Classifier(artifact, name=output.stem, labels=_read_labels(None, output))  # as it will be served
+        load_bytes(artifact, name=output.stem, labels=_read_labels(None, output))  # as it will be served
         _replace(output, artifact)
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -22,8 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
-from function.artifact import FACTS_KEY, Facts, Feature, Sample
-from function.classifier import Classifier
+from function.classifier import load_bytes
+from function.classifier.facts import FACTS_KEY, Facts, Feature, Sample
 
 HERE = Path(__file__).parent
 SAMPLE = (5.1, 3.5, 1.4, 0.2)
@@ -81,7 +81,7 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
 
 def _facts(iris: Bunch, accuracy: float, day: date, model: onnx.ModelProto) -> Facts:
     columns = zip(iris.feature_names, iris.data.min(axis=0), iris.data.max(axis=0), strict=True)
-    (probabilities,) = Classifier(model.SerializeToString(), name="iris_svc").predict([SAMPLE])
+    (probabilities,) = load_bytes(model.SerializeToString(), name="iris_svc").predict([SAMPLE])
     return Facts(
         features=tuple(Feature(name=name, min=low, max=high) for name, low, high in columns),
         labels=tuple(str(name) for name in iris.target_names),

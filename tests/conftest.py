@@ -1,10 +1,13 @@
 """One chain, artifact -> classifier -> app -> client, and the servers that are started for real."""
 
 import json
+import logging
 import os
+import threading
 from collections.abc import Generator, Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,15 +16,14 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 from starlette.testclient import TestClient
 
-from function.app import create_app
-from function.classifier import Classifier
+from function.api.app import create_app
+from function.classifier import Classifier, load
 from function.settings import Settings, shipped_model
-from model.train import Trained, train
-from tests.doors import Event, LocalServer
-from tests.emulator import Emulator
-from tests.lambda_image import lambda_image
-from tests.pythons import interpreter, with_packages
-from tests.sam import SamLocal, make_read_only, sam
+from tests.support.collector import Collector
+from tests.support.entry_points import AccessLines, Event, LocalServer
+
+if TYPE_CHECKING:
+    from model.train import Trained
 
 TRAINED_ON = date(2026, 11, 22)
 
@@ -36,8 +38,10 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session")
-def trained() -> Trained:
+def trained() -> "Trained":
     """What `make train` makes."""
+    from model.train import train  # noqa: PLC0415 - a second of imports, which most tests don't want
+
     return train(TRAINED_ON)
 
 
@@ -49,7 +53,7 @@ def iris() -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="session")
-def iris_labels(trained: Trained, iris: NDArray[np.float64]) -> list[str]:
+def iris_labels(trained: "Trained", iris: NDArray[np.float64]) -> list[str]:
     """scikit-learn's own answer for each of the rows."""
     return [trained.labels[str(index)] for index in trained.pipeline.predict(iris)]
 
@@ -61,7 +65,7 @@ def artifact() -> Path:
 
 @pytest.fixture(scope="session")
 def classifier(artifact: Path) -> Classifier:
-    return Classifier.load(artifact)
+    return load(artifact)
 
 
 @pytest.fixture(scope="session")
@@ -81,53 +85,25 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServ
         yield server
 
 
-@pytest.fixture(scope="session")
-def environments(pytestconfig: pytest.Config) -> Path:
-    """Where virtual environments of other Pythons stay from run to run."""
-    assert pytestconfig.cache
-    return pytestconfig.cache.mkdir("environments")
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """What spans are sent to."""
+    with Collector() as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        yield collector
+        collector.shutdown()
 
 
-@pytest.fixture(scope="session")
-def runtime(environments: Path) -> Path:
-    """Lambda's Python with its runtime interface client."""
-    return with_packages("python3.13", "tests/runtime.txt", environments)
+@pytest.fixture
+def access_lines(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> AccessLines:
+    """Read the access lines that were written since the last call."""
+    caplog.set_level(logging.INFO, logger="access")
 
+    def read() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["logger"] == "access"]
 
-@pytest.fixture(scope="session")
-def sam_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam build` leaves: template.yaml and the package, which is read-only from then on."""
-    interpreter("python3.13")  # else skip
-    folder = tmp_path_factory.mktemp("sam") / "build"
-    sam("build", "--build-dir", str(folder))
-    make_read_only(folder / "ClassifierFunction")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def package(sam_build: Path) -> Path:
-    return sam_build / "ClassifierFunction"
-
-
-@pytest.fixture(scope="session")
-def emulator(runtime: Path, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """The package under AWS's runtime emulator."""
-    with Emulator.start(runtime, package, tmp_path_factory.mktemp("emulator") / "log") as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="session")
-def sam_options(runtime: Path, sam_build: Path, package: Path) -> list[str]:
-    """What tells `sam local` to run the built package, in an image of Lambda's Python."""
-    image = lambda_image(runtime, package)
-    return ["--template", str(sam_build / "template.yaml"), "--invoke-image", image, "--skip-pull-image"]
-
-
-@pytest.fixture(scope="session")
-def sam_local(sam_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamLocal]:
-    """`sam local start-api` on a free port."""
-    with SamLocal.start_api(sam_options, tmp_path_factory.mktemp("sam_local") / "log") as sam_local:
-        yield sam_local
+    return read
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tests.doors import ROOT
-from tests.emulator import Emulator
-from tests.pythons import interpreter, with_packages
-from tests.sam import make_read_only, sam
+from tests.support.emulator import Emulator
+from tests.support.entry_points import ROOT
+from tests.support.pythons import interpreter, with_packages
+from tests.support.sam import make_read_only, sam
 
 PLAIN_TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -50,7 +50,7 @@ class Start(NamedTuple):
 
 def main(n_rounds: str = "9", json_path: str = "") -> None:
     with tempfile.TemporaryDirectory(prefix="cold_start") as folder:
-        runtime = with_packages("python3.13", "tests/runtime.txt", ROOT / ".aws-sam" / "environments")
+        runtime = with_packages("python3.13", "tests/support/runtime.txt", ROOT / ".aws-sam" / "environments")
         packages = build(Path(folder))
         starts: dict[Package, list[Start]] = {package: [] for package in packages}
         for n in range(int(n_rounds)):
@@ -83,17 +83,18 @@ def build(folder: Path) -> list[Package]:
     shutil.copy(ours / "model" / "iris_svc.onnx", bare)
     alone = folder / "alone"
     shutil.copytree(ours, alone)
-    for name in ("bare.py", "fastapi_alone.py"):
+    for name in ("bare.py", "fastapi_alone.py", "fastapi_shortened.py"):
         shutil.copy(Path(__file__).with_name(name), alone)
     shutil.copy(ours / "model" / "iris_svc.onnx", alone)
     packages = [
         Package("this package", ours, "function.handler.handler"),
         Package("plain `sam build`", folder / "plain" / "ClassifierFunction", "function.handler.handler"),
         Package("bare handler that imports FastAPI and Mangum", alone, "fastapi_alone.handler"),
+        Package("the same by function/init_phase.py", alone, "fastapi_shortened.handler"),
         Package("bare handler", bare, "bare.handler"),
     ]
-    for package in packages:
-        make_read_only(package.folder)
+    for built in {package.folder for package in packages}:
+        make_read_only(built)
     return packages
 
 

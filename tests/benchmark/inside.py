@@ -8,7 +8,6 @@ import functools
 import http.client
 import importlib
 import json
-import math
 import os
 import subprocess
 import sys
@@ -26,7 +25,7 @@ import numpy as np
 from function.settings import shipped_model
 from tests.benchmark.ceiling import load_session
 from tests.benchmark.systems import WrongAnswerError, is_right
-from tests.doors import ROOT
+from tests.support.entry_points import ROOT
 
 Ask = Callable[[str, bytes, dict[str, str]], Awaitable[bytes]]
 ROUTES = ("json", "binary", "onnxruntime")
@@ -93,35 +92,6 @@ async def _batches(n_rows: int, seconds: float, ask: Ask) -> dict[str, float]:
     return await _median(doings, seconds)
 
 
-def ratios(seconds: str, n_times: str = "3") -> dict[str, float]:
-    """Give the time of an invocation and of batches over that of the least that they could be, each done 3 times.
-
-    What the machine does besides only ever adds to a time, so the least of many is steady where a mean isn't.
-    """
-    handlers = [importlib.import_module(name).handler for name in ("function.handler", "bare")]
-    event = json.loads((ROOT / "events" / "predict.json").read_text())
-    rows = np.random.default_rng(0).uniform(0, 8, (10_000, 4)).round(1).astype(np.float32)
-    session, ask, loop = load_session(), in_process(), asyncio.new_event_loop()
-    head, tensors = binary_request("features", rows)
-    json_body = json_rows(rows)
-    ours, bare = (lambda handler=handler: handler(event, None) for handler in handlers)
-    alone = functools.partial(session.run, None, {"features": rows})
-    pairs: dict[str, tuple[Callable[[], object], Callable[[], object], int]] = {
-        "invocation": (ours, bare, 30),
-        "json": (lambda: loop.run_until_complete(ask("/predict/batch", json_body, {})), alone, 1),
-        "binary": (lambda: loop.run_until_complete(ask("/v2/models/iris_svc/infer", tensors, head)), alone, 1),
-    }
-    found = {}
-    for name, (do, reference, n_calls) in pairs.items():
-        times = [math.inf, math.inf]
-        end = time.perf_counter() + float(seconds)
-        while time.perf_counter() < end:
-            for who, (doing, n) in enumerate(((do, int(n_times) * n_calls), (reference, 3 * n_calls))):
-                times[who] = min(times[who], timeit.timeit(doing, number=n))
-        found[name] = times[0] / times[1]
-    return found
-
-
 def check(from_json: list[list[float]], from_tensors: bytes, probabilities: Any) -> None:
     """Hold both answers against ONNX Runtime's own, bit by bit."""
     is_same = np.array_equal(np.asarray(from_json, np.float32), probabilities)
@@ -172,6 +142,7 @@ def in_process() -> Ask:
             sent.append(message)
 
         await app(_scope(path, headers | {"content-length": str(len(body))}), receive, send)
+        await asyncio.sleep(0)  # at the end of a turn of the event loop the access line is written
         content = b"".join(message.get("body", b"") for message in sent)
         if sent[0]["status"] != 200:
             raise WrongAnswerError(f"{path}: {sent[0]['status']} {content[:1000]!r}")
@@ -199,6 +170,6 @@ def _scope(path: str, headers: Mapping[str, str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     result, name, *arguments = sys.argv[1:]
-    measures: dict[str, Callable[..., Any]] = {"invocation": invocation, "batches": batches, "ratios": ratios}
+    measures: dict[str, Callable[..., Any]] = {"invocation": invocation, "batches": batches}
     found = measures[name](*arguments)
     Path(result).write_text(json.dumps(found))

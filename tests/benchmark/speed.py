@@ -26,14 +26,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from function.settings import shipped_model
-from tests.battery import ask, megabytes
 from tests.benchmark.inside import ROUTES, json_rows, measure
 from tests.benchmark.load import Load, load, need_wrk, steady_load
 from tests.benchmark.models import linear, with_zipmap
 from tests.benchmark.systems import HERE, PEERS, System, ours, peers, references
-from tests.calls import ROW
-from tests.doors import LocalServer
-from tests.pythons import with_packages
+from tests.reliability.battery import ask, megabytes
+from tests.support.calls import ROW
+from tests.support.entry_points import LocalServer
+from tests.support.pythons import with_packages
 
 PACKAGES = ("fastapi", "gunicorn", "mangum", "numpy", "onnxruntime", "orjson", "pydantic", "uvicorn", "uvicorn-worker")
 MAX_ROWS = 10_000
@@ -136,6 +136,16 @@ def steady(bench: Bench, urls: Mapping[System, str], rate: float) -> Results:
     title = f"Time to answer one row at {rate:,.0f} requests/s, half of what MLServer takes, in milliseconds"
     table(title, "system | p50 | p99 | requests/s that came", rows)
     return {"rate": rate, "milliseconds": {name: [load.milliseconds for load in found[name]] for name in found}}
+
+
+def balance(bench: Bench, n_runs: int = 10) -> Results:
+    """Runs of one service, each with new connections: what two workers do if they share these out badly differs by two."""
+    system = ours()
+    with serve([system]) as urls:
+        rates = [load(urls[system], system.body, seconds=bench.seconds).requests_per_second for _ in range(n_runs)]
+    rows = [(f"{min(rates):,.0f}", f"{median(rates):,.0f}", f"{max(rates):,.0f}", f"{min(rates) / max(rates):.2f}")]
+    table(f"Requests of one row, {n_runs} runs", "worst | median | best | worst of best", rows)
+    return {"requests_per_second": rates}
 
 
 def invocations(bench: Bench) -> Results:
@@ -260,6 +270,7 @@ def growth(bench: Bench) -> Results:
 
 PARTS: dict[str, Callable[[Bench], Results]] = {
     "throughput": throughput,
+    "balance": balance,
     "invocations": invocations,
     "batches": batches,
     "neighbours": neighbours,

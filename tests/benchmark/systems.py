@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from function.settings import shipped_model
-from tests.calls import ROW
-from tests.doors import ROOT, free_port
-from tests.pythons import with_packages
+from tests.support.calls import ROW
+from tests.support.entry_points import ROOT, free_port
+from tests.support.pythons import with_packages
 
 HERE = Path(__file__).parent
 PEERS = ("mlserver", "litserve", "bentoml")
@@ -107,7 +107,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def ours(n_workers: int = 2) -> System:
-    """The local door with its defaults: checks, access lines in JSON, Prometheus' counters."""
+    """The local server with its defaults: checks, access lines in JSON, Prometheus' counters."""
     command = [sys.executable, str(ROOT / "local_server.py")]
     name = f"this service, {n_workers} worker{'s' * (n_workers > 1)}"
     return System(name, command, {"PORT": "{0}", "WORKERS": str(n_workers)})

@@ -1,0 +1,97 @@
+"""Puts the routes and the entry together; nothing happens at import."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request, Security
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.params import Depends
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from function.api import responses
+from function.api.entry import Service, answer_failure, answer_request_error
+from function.api.inference import Runner
+from function.api.limits import find_limits
+from function.api.routes import health, metadata, metrics, page, predict
+from function.api.routing import DirectRoute, index_routes
+from function.api.schemas import Errors, ProtocolError, declare
+from function.api.v2 import routes as v2
+from function.classifier import Classifier
+from function.errors import RequestError
+from function.observability.access import AccessLog
+from function.observability.inference import InferenceObserver
+from function.observability.recorder import ReadableRecorder, Recorder, create_recorder
+from function.settings import Settings
+
+
+def create_app(settings: Settings, classifier: Classifier) -> Service:
+    """Build the app that every entry point serves; routes may be added to it as FastAPI documents."""
+    model, observer = classifier.model, InferenceObserver(classifier)
+    recorder = create_recorder(settings.metrics, model, observer)
+    routes = _create_routes(settings, classifier, recorder)
+    return Service(
+        direct_routes=index_routes(routes, {"model": model.name, "version": model.version}),
+        sha256=model.sha256,
+        access_log=AccessLog(settings.log_format, observer if settings.log_labels else None),
+        recorder=recorder,
+        key_digests=settings.api_key_sha256,
+        cors_origins=settings.cors_origins,
+        title=settings.api_title,
+        description=settings.api_description,
+        version=settings.api_version,
+        telemetry={"metrics": False, "logs": False},  # nothing sends them, and FastAPI asks in each request
+        docs_url=None,  # FastAPI's own takes its scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the entry point believes it has
+        exception_handlers={
+            RequestError: answer_request_error,
+            HTTPException: _answer_http_error,
+            Exception: answer_failure,
+        },
+        routes=routes,
+    )
+
+
+def _create_routes(settings: Settings, classifier: Classifier, recorder: Recorder | None) -> list[BaseRoute]:
+    model, limits = classifier.model, find_limits(classifier.model, settings)
+    runner = Runner(classifier, limits)
+    lock = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if settings.api_key_sha256 else []
+    routers = [
+        health.create_router(**_options(Errors)),
+        metadata.create_router(model, limits, **_options(Errors, lock)),
+        predict.create_router(runner, **_options(Errors, lock)),
+        v2.create_health_router(**_options(ProtocolError)),
+        v2.create_router(settings, runner, **_options(ProtocolError, lock)),
+        page.create_router(model, wants_key=bool(lock), **_options(Errors)),
+    ]
+    if isinstance(recorder, ReadableRecorder):
+        routers.append(metrics.create_router(recorder, **_options(Errors, lock)))
+    # include_router would build each route anew at the first request, and look through two levels in every one.
+    return [route for router in routers for route in router.routes]
+
+
+def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str, Any]:
+    # The lock is for the OpenAPI document; the check itself is the entry's, which guards unknown paths too.
+    return {
+        "route_class": DirectRoute,
+        "generate_unique_id_function": lambda route: route.name,
+        "dependencies": lock,
+        "responses": declare(*([401, 500] if lock else [500]), model=errors),
+    }
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what no route takes; what a route raises is answered as FastAPI documents."""
+    assert isinstance(error, HTTPException)
+    path, allowed = request.scope["path"], (error.headers or {}).get("Allow")
+    if error.status_code == 405 and allowed is not None:
+        message, type = f"this path takes {allowed}", "method_not_allowed"
+        return responses.error(path, 405, message, type=type, loc=["method"], headers=error.headers)
+    if error.status_code == 404 and "route" not in request.scope:
+        message = "no such path; GET /openapi.json lists them all"
+        return responses.error(path, 404, message, type="not_found", loc=["path"], headers=error.headers)
+    return await http_exception_handler(request, error)

@@ -1,0 +1,63 @@
+"""Values → bodies, and errors → the one shape that they all have."""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+from starlette.responses import Response
+
+from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
+
+# Under /v2 a 422 is a 400, as its protocol has it.
+STATUSES: dict[type[RequestError], int] = {
+    BodyError: 422,
+    FeaturesError: 422,
+    TooLargeError: 413,
+    UnknownModelError: 404,
+}
+
+
+class Body(Response):
+    """A body as it is, with the least that Starlette's own response does for one."""
+
+    def __init__(
+        self, body: bytes, media_type: str, status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.body, self.status_code, self.background = body, status_code, None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode())]
+        if headers is not None:
+            self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+class JSON(Body):
+    """A body of plain values and float32 arrays."""
+
+    def __init__(self, content: object, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(to_json(content), "application/json", status_code, headers)
+
+
+def to_json(content: object) -> bytes:
+    """Write plain values and float32 arrays; a float32 gets the shortest digits that give it back."""
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def error(
+    path: str,
+    status: int,
+    message: str,
+    *,
+    type: str,
+    loc: Sequence[str | int] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer an error in the one shape that they all have, or under /v2 in that of the Open Inference Protocol."""
+    if path == "/v2" or path.startswith("/v2/"):
+        return JSON({"error": message}, 400 if status == 422 else status, headers)
+    return JSON({"detail": [{"loc": loc, "msg": message, "type": type}]}, status, headers)
+
+
+def request_error(path: str, error_: RequestError, *, is_encoded: bool) -> Response:
+    """Answer a request's error, and say where in the body it stands in the names on the wire."""
+    if is_encoded and isinstance(error_, BodyError):
+        error_ = BodyError("expected a body as it is, got one with a Content-Encoding", type="content_encoding")
+    place = ("data", *error_.where) if isinstance(error_, FeaturesError) else error_.where
+    return error(path, STATUSES[type(error_)], error_.message, type=error_.type, loc=("body", *place))

@@ -1,0 +1,117 @@
+"""The root: a page that tries the model for a browser, for other clients a document that says where everything is."""
+
+import base64
+import hashlib
+import re
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from function.api.responses import JSON
+from function.api.schemas import Discovery
+from function.classifier import Model
+
+FOLDER = Path(__file__).parents[2] / "page"
+PARTS = re.compile(r'<(?:script src|link rel="stylesheet" href)="(?P<name>\w+\.(?P<kind>js|css))">(?:</script>)?')
+POLICY = (
+    "default-src 'none'; script-src {js}; style-src {css}; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+
+
+class Page(NamedTuple):
+    """One document, plain and as gzip, with the headers of both."""
+
+    plain: bytes
+    gzipped: bytes
+    etag: str
+    headers: dict[str, str]
+
+
+@cache
+def read_page() -> Page:
+    """Read the page, at its first request: its scripts and styles become part of it, each allowed by its hash."""
+    hashes: dict[str, list[str]] = {"js": [], "css": []}
+
+    def inline(part: re.Match[str]) -> str:
+        text = (FOLDER / part["name"]).read_text("utf-8")
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        hashes[part["kind"]].append(f"'sha256-{digest}'")
+        return f"<script>{text}</script>" if part["kind"] == "js" else f"<style>{text}</style>"
+
+    plain = PARTS.sub(inline, (FOLDER / "index.html").read_text("utf-8")).encode()
+    headers = {
+        "Cache-Control": "no-cache",  # kept, but asked for each time: then it is a 304
+        "Content-Security-Policy": POLICY.format(**{kind: " ".join(found) for kind, found in hashes.items()}),
+        "Referrer-Policy": "no-referrer",
+        "Vary": "Accept, Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Page(plain, zlib.compress(plain, 9, wbits=31), hashlib.sha256(plain).hexdigest()[:16], headers)
+
+
+def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter:
+    router = APIRouter(tags=["discovery"], **options)
+    html = {"text/html": {"schema": {"type": "string"}}}
+    responses: dict[int | str, dict[str, Any]] = {
+        200: {"content": html},
+        304: {"description": "The page that If-None-Match names is still the same"},
+    }
+
+    @router.get("/", response_model=Discovery, responses=responses)
+    async def discover(request: Request) -> Response:
+        """Say where everything is; to a browser, which accepts text/html, give the page that tries the model."""
+        if _accepts(request, "accept", "text/html"):
+            return _answer(request)
+        return JSON(locate(model, wants_key=wants_key), headers={"Vary": "Accept"})
+
+    @router.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        """Give the same page, which shows the API there."""
+        return _answer(request)
+
+    return router
+
+
+def locate(model: Model, *, wants_key: bool) -> dict[str, Any]:
+    """Say where everything is, in the shape of `Discovery`: a stage or a proxy may put a prefix before it."""
+    return {
+        "model": {"name": model.name, "version": model.version},
+        "health": "./health",
+        "metadata": "./metadata",
+        "label": "./label",
+        "predict": "./predict",
+        "predict_label": "./predict/label",
+        "predict_batch": "./predict/batch",
+        "open_inference_protocol": "./v2",
+        "docs": "./docs",
+        "openapi": "./openapi.json",
+        "api_key": "X-API-Key" if wants_key else None,
+    }
+
+
+def _accepts(request: Request, header: str, wanted: str) -> bool:
+    """Look for a name in an Accept header, with another weight than 0."""
+    for part in ",".join(request.headers.getlist(header)).lower().split(","):
+        name, _, weight = part.replace(" ", "").partition(";")
+        if name == wanted:
+            return not re.fullmatch(r"q=0(\.0*)?", weight)
+    return False
+
+
+def _answer(request: Request) -> Response:
+    page = read_page()
+    # Its binaryMediaTypes say whether a REST API decodes base64, and by default it doesn't; its events alone have a
+    # resource. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
+    is_rest_api = "resource" in request.scope.get("aws.event", {})
+    is_gzipped = _accepts(request, "accept-encoding", "gzip") and not is_rest_api
+    headers = page.headers | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if is_gzipped:
+        return Response(page.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type="text/html")
+    return Response(page.plain, headers=headers, media_type="text/html")

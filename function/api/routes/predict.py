@@ -1,0 +1,69 @@
+"""Rows in, probabilities and labels out."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from function.api.body import read_body
+from function.api.inference import Runner
+from function.api.limits import check_n_rows
+from function.api.responses import JSON
+from function.api.rows import read_rows
+from function.api.schemas import Prediction, PredictionBatch, PredictionLabel, declare_body
+from function.classifier import Classifier
+from function.classifier.inputs import to_arrays
+from function.observability.access import Record
+
+
+def create_router(runner: Runner, **options: Any) -> APIRouter:
+    router = APIRouter(tags=["predict"], **options)
+    _add_sample_routes(router, runner.classifier)
+    _add_row_routes(router, runner)
+    return router
+
+
+def _add_sample_routes(router: APIRouter, classifier: Classifier) -> None:
+    sample = [classifier.model.sample]
+
+    @router.get("/predict/test", response_model=Prediction)
+    async def predict_test(request: Request) -> Response:
+        """Run the model's own sample."""
+        return JSON({"prediction": classifier.predict(sample)[0]})
+
+    @router.get("/predict/test/label", response_model=PredictionLabel)
+    async def predict_test_label(request: Request) -> Response:
+        """Run the model's own sample and name its class."""
+        return JSON({"prediction": classifier.predict_label(sample)[0]})
+
+
+def _add_row_routes(router: APIRouter, runner: Runner) -> None:
+    classifier, limits = runner.classifier, runner.limits
+    columns = classifier.model.columns
+    one_row, batch = declare_body(classifier.model, 1), declare_body(classifier.model, limits.max_rows)
+
+    @router.post("/predict", response_model=Prediction, **one_row)
+    async def predict(request: Request) -> Response:
+        """Give one row's class probabilities, in the order of /label."""
+        body = await read_body(request, limits.max_body_bytes)
+        return JSON({"prediction": runner.infer_row(request.scope["record"], body)[0]})
+
+    @router.post("/predict/label", response_model=PredictionLabel, **one_row)
+    async def predict_label(request: Request) -> Response:
+        """Name the class with the highest probability for one row."""
+        body = await read_body(request, limits.max_body_bytes)
+        return JSON({"prediction": classifier.name_classes(runner.infer_row(request.scope["record"], body))[0]})
+
+    @router.post("/predict/batch", response_model=PredictionBatch, **batch)
+    async def predict_batch(request: Request) -> Response:
+        """Give every row's probabilities and label, in order."""
+        record: Record = request.scope["record"]
+        rows = read_rows(await read_body(request, limits.max_body_bytes), columns)
+        record.n_rows = len(rows)
+        check_n_rows(len(rows), limits, ("data",))
+
+        def answer() -> Response:
+            probabilities = runner.infer(record, to_arrays(columns, rows))
+            return JSON({"prediction": probabilities, "label": classifier.name_classes(probabilities)})
+
+        return await runner.answer(len(rows), answer)

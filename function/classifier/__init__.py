@@ -1,0 +1,7 @@
+"""The model, without HTTP: artifact → session and frozen `Model` → probabilities and labels. The only home of onnxruntime."""
+
+from function.classifier.loader import load, load_bytes
+from function.classifier.model import Model
+from function.classifier.predictor import Classifier
+
+__all__ = ["Classifier", "Model", "load", "load_bytes"]

@@ -1,0 +1,66 @@
+"""Which row, and which value in it, a model failed on: asked only once it has failed."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from function.classifier.inputs import Arrays, to_arrays
+from function.classifier.model import Model, Probabilities, cut
+from function.classifier.session import RUN_ERRORS, Session
+from function.errors import FeaturesError
+
+
+def not_finite(probabilities: Probabilities) -> FeaturesError:
+    """Name the first row whose answer isn't finite."""
+    row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
+    message = f"row {row}: the model's answer isn't finite; are the values in the range it was trained on?"
+    return FeaturesError(message, type="no_answer", where=(row,))
+
+
+def find_refused(session: Session, model: Model, arrays: Arrays) -> FeaturesError | None:
+    """Find the first row that a model fails on, and in it the first value that it fails on in its sample too.
+
+    Returns:
+        None where each row alone is answered.
+    """
+    n_rows = len(arrays[0])
+    row = _first(n_rows, lambda last: _is_refused(session, [array[: last + 1] for array in arrays]))
+    if row == n_rows:
+        return None
+    values = [array[row].tolist() for array in arrays]
+    column = _find_column(session, model, [value for part in values for value in part])
+    if column is None:
+        message = f"row {row}: the model fails on its values; are they such as it was trained on?"
+        return FeaturesError(message, type="no_answer", where=(row,))
+    known = model.features[column].values
+    expected = f"one of {cut(', '.join(known), 400)}" if known else "one that the model was trained on"
+    message = f"{model.columns.locate(row, column)}: expected {expected}, got another value"
+    return FeaturesError(message, type="unknown_value", where=(row, column))
+
+
+def _find_column(session: Session, model: Model, row: list[Any]) -> int | None:
+    """Find the first value that makes the model fail when it stands in the sample, and alone does so."""
+    sample = list(model.sample)
+
+    def is_refused(first: int, last: int) -> bool:
+        mixed = [*sample[:first], *row[first : last + 1], *sample[last + 1 :]]
+        return _is_refused(session, to_arrays(model.columns, [mixed]))
+
+    column = _first(len(row), lambda last: is_refused(0, last))
+    return column if column < len(row) and is_refused(column, column) else None
+
+
+def _first(n: int, is_so: Callable[[int], bool]) -> int:
+    """Give the first of n numbers from which on something is so, n where it never is."""
+    return bisect_left(range(n), True, key=is_so)
+
+
+def _is_refused(session: Session, arrays: list[NDArray[Any]]) -> bool:
+    try:
+        session.run(arrays)
+    except RUN_ERRORS:
+        return True
+    return False

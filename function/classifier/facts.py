@@ -1,0 +1,68 @@
+"""The facts that an artifact carries about its model, and the labels in a file beside it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
+
+from function.errors import ArtifactError
+
+FACTS_KEY = "classifier"  # the metadata_props entry of the artifact that holds its Facts as JSON
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feature(_Frozen):
+    """One column; `min` and `max`, or of texts the `values`, are those of the training data."""
+
+    name: str
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
+    values: tuple[str, ...] | None = None
+
+
+class Sample(_Frozen):
+    """One row and, if they are known, the probabilities that the model must give for it."""
+
+    row: tuple[FiniteFloat | str, ...]
+    probabilities: tuple[FiniteFloat, ...] | None = None
+
+
+class Facts(_Frozen):
+    """What an artifact says about itself, carried as JSON in its ONNX metadata_props."""
+
+    features: tuple[Feature, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    sample: Sample | None = None
+    training: Mapping[str, Any] | None = None
+
+
+def read_facts(metadata: Mapping[str, str]) -> Facts:
+    """Read the facts out of an artifact's metadata_props; without any, they are all None."""
+    try:
+        return Facts.model_validate(orjson.loads(metadata.get(FACTS_KEY, "{}")))
+    except orjson.JSONDecodeError as error:
+        raise ArtifactError(f"its facts aren't JSON: {error}; write the facts anew") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in (FACTS_KEY, *first["loc"]))
+        raise ArtifactError(f"its facts are wrong at {place}: {first['msg']}; write the facts anew") from None
+
+
+def read_labels(path: Path) -> list[str]:
+    """Read a `label.json`, index -> label."""
+    expected = 'expected a JSON object that gives each class index its label, {"0": "setosa", …}'
+    try:
+        labels = TypeAdapter(dict[int, str]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(f"{path}: can't be read ({error.strerror}); LABEL_FILEPATH names the labels") from None
+    except ValidationError as error:
+        raise ArtifactError(f"{path}: {expected}; {error.errors(include_url=False)[0]['msg']}") from None
+    if sorted(labels) != list(range(len(labels))):
+        raise ArtifactError(f"{path}: {expected}; got the indexes {json.dumps(sorted(labels))}")
+    return [labels[index] for index in range(len(labels))]

@@ -1,0 +1,197 @@
+"""Rows of values → one checked array for each input, or what is wrong with a value and where: decided here alone."""
+
+import math
+import sys
+from array import array as buffer
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from function.classifier.model import TEXT, WHOLE, Columns, Input
+from function.errors import FeaturesError
+
+Rows = Sequence[Sequence[float | str]] | NDArray[np.floating[Any]]
+Arrays = list[NDArray[Any]]
+Values = list[Any] | NDArray[Any]
+
+# The largest float64 that each type has room for. A float32 is rounded up to infinity from half a step beyond its own
+# largest; and from 2**53 on JSON's numbers, which are float64, may stand for a neighbour.
+LARGEST = {
+    "float32": float.fromhex("0x1.fffffefffffffp+127"),
+    "float64": sys.float_info.max,
+    "int64": 2**53 - 1,
+    "int32": 2**31 - 1,
+}
+NUMBERS = {int, float}
+TEXTS = {str}
+# So few are looked at one by one: straight after a run of the model, a call of NumPy takes as long as 30 values.
+FEW = 64
+_NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
+
+
+def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
+    """Give one array for each input, of its type, shape (n_rows, width).
+
+    Args:
+        columns: what a row must hold.
+        rows: lists of n_features values, at least one; numbers finite in the type of their input, texts as str.
+
+    Raises:
+        FeaturesError: says which row or value is at fault, and what was expected.
+    """
+    if set(map(len, rows)) != {len(columns.features)}:
+        raise _find_type_fault(columns, rows) or _width_error(columns, rows)
+    values, inputs = list(chain.from_iterable(rows)), columns.inputs
+    try:
+        if len(inputs) == 1:
+            return [to_array(columns, inputs[0], 0, values)]
+        arrays, start, n_columns = [], 0, len(columns.features)
+        for input in inputs:
+            parts = [values[column::n_columns] for column in range(start, start + input.width)]
+            part = parts[0] if input.width == 1 else list(chain.from_iterable(zip(*parts, strict=True)))
+            arrays.append(to_array(columns, input, start, part))
+            start += input.width
+    except FeaturesError as error:
+        raise _find_type_fault(columns, rows) or error from None
+    return arrays
+
+
+def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDArray[Any]:
+    """Give the array of one input, shape (n_rows, width).
+
+    Args:
+        columns: what a row must hold.
+        input: one of their inputs.
+        start: its first column.
+        values: its own, row by row: Python's from JSON, or an array of numbers.
+
+    Raises:
+        FeaturesError: says which value is at fault, and what was expected.
+    """
+    wanted = input.type
+    array: NDArray[Any] | None = None
+    if isinstance(values, np.ndarray):
+        if wanted in WHOLE and values.dtype == wanted:
+            return values.reshape(-1, input.width)
+        values = values.tolist() if len(values) <= FEW else values
+    if wanted == TEXT:
+        array = np.array(values, dtype=object) if set(map(type, values)) <= TEXTS else None
+    elif len(values) > FEW:
+        array = _cast(values, wanted)
+    elif set(map(type, values)) <= NUMBERS and _are_in_range(values, wanted):
+        array = np.array(values, dtype=wanted)
+    if array is None:
+        raise _find_fault(columns, input, start, values if isinstance(values, list) else values.tolist())
+    return array.reshape(-1, input.width)
+
+
+def _are_in_range(values: Iterable[float], type: str) -> bool:
+    largest, is_whole = LARGEST[type], type in WHOLE
+    for value in values:  # noqa: SIM110 - a generator takes twice as long
+        if not -largest <= value <= largest or (is_whole and value != math.floor(value)):  # a NaN is neither
+            return False
+    return True
+
+
+def _cast(values: Values, type: str) -> NDArray[Any] | None:
+    """Cast many numbers to a type, or give None where one is none or has no place in it."""
+    numbers = values if isinstance(values, np.ndarray) else _read_numbers(values)
+    # Neither a NaN nor an infinity is at most anything.
+    if numbers is None or not float(np.abs(numbers).max()) <= LARGEST[type]:
+        return None
+    if type in WHOLE and not (numbers == np.floor(numbers)).all():
+        return None
+    return numbers.astype(type, copy=False)
+
+
+def _read_numbers(values: list[Any]) -> NDArray[np.float64] | None:
+    """Read numbers alone: NumPy would take texts and null for some, and whatever is read takes booleans."""
+    try:
+        numbers = np.frombuffer(buffer("d", values))
+    except (TypeError, OverflowError):  # no number, or one of hundreds of digits
+        return None
+    suspects = np.flatnonzero((numbers == 0) | (numbers == 1))  # a boolean would be one of the two
+    if len(suspects) < len(values) // 8:
+        return None if any(type(values[index]) is bool for index in suspects.tolist()) else numbers
+    return None if bool in map(type, values) else numbers
+
+
+def find_row_fault(columns: Columns, rows: Sequence[Any]) -> FeaturesError | None:
+    """Look for a row that isn't a list of values."""
+    if set(map(type, rows)) <= {list, tuple}:
+        return None
+    index = next(index for index, row in enumerate(rows) if not isinstance(row, list | tuple))
+    message = (
+        f"row {index}: expected {columns.row_type}, got {name_type(rows[index])}; the model takes {columns.wanted}"
+    )
+    return FeaturesError(message, type="list_type", where=(index,))
+
+
+def _width_error(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesError:
+    n_columns = len(columns.features)
+    if not rows:
+        return FeaturesError("expected at least 1 row, got none", type="no_rows")
+    index = next(index for index, row in enumerate(rows) if len(row) != n_columns)
+    count = f"{len(rows[index])} feature{'' if len(rows[index]) == 1 else 's'}"
+    message = f"row {index} has {count}; the model takes {columns.wanted}"
+    if len(rows) == n_columns > 1 and len({len(row) for row in rows}) == 1:
+        message += "; are rows and columns swapped?"
+    return FeaturesError(message, type="row_width", where=(index,))
+
+
+def _find_type_fault(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesError | None:
+    types = columns.types
+    for index, row in enumerate(rows):
+        for column, value in enumerate(row):
+            is_text = column < len(types) and types[column] == TEXT
+            if type(value) not in (TEXTS if is_text else NUMBERS):
+                return _type_error(columns, index, column, value)
+    return None
+
+
+def _find_fault(columns: Columns, input: Input, start: int, values: Sequence[Any]) -> FeaturesError:
+    """Find the first value that an input can't take: by its type, else by its size."""
+    for index, value in enumerate(values):
+        if type(value) not in (TEXTS if input.type == TEXT else NUMBERS):
+            row, column = divmod(index, input.width)
+            return _type_error(columns, row, start + column, value)
+    wrong = next(index for index, value in enumerate(values) if not _are_in_range([value], input.type))
+    row, column = divmod(wrong, input.width)
+    return _range_error(columns, row, start + column, values[wrong])
+
+
+def _type_error(columns: Columns, row: int, column: int, value: object) -> FeaturesError:
+    is_text = column < len(columns.types) and columns.types[column] == TEXT
+    kind, expected = ("string_type", "a string") if is_text else ("float_type", "a number")
+    message = f"{columns.locate(row, column)}: expected {expected}, got {name_type(value)}"
+    return FeaturesError(message, type=kind, where=(row, column))
+
+
+def _range_error(columns: Columns, row: int, column: int, value: float) -> FeaturesError:
+    type = columns.types[column]
+    kind, wanted = ("whole_number", "a whole number") if type in WHOLE else ("finite_number", "a finite number")
+    message = f"{columns.locate(row, column)}: expected {wanted}, got {_describe(value, type)}"
+    return FeaturesError(message, type=kind, where=(row, column))
+
+
+def _describe(value: float, type: str) -> str:
+    """Say what a number is that has no place in a type, without repeating it."""
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf if value > 0 else -math.inf
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    if type not in WHOLE:
+        return f"one beyond {type}'s ±{float(np.finfo(type).max):.4g}"
+    return f"one beyond ±{LARGEST[type]}" if value == math.floor(value) else "one with decimals"
+
+
+def name_type(value: object) -> str:
+    """Name the JSON type of a value, for messages: "a string"."""
+    return _NAMES.get(type(value), "a number")

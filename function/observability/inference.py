@@ -1,0 +1,94 @@
+"""What runs of the model took and gave: rows, labels, values outside of the training data's ranges."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from function.classifier import Classifier
+from function.classifier.inputs import FEW, Arrays
+from function.classifier.model import TEXT, Probabilities
+
+MOST_LABELS = 50  # with metrics of their own: CloudWatch takes 100 metrics a line
+
+
+class Run(NamedTuple):
+    """One run of the model, as it was."""
+
+    arrays: Arrays
+    probabilities: Probabilities
+    seconds: float
+
+
+class Inference(NamedTuple):
+    """What one run, or several together, took and gave; predictions are label → rows."""
+
+    n_rows: int
+    seconds: float
+    n_rows_outside: int
+    predictions: Mapping[str, int]
+
+
+class _Range(NamedTuple):
+    """The training data's least and largest values in the columns of one input."""
+
+    input: int
+    low: NDArray[Any]
+    high: NDArray[Any]
+
+    def are_outside(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say of each row whether it has a value outside."""
+        mask = (array < self.low) | (array > self.high)
+        return np.asarray(np.ascontiguousarray(mask.T).any(axis=0))  # any(axis=1) takes ten times as long
+
+    def are_few_outside(self, array: NDArray[Any]) -> list[bool]:
+        """Say the same one value after the other."""
+        ends = list(zip(self.low.tolist(), self.high.tolist(), strict=True))
+        return [
+            any(value < low or value > high for value, (low, high) in zip(row, ends, strict=True))
+            for row in array.tolist()
+        ]
+
+
+class InferenceObserver:
+    """Measures runs of one model."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._ranges = list(_read_ranges(classifier))
+
+    def measure(self, runs: Sequence[Run]) -> Inference:
+        """Count what runs show: one by one for few values, else in one pass of NumPy over all."""
+        arrays, probabilities = runs[0].arrays, runs[0].probabilities
+        if len(runs) > 1:
+            arrays = [np.concatenate(parts) for parts in zip(*(run.arrays for run in runs), strict=True)]
+            probabilities = np.concatenate([run.probabilities for run in runs])
+        counts = Counter(self._classifier.name_classes(probabilities))
+        return Inference(
+            n_rows=len(probabilities),
+            seconds=sum(run.seconds for run in runs),
+            n_rows_outside=self._count_outside(arrays),
+            predictions={label: counts[label] for label in self._classifier.model.labels if label in counts},
+        )
+
+    def _count_outside(self, arrays: Arrays) -> int:
+        if sum(array.size for array in arrays) <= FEW:
+            few = (range_.are_few_outside(arrays[range_.input]) for range_ in self._ranges)
+            return sum(map(any, zip(*few, strict=True)))
+        many = [range_.are_outside(arrays[range_.input]) for range_ in self._ranges]
+        return int(np.count_nonzero(np.logical_or.reduce(many))) if many else 0
+
+
+def _read_ranges(classifier: Classifier) -> Iterator[_Range]:
+    start = 0
+    for index, input in enumerate(classifier.model.columns.inputs):
+        features = classifier.model.features[start : start + input.width]
+        start += input.width
+        if input.type != TEXT and any(feature.min is not None or feature.max is not None for feature in features):
+            low = np.array([-np.inf if feature.min is None else feature.min for feature in features])
+            high = np.array([np.inf if feature.max is None else feature.max for feature in features])
+            if input.type == "float32":  # round the ends as the values were
+                low, high = low.astype(np.float32), high.astype(np.float32)
+            yield _Range(index, low, high)

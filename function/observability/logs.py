@@ -1,0 +1,64 @@
+"""Log lines: JSON or text, each with the id of the request that it belongs to."""
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import orjson
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+class RequestId(logging.Filter):
+    """Puts the current request's id into every record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if (current := request_id.get()) is not None:
+            record.request_id = current
+        return True
+
+
+class JSONLine(OrjsonFormatter):
+    """Writes ASCII alone, whatever encoding standard output has, and lone surrogates, which orjson refuses."""
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        try:
+            line = super().jsonify_log_record(log_data)
+        except orjson.JSONEncodeError:
+            line = ""
+        if line and line.isascii():
+            return line
+        return json.dumps(log_data | {"timestamp": log_data["timestamp"].isoformat()}, default=str)
+
+
+def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:
+    """Send everything to standard output, in place of whatever is set up."""
+    logging.basicConfig(level=level, handlers=[handler(format)], force=True)
+    # Mangum logs each path as it came, so a caller could forge a line; AccessLog writes that line instead.
+    logging.getLogger("mangum").setLevel("WARNING")
+
+
+def handler(format: Literal["JSON", "TEXT"]) -> logging.Handler:
+    """Make the one handler of all lines."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(RequestId())
+    handler.setFormatter(_json() if format == "JSON" else _text())
+    return handler
+
+
+def _json() -> logging.Formatter:
+    return JSONLine(
+        ["levelname", "name", "message"],
+        timestamp=True,
+        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # Uvicorn's copy of a message, for terminals
+        rename_fields={"levelname": "level", "name": "logger"},
+    )
+
+
+def _text() -> logging.Formatter:
+    fmt = "{asctime} {levelname:<7} {name} {message} {request_id}"
+    return logging.Formatter(fmt, style="{", defaults={"request_id": ""})

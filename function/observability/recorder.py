@@ -1,0 +1,35 @@
+"""Where the metrics of a request go: METRICS chooses one of these."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from function.classifier import Model
+from function.observability.emf import EMFRecorder
+from function.observability.inference import InferenceObserver, Run
+
+
+class Recorder(Protocol):
+    """Takes what each request measured."""
+
+    def record(self, route: str, status: int, seconds: float, run: Run | None) -> Mapping[str, Any]:
+        """Record a request, and give the fields that its access line has besides."""
+
+
+@runtime_checkable
+class ReadableRecorder(Protocol):
+    """One whose sums are read from here."""
+
+    def read(self) -> bytes:
+        """Give them in Prometheus' text format."""
+
+
+def create_recorder(
+    kind: Literal["NONE", "EMF", "PROMETHEUS"], model: Model, observer: InferenceObserver
+) -> Recorder | None:
+    """Make the recorder of a kind; None for NONE."""
+    if kind == "PROMETHEUS":
+        # Not in the Lambda package, and prometheus_client reads its variable when it is imported.
+        from function.observability.prometheus import PrometheusRecorder  # noqa: PLC0415
+
+        return PrometheusRecorder(model, observer)
+    return EMFRecorder(model, observer) if kind == "EMF" else None

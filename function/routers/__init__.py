@@ -1,1 +1,0 @@
-"""One resource a file: translate JSON to `Classifier` and back, decide nothing."""

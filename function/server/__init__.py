@@ -1,0 +1,1 @@
+"""What the local server adds to Uvicorn; it isn't shipped to Lambda."""

@@ -1,0 +1,73 @@
+"""How workers share one listening socket: the more connections a worker has, the later it accepts another."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn import Server
+
+# A worker that accepts whatever waits takes most of the connections that come at once, and the others rest.
+FEW = 4  # connections that a worker accepts at once
+SECONDS = 0.001  # that it leaves a further one to the others; event loops count whole milliseconds
+SHARE = 8  # of so many connections, one more is accepted at a time
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+SHORT_SECONDS = 1  # until it tries again, as asyncio has it
+log = logging.getLogger("uvicorn.error")
+
+
+class FairServer(Server):
+    """Uvicorn's server, but for the way in which it accepts connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start without sockets, and wait for connections on them here."""
+        await super().startup([])
+        self._listeners = sockets or []
+        self._accepting = set[asyncio.Task[Any]]()
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._wait(listener)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, then end as Uvicorn does."""
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+        self._listeners = []
+        await super().shutdown(sockets)
+
+    def _wait(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._leave, listener)
+
+    def _leave(self, listener: socket.socket) -> None:
+        """Leave a connection that has come to the workers that have fewer."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        is_busy = self.config.workers > 1 and len(self.server_state.connections) >= FEW
+        loop.call_later(SECONDS if is_busy else 0, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        if listener not in self._listeners:  # the end has come meanwhile
+            return
+        seconds = 0
+        try:
+            for _ in range(1 + len(self.server_state.connections) // SHARE):
+                connection, _address = listener.accept()
+                self._connect(connection)
+        except OSError as error:  # such as one that another worker has accepted
+            if error.errno in SHORT:
+                log.warning("no connection can be accepted: %s", error.strerror)
+                seconds = SHORT_SECONDS
+        asyncio.get_running_loop().call_later(seconds, self._wait, listener)
+
+    def _connect(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(loop.connect_accepted_socket(self._create_protocol, connection))
+        self._accepting.add(task)  # else it could be collected as garbage
+        task.add_done_callback(self._accepting.discard)
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        create: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return create(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

@@ -1,0 +1,823 @@
+"""The page in a real browser, against Gunicorn and the Lambda handler: all that a person can do there."""
+
+import csv
+import hashlib
+import io
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Route
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, precision_score, recall_score
+
+from model.describe import main as describe
+from tests.integration.test_describe import PENGUINS
+from tests.support.browser import DESKTOP, PHONE, Visit, chromium, lambda_front
+from tests.support.emulator import Emulator
+from tests.support.entry_points import LocalServer
+from tests.support.iris import FEATURES, SPECIES, iris_csv
+from tests.support.models import breast_cancer, penguins, scaled, sklearn
+
+KEY = "schlüssel"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with LocalServer.start(tmp_path_factory.mktemp("iris") / "log") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def penguin_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model of texts and numbers, which carries its texts."""
+    folder = tmp_path_factory.mktemp("penguins")
+    path = folder / "penguins.onnx"
+    path.write_bytes(penguins().artifact)
+    describe([str(path), str(PENGUINS), "--target", "species"])
+    with LocalServer.start(folder / "log", MODEL_FILEPATH=str(path)) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def cancer_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model of 30 features, which carries nothing."""
+    folder = tmp_path_factory.mktemp("cancer")
+    path = folder / "cancer.onnx"
+    path.write_bytes(sklearn(scaled(LogisticRegression()), breast_cancer()).artifact)
+    with LocalServer.start(folder / "log", MODEL_FILEPATH=str(path)) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def locked_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service that wants a key, and takes little at once."""
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    log = tmp_path_factory.mktemp("locked") / "log"
+    with LocalServer.start(log, API_KEY_SHA256=digest, MAX_ROWS="40", MAX_BODY_BYTES="500") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def stage_url(emulator: Emulator) -> Iterator[str]:
+    """The package under AWS's runtime emulator, below a stage."""
+    with lambda_front(emulator.invoke, "/prod") as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser: Browser, url: str) -> Iterator[Visit]:
+    with Visit.start(browser, url) as visit:
+        yield visit.answered()
+
+
+def predict(url: str, rows: list[list[Any]]) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx2.post(f"{url}/predict/batch", json={"data": rows}, timeout=30).json()
+    return answer
+
+
+def wait_for_label(visit: Visit, label: str) -> None:
+    visit.page.wait_for_selector(f"#label:text-is('{label}')")
+
+
+def posts(visit: Visit) -> list[str]:
+    """Give the bodies of what was asked of a prediction."""
+    return [request.post_data or "" for request in visit.requests if "/predict" in request.url]
+
+
+class TestTry:
+    def test_it_starts_at_the_sample(self, visit: Visit) -> None:
+        """With the model's name, and controls within the training ranges."""
+        assert visit.page.title() == visit.text("h1") == "iris_svc"
+        assert visit.text("#label") == "setosa"
+        assert visit.texts("#bars li") == ["setosa\n97.4%", "versicolor\n2.5%", "virginica\n< 0.1%"]
+        assert visit.text("#time").endswith(" ms")
+        sliders = visit.page.locator("input[type=range]").evaluate_all("all => all.map(one => [one.min, one.max])")
+        assert sliders == [["4.3", "7.9"], ["2", "4.4"], ["1", "6.9"], ["0.1", "2.5"]]
+        assert posts(visit) == ['{"data":[[5.1,3.5,1.4,0.2]]}']
+
+    def test_sliding_moves_the_answer(self, visit: Visit, url: str) -> None:
+        """By keyboard too; the number beside it follows."""
+        for name in FEATURES[2:]:
+            visit.page.get_by_role("slider", name=name).press("End")
+
+        wait_for_label(visit, "virginica")
+        expected = predict(url, [[5.1, 3.5, 6.9, 2.5]])["prediction"][0]
+        assert visit.page.input_value("#feature-2") == "6.9"
+        assert visit.texts("#bars .share")[2] == f"{100 * expected[2]:.1f}%"
+        visit.page.click("#reset")
+        wait_for_label(visit, "setosa")
+
+    def test_changes_are_coalesced(self, visit: Visit) -> None:
+        """A hundred steps while one answer is on its way make two requests."""
+        slide = """slider => {
+            for (let step = 0; step <= 100; step++) {
+                slider.value = 1 + 0.05 * step;
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+            }
+        }"""
+        before = len(posts(visit))
+
+        visit.page.get_by_role("slider", name=FEATURES[2]).evaluate(slide)
+        wait_for_label(visit, "versicolor")
+        visit.page.wait_for_timeout(200)
+
+        assert 1 <= len(posts(visit)) - before <= 2
+
+    def test_a_slow_answer_never_overwrites_a_newer_one(self, visit: Visit) -> None:
+        """Even if it still comes: here none can be given up."""
+        late = []
+
+        def answer(route: Route) -> None:
+            if "[5.5," in (route.request.post_data or ""):
+                late.append(route)
+            else:
+                route.fulfill(json={"prediction": [0.0, 0.0, 1.0]})
+
+        visit.page.evaluate(
+            """() => {
+                const ask = window.fetch;
+                window.fetch = (path, { signal, ...options }) => ask(path, options);
+            }"""
+        )
+        visit.page.route("**/predict", answer)
+
+        visit.page.fill("#feature-0", "5.5")
+        visit.page.wait_for_timeout(50)
+        visit.page.fill("#feature-0", "5.6")
+        wait_for_label(visit, "virginica")
+        with visit.page.expect_response("**/predict"):
+            late[0].fulfill(json={"prediction": [0.0, 1.0, 0.0]})
+        visit.page.wait_for_timeout(100)
+
+        assert visit.text("#label") == "virginica"
+
+    def test_a_value_outside_of_training_is_warned_of(self, visit: Visit) -> None:
+        """By name and range; the answer is given all the same."""
+        visit.page.fill("#feature-0", "9")
+
+        visit.page.wait_for_selector("#outside:not(:empty)")
+        assert visit.text("#outside") == "Outside of what the model was trained on: sepal length (cm) (4.3 to 7.9)"
+        visit.page.fill("#feature-0", "5")
+        visit.page.wait_for_selector("#outside:empty", state="attached")
+
+    def test_no_number_is_told_before_anything_is_sent(self, visit: Visit) -> None:
+        """By the feature's name."""
+        before = len(posts(visit))
+
+        visit.page.fill("#feature-1", "")
+
+        visit.page.wait_for_selector("#try-fault:not(:empty)")
+        assert visit.text("#try-fault") == "sepal width (cm): expected a number"
+        assert visit.text("#label") == ""
+        assert len(posts(visit)) == before
+
+    def test_texts_are_chosen(self, browser: Browser, penguin_url: str) -> None:
+        """Where the model carries them; whole numbers take no others."""
+        with Visit.start(browser, penguin_url) as visit:
+            visit.answered()
+            assert visit.texts("#feature-0 option") == ["Biscoe", "Dream", "Torgersen"]
+            row = visit.page.evaluate("readRow()")
+            changed = ["Dream", *row[1:]]
+
+            visit.page.select_option("#feature-0", "Dream")
+
+            expected = predict(penguin_url, [changed])
+            visit.page.wait_for_selector(f"#bars .best .share:text-is('{100 * max(expected['prediction'][0]):.1f}%')")
+            assert visit.text("#label") == expected["label"][0]
+            visit.page.fill("#feature-6", "2007.5")
+            visit.page.wait_for_selector("#try-fault:text-is('year: expected a whole number')")
+
+    def test_thirty_features_of_a_model_that_carries_nothing(self, browser: Browser, cancer_url: str) -> None:
+        """Numbers without ranges."""
+        with Visit.start(browser, cancer_url, size=PHONE) as visit:
+            visit.answered()
+
+            assert visit.page.locator("#controls input").count() == 30
+            assert visit.page.locator("input[type=range]").count() == 0
+            assert visit.text("#outside") == ""
+
+    @pytest.mark.parametrize("language", ["curl", "Python", "JavaScript"])
+    @pytest.mark.parametrize("has_prefix", [False, True], ids=["Gunicorn", "Lambda behind a stage"])
+    def test_its_code_gives_its_answer(
+        self, language: str, url: str, stage_url: str, browser: Browser, *, has_prefix: bool
+    ) -> None:
+        """With the page's own address."""
+        with Visit.start(browser, stage_url if has_prefix else url) as visit:
+            visit.answered()
+            visit.page.get_by_role("button", name=language).click()
+            code = visit.text("#snippet")
+            expected = [0.974183, 0.024898142, 0.00091884134]
+            match language:
+                case "curl":
+                    answer = json.loads(run("bash", "-c", code.replace("curl", "curl --silent", 1)))["prediction"]
+                case "Python":
+                    answer = json.loads(run(sys.executable, "-c", code))
+                case _:
+                    answer = visit.page.evaluate(f"async () => {{ {code.replace('console.log', 'return ')} }}")
+
+            assert answer == expected
+            assert f"{stage_url if has_prefix else url}/predict" in code
+
+    def test_it_can_be_copied(self, browser: Browser, url: str) -> None:
+        """To the clipboard; on plain HTTP elsewhere than here it is selected."""
+        with Visit.start(browser, url, permissions=["clipboard-read", "clipboard-write"]) as visit:
+            visit.answered().page.click("#copy")
+
+            visit.page.wait_for_selector("#copy:text-is('Copied')")
+            assert visit.page.evaluate("navigator.clipboard.readText()") == visit.text("#snippet")
+
+    def test_a_failure_is_told_and_passes(self, visit: Visit) -> None:
+        """With the request's id, in place of the answer."""
+        detail = [{"loc": [], "msg": "unexpected failure; its request id is 7", "type": "internal"}]
+        visit.page.route("**/predict", lambda route: route.fulfill(status=500, json={"detail": detail}))
+
+        visit.page.fill("#feature-0", "5.2")
+        visit.page.wait_for_selector("#try-fault:not(:empty)")
+
+        assert visit.text("#try-fault") == "Status 500: unexpected failure; its request id is 7"
+        assert visit.text("#label") == visit.text("#time") == ""
+        visit.page.unroute("**/predict")
+        visit.page.fill("#feature-0", "5.3")
+        wait_for_label(visit, "setosa")
+        assert visit.text("#try-fault") == ""
+
+    def test_a_service_that_is_gone_is_told(self, visit: Visit) -> None:
+        """In words of its own."""
+        visit.page.route("**/predict", lambda route: route.abort())
+
+        visit.page.fill("#feature-0", "5.2")
+
+        visit.page.wait_for_selector("#try-fault:text-is('The service can\\'t be reached.')")
+
+    def test_another_model_is_told(self, visit: Visit) -> None:
+        """What is on the page is of the old one."""
+        visit.page.route(
+            "**/predict",
+            lambda route: route.fulfill(json={"prediction": [0, 0, 1]}, headers={"x-model-sha256": "0" * 12}),
+        )
+
+        visit.page.fill("#feature-0", "5.2")
+
+        visit.page.wait_for_selector("#notice:has-text('The service has another model by now.')")
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def rows_of(text: str, separator: str = ",") -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text), delimiter=separator))
+
+
+def downloaded(visit: Visit, separator: str = ",") -> list[list[str]]:
+    with visit.page.expect_download() as download:
+        visit.page.click("#download")
+    return rows_of(Path(download.value.path()).read_text("utf-8-sig"), separator)
+
+
+ALTERED: dict[str, str | bytes] = {
+    "comma": iris_csv(),
+    "semicolon": iris_csv(";"),
+    "tab": iris_csv("\t"),
+    "no header": iris_csv(has_header=False),
+    "no header, semicolon": iris_csv(";", has_header=False),
+    "decimal comma": iris_csv(",").replace(",", ";").replace(".", ","),
+    "quoted": "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows_of(iris_csv())),
+    "BOM": "\ufeff" + iris_csv(),
+    "UTF-16": iris_csv().encode("utf-16"),
+    "line feeds": iris_csv().replace("\r\n", "\n").rstrip("\n"),
+    "carriage returns": iris_csv().replace("\r\n", "\r"),
+    "blank lines": iris_csv().replace("\r\n", "\r\n\r\n"),
+    "columns in another order": "".join(",".join(reversed(row)) + "\n" for row in rows_of(iris_csv())),
+    "other names": iris_csv().replace("sepal length (cm)", "Sepal.Length"),
+    "an id first": "".join(f"{i + 500 if i else 'id'},{line}\n" for i, line in enumerate(iris_csv().splitlines())),
+    "labels as numbers": iris_csv(label=str),
+    "labels first, no header": "".join(
+        ",".join([row[-1], *row[:-1]]) + "\n" for row in rows_of(iris_csv(has_header=False))
+    ),
+}  # fmt: skip
+
+
+class TestFile:
+    @pytest.mark.parametrize("name", ALTERED)
+    def test_every_form_of_csv_is_read(self, name: str, visit: Visit) -> None:
+        """The same 146 of 150, whatever it looks like."""
+        visit.choose("iris.csv", ALTERED[name])
+        assert visit.text("#bad-rows") == ""
+        assert visit.text("#run") == "Predict 150 rows"
+
+        visit.predict()
+
+        assert visit.text("#accuracy") == "97.3%"
+
+    def test_how_good_the_model_is(self, visit: Visit, url: str) -> None:
+        """scikit-learn's numbers, of the answers that the service gives."""
+        rows, targets = load_iris(return_X_y=True)
+        answer = predict(url, rows.tolist())
+        said = [SPECIES.index(label) for label in answer["label"]]
+
+        visit.choose("iris.csv", iris_csv())
+        visit.predict()
+
+        assert "146 of 150 rows right." in visit.text("#quality")
+        assert "Always saying “setosa” would be right in 33.3%." in visit.text("#quality")
+        matrix = [[int(n) for n in row.split()[1:]] for row in visit.texts("#matrix tbody tr")]
+        assert matrix == confusion_matrix(targets, said).tolist()
+        precision, recall = (f(targets, said, average=None) for f in (precision_score, recall_score))
+        assert [row.split("\t") for row in visit.texts("#classes tbody tr")] == [
+            [name, f"{100 * precision[i]:.1f}%", f"{100 * recall[i]:.1f}%", "50"] for i, name in enumerate(SPECIES)
+        ]
+        assert visit.page.locator("#quality svg .dot").count() >= 3
+        label = visit.page.get_attribute("#quality svg", "aria-label")
+        assert label is not None
+        assert label.startswith("Reliability curve: ")
+
+    def test_the_worst_mistakes_come_first(self, visit: Visit, url: str) -> None:
+        """Those in which it gave the true label least; a row can be tried."""
+        rows, targets = load_iris(return_X_y=True)
+        given = np.array(predict(url, rows.tolist())["prediction"])
+        wrong = [row for row in range(150) if given[row].argmax() != targets[row]]
+        worst = sorted(wrong, key=lambda row: given[row][targets[row]])
+
+        visit.choose("iris.csv", iris_csv())
+        visit.predict()
+
+        lines = [int(row.split("\t")[0]) for row in visit.texts("#table tbody tr")]
+        assert lines[:4] == [row + 2 for row in worst]
+        assert visit.page.locator("#table tr.wrong").count() == 4
+        visit.page.select_option("#order", "file")
+        assert visit.texts("#table tbody tr")[0].startswith("2\tsetosa\t")
+        assert visit.page.locator("#table tbody tr").count() == 100
+        visit.page.click("#more")
+        assert visit.page.locator("#table tbody tr").count() == 150
+        visit.page.get_by_role("button", name="Try line 151").click()
+        wait_for_label(visit, "virginica")
+        assert visit.page.evaluate("readRow()") == rows[149].tolist()
+
+    def test_the_answers_can_be_downloaded(self, visit: Visit, url: str) -> None:
+        """Beside what came, in its form."""
+        rows, _ = load_iris(return_X_y=True)
+        answer = predict(url, rows.tolist())
+        visit.choose("iris.csv", iris_csv(";"))
+        visit.predict()
+
+        head, *lines = downloaded(visit, ";")
+
+        assert head == [*FEATURES, "species", "predicted", *(f"p({name})" for name in SPECIES), "error"]
+        assert [line[:5] for line in lines] == rows_of(iris_csv(";", has_header=False), ";")
+        assert [line[5] for line in lines] == answer["label"]
+        assert [[float(value) for value in line[6:9]] for line in lines] == answer["prediction"]
+        assert {line[9] for line in lines} == {""}
+
+    def test_a_row_with_a_fault_is_named_and_the_others_are_answered(self, visit: Visit) -> None:
+        """By its line and column."""
+        good = "5.1,3.5,1.4,0.2\n"
+        faults = '5.1,,1.4,0.2\n5.1,3.5,"much",0.2\n5.1,3.5,1.4\n5.1,3.5,1e999,0.2\n5.1,3.5,1e39,0.2\n'
+        visit.choose("faults.csv", ",".join(FEATURES) + "\n" + good + faults + good)
+        before = [
+            "4 rows can't be answered:",
+            "line 3: “sepal width (cm)”: expected a number, got nothing",
+            "line 4: “petal length (cm)”: expected a number, got “much”",
+            "line 5: expected 4 columns, got 3",
+            "line 6: “petal length (cm)”: expected a number, got “1e999”",
+        ]
+        assert visit.text("#bad-rows").split("\n") == before
+
+        visit.predict()
+
+        found = visit.text("#bad-rows").split("\n")
+        assert found[0] == "5 rows can't be answered:"
+        assert found[1:5] == before[1:]
+        assert found[5].startswith('line 7: "petal length (cm)": ')
+        assert visit.text("#progress-text").startswith("2 of 3 rows answered")
+        assert [line[-1] != "" for line in downloaded(visit)[1:]] == [False, True, True, True, True, True, False]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "there are no rows in it"),
+            ('a,b\n1,"2\n', "line 2: a quoted field is never closed"),
+            ('a,b\n1,"2"3\n', "line 2: expected the separator after a quoted field; a quote within one is written twice"),
+        ],
+        ids=["empty", "open quote", "quote within"],
+    )  # fmt: skip
+    def test_what_isnt_csv_is_told(self, content: str, message: str, visit: Visit) -> None:
+        """With the line."""
+        visit.choose("broken.csv", content)
+
+        assert visit.text("#file-fault") == f"broken.csv: {message}"
+
+    def test_a_feature_without_a_column_is_told(self, visit: Visit) -> None:
+        """It can be chosen by hand."""
+        visit.choose("narrow.csv", "a,b,c\n1,2,3\n")
+        assert visit.text("#file-fault") == "No column for: petal width (cm). Choose them below."
+        assert visit.page.is_disabled("#run")
+
+        visit.page.select_option("#column-3", "c")
+        visit.predict()
+
+        assert visit.text("#progress-text").startswith("1 of 1 row answered")
+
+    def test_a_text_that_the_model_refuses_is_named(self, browser: Browser, penguin_url: str) -> None:
+        """And its row alone is left out."""
+        lines = PENGUINS.read_text().splitlines()
+        lines[5:5] = [lines[1].replace("Torgersen", "Anticosti")] * 3
+        n_whole = sum(",NA" not in line and "Anticosti" not in line for line in lines[1:])
+        with Visit.start(browser, penguin_url) as visit:
+            visit.answered().choose("penguins.csv", "\n".join(lines))
+
+            visit.predict()
+
+            assert 'line 6: "island": expected one of Biscoe, Dream, Torgersen, got another value' in visit.text(
+                "#bad-rows"
+            )
+            assert visit.text("#progress-text").startswith(f"{n_whole} of ")
+            assert float(visit.text("#accuracy").removesuffix("%")) > 99
+
+    def test_a_column_of_texts_that_are_all_refused_ends_it(self, browser: Browser, penguin_url: str) -> None:
+        """Each of them would cost a request."""
+        head, first, *_ = PENGUINS.read_text().splitlines()
+        lines = [first.replace("Torgersen", f"island {number}") for number in range(1000)]
+        with Visit.start(browser, penguin_url) as visit:
+            visit.answered().choose("islands.csv", "\n".join([head, *lines]))
+
+            visit.predict()
+
+            message = "More than 100 values are refused: are these the right columns?"
+            assert visit.text("#file-fault") == message
+            assert len(posts(visit)) < 110
+
+    def test_100_000_rows(self, visit: Visit, iris: NDArray[np.float64], url: str) -> None:
+        """All of them, in order, within the limits."""
+        rows = np.tile(iris, (667, 1))[:100_000]
+        text = ",".join(FEATURES) + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows.tolist())
+        visit.choose("large.csv", text)
+        assert visit.text("#run") == "Predict 100,000 rows"
+
+        started = time.monotonic()
+        visit.predict()
+
+        assert time.monotonic() - started < 30
+        assert visit.text("#progress-text").startswith("100,000 of 100,000 rows answered")
+        sizes = [len(body) for body in posts(visit)]
+        assert max(sizes) <= 1_000_000
+        assert visit.page.evaluate("table.rows.map(({ said }) => said).join('')") == "".join(
+            str(SPECIES.index(label)) for label in (predict(url, iris.tolist())["label"] * 667)[:100_000]
+        )
+        assert visit.page.locator("#table tbody tr").count() == 100
+        assert len(downloaded(visit)) == 100_001
+
+    def test_it_can_be_cancelled(self, visit: Visit) -> None:
+        """What has been answered stays."""
+        n_batches = 0
+
+        def answer(route: Route) -> None:
+            nonlocal n_batches
+            n_batches += 1
+            if n_batches == 1:
+                route.continue_()
+
+        visit.page.route("**/predict/batch", answer)
+        visit.choose("iris.csv", ",".join(FEATURES) + "\n" + "5.1,3.5,1.4,0.2\n" * 10_000)
+        visit.page.click("#run")
+        visit.page.wait_for_selector("#progress-text:text-is('2,000 of 10,000 rows')")
+        assert visit.page.evaluate("document.getElementById('progress').value") == 2000
+        assert visit.page.get_attribute("#progress-text", "aria-busy") == "true"  # only its end is spoken
+
+        visit.page.click("#cancel")
+
+        visit.page.wait_for_selector("#progress-text:has-text('2,000 of 10,000 rows answered')")
+        assert visit.page.is_visible("#results")
+        assert visit.page.is_hidden("#cancel")
+        assert visit.page.get_attribute("#progress-text", "aria-busy") == "false"
+        assert visit.text("#file-fault") == ""
+
+    def test_a_failure_ends_it_and_is_told(self, visit: Visit) -> None:
+        """A 500 is nothing that passes."""
+        detail = [{"loc": [], "msg": "unexpected failure; its request id is 7", "type": "internal"}]
+        visit.page.route("**/predict/batch", lambda route: route.fulfill(status=500, json={"detail": detail}))
+        visit.choose("iris.csv", iris_csv())
+
+        visit.predict()
+
+        assert visit.text("#file-fault") == "Status 500: unexpected failure; its request id is 7"
+        assert visit.text("#progress-text").startswith("0 of 150 rows answered")
+        assert visit.page.is_hidden("#results")
+
+    def test_what_passes_is_tried_again(self, visit: Visit) -> None:
+        """A 503; and of what is too large for something on the way, half."""
+        statuses = [503, 413]
+        sizes = []
+
+        def answer(route: Route) -> None:
+            sizes.append(len(json.loads(route.request.post_data or "")["data"]))
+            if statuses:
+                route.fulfill(status=statuses.pop(0), json={"message": "no"})
+            else:
+                route.continue_()
+
+        visit.page.route("**/predict/batch", answer)
+        visit.choose("iris.csv", iris_csv())
+
+        visit.predict()
+
+        assert visit.text("#accuracy") == "97.3%"
+        assert sizes == [150, 150, 75, 75]
+
+    def test_a_file_can_be_dropped(self, visit: Visit) -> None:
+        """On whatever part is open."""
+        drop = """text => {
+            const data = new DataTransfer();
+            data.items.add(new File([text], "dropped.csv"));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }"""
+
+        visit.page.evaluate(drop, iris_csv())
+
+        visit.page.wait_for_selector("#run:text-is('Predict 150 rows')")
+        assert visit.text("#file-name") == "dropped.csv"
+
+    def test_its_parser_reads_what_pythons_writes(self, visit: Visit) -> None:
+        """500 tables of cells with quotes, separators and line breaks in them."""
+        generator = random.Random(0)  # noqa: S311 - the same each time
+        cells = ["", "a", 'x"y', "1,5", "2;5", "t\tt", "line\nbreak", "\r\n", '"', " s ", "é€"]
+        tables = []
+        for _ in range(500):
+            width = generator.randint(2, 4)
+            rows = [[generator.choice(cells) for _ in range(width)] for _ in range(generator.randint(1, 5))]
+            separator = generator.choice(",;\t")
+            text = io.StringIO()
+            csv.writer(text, delimiter=separator, lineterminator=generator.choice(["\n", "\r\n"])).writerows(rows)
+            tables.append((text.getvalue(), separator, rows))
+
+        read = visit.page.evaluate(
+            "all => all.map(([text, separator]) => parseCsv(text, separator).map(({ cells }) => cells))",
+            [table[:2] for table in tables],
+        )
+
+        assert read == [rows for _, _, rows in tables]
+
+    def test_its_figures_are_those_of_numpy(self, visit: Visit) -> None:
+        """On 1,000 rows of random probabilities of 4 labels."""
+        generator = np.random.default_rng(0)
+        given = generator.dirichlet(np.ones(4), 1000)
+        truth = generator.integers(4, size=1000)
+        rows = [
+            {"probabilities": row.tolist(), "said": int(row.argmax()), "truth": int(true)}
+            for row, true in zip(given, truth, strict=True)
+        ]
+
+        found = visit.page.evaluate("rows => score(rows, 4)", rows)
+
+        hits = truth[:, None] == np.arange(4)
+        bins = np.minimum((given * 10).astype(int), 9)
+        assert found["matrix"] == confusion_matrix(truth, given.argmax(axis=1)).tolist()
+        assert [one["n"] for one in found["bins"]] == np.bincount(bins.ravel(), minlength=10).tolist()
+        assert [one["right"] for one in found["bins"]] == np.bincount(bins[hits], minlength=10).tolist()
+        sure = np.bincount(bins.ravel(), given.ravel(), minlength=10)
+        assert [one["sure"] for one in found["bins"]] == pytest.approx(sure.tolist())
+        right = np.bincount(bins[hits], minlength=10)
+        assert found["gap"] == pytest.approx(np.abs(right - sure).sum() / given.size)
+
+
+class TestKey:
+    def test_it_asks_for_one_and_keeps_it_in_memory(self, browser: Browser, locked_url: str) -> None:
+        """A wrong one is told in the service's words; nothing of it is left when the page is opened again."""
+        with Visit.start(browser, locked_url) as visit:
+            page = visit.page
+            page.wait_for_selector("#key-form")
+            assert [request.url for request in visit.requests] == [f"{locked_url}/"] * 2  # nothing asked in vain
+            page.fill("#key", "wrong")
+            page.press("#key", "Enter")
+            page.wait_for_selector("#key-fault:not(:empty)")
+            assert visit.text("#key-fault") == "Status 401: expected a key that is accepted, got one that isn't"
+
+            page.fill("#key", KEY)
+            page.press("#key", "Enter")
+            visit.answered()
+
+            assert page.is_hidden("#key-form")
+            assert '-H "x-api-key: $API_KEY"' in visit.text("#snippet")
+            assert KEY not in page.content()
+            assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+            page.reload()
+            page.wait_for_selector("#key-form")
+
+    def test_all_parts_use_it(self, browser: Browser, locked_url: str) -> None:
+        """Batches are as small as the service wants them; its docs can be read."""
+        with Visit.start(browser, locked_url) as visit:
+            visit.page.fill("#key", KEY)
+            visit.page.press("#key", "Enter")
+            visit.answered().choose("iris.csv", iris_csv())
+
+            visit.predict()
+
+            assert visit.text("#accuracy") == "97.3%"
+            bodies = posts(visit)[1:]
+            assert max(len(body) for body in bodies) <= 500
+            assert max(len(json.loads(body)["data"]) for body in bodies) <= 40
+            assert len(bodies) < 12
+            visit.go("About")
+            visit.page.get_by_role("link", name="Docs").click()
+            visit.page.wait_for_selector(".route:has-text('/predict/batch')")
+            with visit.page.expect_download() as download:
+                visit.page.locator("#api").get_by_role("link", name="OpenAPI document").click()
+            assert json.loads(Path(download.value.path()).read_text())["openapi"].startswith("3.")
+
+    def test_its_code_takes_it_from_the_environment(
+        self, browser: Browser, locked_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So it isn't in what is copied."""
+        monkeypatch.setenv("API_KEY", KEY)
+        with Visit.start(browser, locked_url) as visit:
+            visit.page.fill("#key", KEY)
+            visit.page.press("#key", "Enter")
+            curl = visit.answered().text("#snippet")
+
+            assert json.loads(run("bash", "-c", curl.replace("curl", "curl --silent", 1)))["prediction"][0] == 0.974183
+
+
+class TestAbout:
+    def test_it_tells_what_is_known(self, visit: Visit, url: str) -> None:
+        """Of the model, its features, its training and the service."""
+        metadata = httpx2.get(f"{url}/metadata").json()
+
+        visit.go("About")
+        visit.page.wait_for_selector("#health:has-text('Health: ok, in ')")
+
+        text = visit.text("#about")
+        for fact in (metadata["model"]["sha256"], "skl2onnx", "150", "0.9467", "10,000", "1,000,000", *SPECIES):
+            assert fact in text
+        assert visit.texts("#about tbody tr")[0] == "sepal length (cm)\tfloat32\t4.3 to 7.9\t5.1"
+        n_calls = visit.page.locator("#latency rect").count()
+        assert n_calls == 4  # the root, metadata, the sample, health
+        visit.page.get_by_role("button", name="Check its health").click()
+        visit.page.wait_for_selector("#latency rect:nth-child(5)", state="attached")
+        assert visit.text("#latency").startswith("Last 5 requests: median ")
+        assert visit.page.get_by_role("link", name="Docs").get_attribute("href") == f"{url}/docs"
+
+    def test_a_failed_request_shows(self, visit: Visit) -> None:
+        """In the plot, and in words."""
+        visit.page.route("**/health", lambda route: route.fulfill(status=503, json={"message": "busy"}))
+
+        visit.go("About")
+
+        visit.page.wait_for_selector("#health:text-is('Status 503: busy')")
+        assert visit.page.locator("#latency .failed").count() == 1
+        assert "1 failed" in visit.text("#latency")
+
+
+class TestApi:
+    @pytest.mark.parametrize("has_prefix", [False, True], ids=["Gunicorn", "Lambda behind a stage"])
+    def test_the_docs_name_every_route(self, browser: Browser, url: str, stage_url: str, *, has_prefix: bool) -> None:
+        """With a curl that works."""
+        here = stage_url if has_prefix else url
+        document = httpx2.get(f"{here}/openapi.json").json()
+        with Visit.start(browser, f"{here}/docs") as visit:
+            visit.page.wait_for_selector(".route")
+            routes = [text.split("\n")[:2] for text in visit.texts(".route > summary")]
+            assert routes == [
+                [method.upper(), path] for path, methods in document["paths"].items() for method in methods
+            ]
+            for number in range(len(routes)):
+                visit.page.locator(".route > summary").nth(number).click()
+            for curl in visit.texts(".route h3:text-is('With curl') + pre"):
+                command = curl.replace("curl", "curl --silent --output /dev/null --write-out '%{http_code}'", 1)
+                assert run("bash", "-c", command) == "200", curl
+
+
+class TestEveryone:
+    @pytest.mark.parametrize(("size", "is_dark"), [(DESKTOP, False), (PHONE, True)], ids=["desktop", "dark phone"])
+    def test_axe_finds_nothing(self, browser: Browser, url: str, size: tuple[int, int], *, is_dark: bool) -> None:
+        """In any part, filled."""
+        with Visit.start(browser, url, size=size, is_dark=is_dark) as visit:
+            visit.answered().page.fill("#feature-0", "9")
+            visit.page.wait_for_selector("#outside:not(:empty)")
+            for part in ("Try", "File", "About", "API"):
+                visit.go(part)
+                if part == "File":
+                    visit.choose("iris.csv", iris_csv() + "5.1,3.5,much,0.2,setosa\n")
+                    visit.predict()
+                if part == "API":
+                    visit.page.locator(".route > summary").nth(6).click()
+                visit.page.wait_for_timeout(250)
+                assert violations(visit) == ""
+                assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+
+    def test_axe_finds_nothing_where_a_key_is_wanted(self, browser: Browser, locked_url: str) -> None:
+        """After a wrong one."""
+        with Visit.start(browser, locked_url) as visit:
+            visit.page.fill("#key", "wrong")
+            visit.page.press("#key", "Enter")
+            visit.page.wait_for_selector("#key-fault:not(:empty)")
+
+            assert violations(visit) == ""
+
+    @pytest.mark.parametrize("model", ["penguins", "cancer"])
+    def test_other_models_are_as_accessible(
+        self, browser: Browser, penguin_url: str, cancer_url: str, model: str
+    ) -> None:
+        """Choices, texts, and many fields."""
+        with Visit.start(browser, {"penguins": penguin_url, "cancer": cancer_url}[model], size=PHONE) as visit:
+            visit.answered()
+
+            assert violations(visit) == ""
+            assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    def test_the_keyboard_reaches_everything_and_shows_where_it_is(self, visit: Visit) -> None:
+        """In the order of what is read."""
+        reached = []
+        for _ in range(18):
+            visit.page.keyboard.press("Tab")
+            reached.append(
+                visit.page.evaluate(
+                    """() => {
+                        const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+                        const name = document.activeElement.textContent.trim() || document.activeElement.id
+                            || document.activeElement.ariaLabel;
+                        return [name.slice(0, 20), outlineStyle, outlineWidth];
+                    }"""
+                )
+            )
+
+        names = [name for name, _, _ in reached]
+        assert names[:7] == ["Try", "File", "About", "API", "Back to the sample", "feature-0", "sepal length (cm)"]
+        assert {"curl", "Python", "JavaScript", "Copy"} <= set(names)
+        assert {(style, width) for _, style, width in reached[:-1]} == {("solid", "2px")}
+
+    def test_an_answer_is_spoken_once_it_has_settled(self, visit: Visit) -> None:
+        """By a live region."""
+        visit.page.wait_for_selector("#spoken:text-is('setosa, 97.4%')")
+
+        assert visit.page.get_attribute("#spoken", "role") == "status"
+
+    @pytest.mark.parametrize("end", ["", "/", "/?x=1", "/#file"])
+    def test_a_prefix_doesnt_matter(self, browser: Browser, stage_url: str, end: str) -> None:
+        """Nor how the address ends; by the Lambda handler, compressed."""
+        with Visit.start(browser, f"{stage_url}{end}") as visit:
+            visit.page.wait_for_selector("#label:not(:empty)", state="attached")
+            visit.choose("iris.csv", iris_csv())
+
+            visit.predict()
+
+            assert visit.text("#accuracy") == "97.3%"
+            assert all(request.url.startswith(stage_url) for request in visit.requests if "blob:" not in request.url)
+
+    def test_it_is_kept_between_visits(self, browser: Browser, url: str) -> None:
+        """The second one is answered 304, which the browser makes a 200 of its own again."""
+        with Visit.start(browser, url) as visit:
+            visit.answered()
+            sizes = []
+            visit.page.on("response", lambda response: sizes.append((response.url, response.request)))
+            visit.page.goto(f"{url}/?again")
+            visit.page.goto(url)
+            visit.answered()
+            navigation = visit.page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
+
+            assert navigation < 2000
+            assert sizes
+
+
+def violations(visit: Visit) -> str:
+    found: Any = Axe().run(visit.page)
+    return found.generate_report() if found.violations_count else ""
+
+
+def test_breast_cancer_is_judged_without_names(browser: Browser, cancer_url: str) -> None:
+    """30 columns by their order, the labels in the last one."""
+    data = load_breast_cancer()
+    text = "".join(
+        ",".join([*map(str, row), str(true)]) + "\n" for row, true in zip(data.data, data.target, strict=True)
+    )
+    with Visit.start(browser, cancer_url) as visit:
+        visit.answered().choose("cancer.csv", text)
+
+        visit.predict()
+
+        assert float(visit.text("#accuracy").removesuffix("%")) > 98
+
+
+def test_a_feature_that_looks_like_a_label_is_none(browser: Browser, cancer_url: str) -> None:
+    """Where the labels are 0 and 1."""
+    with Visit.start(browser, cancer_url) as visit:
+        visit.answered().choose("cancer.csv", "1,0,1" + ",5" * 27 + ",1\n" + "0,1,0" + ",6" * 27 + ",0\n")
+
+        assert visit.page.evaluate("[table.columns, table.truth]") == [list(range(30)), 30]

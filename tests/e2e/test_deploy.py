@@ -1,0 +1,351 @@
+"""A deployment to a mock of AWS: what is uploaded, what CloudFormation makes of it, and that it answers."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+from starlette.testclient import TestClient
+
+from tests.support.calls import EVENTS
+from tests.support.emulator import Emulator
+from tests.support.entry_points import ROOT, Event, answer_of, http_entry_point
+from tests.support.mock_cloud import mock_cloud
+from tests.support.sam import ENVIRON, make_read_only, sam
+
+BUCKET, STACK = "packages", "web-single"
+KEY = "my key"
+PARAMETERS = {"ApiKeySha256": "a0e12d601e10154fe5743fd6d2ba37492365077b485f06c131ef495420005253", "Revision": "1"}
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[None]:
+    with mock_cloud():
+        boto3.client("s3").create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        yield
+
+
+def translated(packaged: Path, **parameters: str) -> dict[str, Any]:
+    """The template as AWS's own macro, Transform: AWS::Serverless-2016-10-31, hands it to CloudFormation."""
+    loader = ManagedPolicyLoader(boto3.client("iam"))
+    template: dict[str, Any] = transform(yaml_parse(packaged.read_text()), dict(parameters), loader)
+    return template
+
+
+def package(build: Path, template: Path, prefix: str) -> None:
+    """`sam package`: the package goes to S3, and its place there into a template."""
+    where = ["--template-file", str(build / "template.yaml"), "--output-template-file", str(template)]
+    credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    sam("package", *where, "--s3-bucket", BUCKET, "--s3-prefix", prefix, **credentials)
+
+
+def uploaded(template: Path) -> bytes:
+    code = translated(template)["Resources"]["ClassifierFunction"]["Properties"]["Code"]
+    return boto3.client("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])["Body"].read()
+
+
+def create_stack(name: str, packaged: Path, parameters: dict[str, str]) -> dict[str, str]:
+    """Let CloudFormation make a stack, and give logical id -> physical id of all that was made."""
+    boto3.client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(translated(packaged, **parameters)),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    made = boto3.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    return {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in made}
+
+
+@pytest.fixture(scope="module")
+def packaged(cloud: None, sam_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("packaged") / "template.yaml"
+    package(sam_build, path, prefix="first")
+    return path
+
+
+@pytest.fixture(scope="module")
+def stack(packaged: Path) -> dict[str, str]:
+    return create_stack(STACK, packaged, PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def function(stack: dict[str, str]) -> dict[str, Any]:
+    found = boto3.client("lambda").get_function(FunctionName=stack["ClassifierFunction"])
+    return dict(found["Configuration"])
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    packaged: Path, function: dict[str, Any], runtime: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Emulator]:
+    """What was uploaded, taken from S3 and unzipped as Lambda does, under the emulator with the function's settings."""
+    folder = tmp_path_factory.mktemp("deployed")
+    task = folder / "task"
+    with zipfile.ZipFile(io.BytesIO(uploaded(packaged))) as archive:
+        archive.extractall(task)
+    make_read_only(task)
+    settings = function["Environment"]["Variables"]
+    with Emulator.start(runtime, task, folder / "log", handler=function["Handler"], **settings) as emulator:
+        yield emulator
+
+
+def test_all_resources_are_made(stack: dict[str, str]) -> None:
+    """By their types; the version and what stands behind the API are SAM's."""
+    made = boto3.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+
+    assert {(resource["ResourceType"], resource["ResourceStatus"]) for resource in made} == {
+        (kind, "CREATE_COMPLETE")
+        for kind in (
+            "AWS::ApiGatewayV2::Api",
+            "AWS::ApiGatewayV2::Stage",
+            "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Dashboard",
+            "AWS::IAM::Role",
+            "AWS::Lambda::Alias",
+            "AWS::Lambda::Function",
+            "AWS::Lambda::Permission",
+            "AWS::Lambda::Version",
+            "AWS::Logs::LogGroup",
+        )
+    }
+
+
+def test_an_invocation_gives_metrics(deployed: Emulator) -> None:
+    """In its access line, in CloudWatch's embedded format, with the first one's cold start."""
+    event = json.loads((ROOT / "events" / "predict_batch.json").read_text())
+    event["headers"]["x-api-key"] = KEY
+    for _ in range(2):
+        assert deployed.invoke(event)["statusCode"] == 200
+
+    lines = [json.loads(line) for line in deployed.log().splitlines() if '"_aws"' in line]
+    assert [line["requests"] for line in lines] == [1] * len(lines)
+    last = lines[-1]
+    (directive,) = last["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("web-single", [["model"]])
+    assert all(isinstance(last[metric["Name"]], int | float) for metric in directive["Metrics"])
+    assert (last["rows"], last["predicted_setosa"], last["predicted_virginica"]) == (2, 1, 1)
+    assert last["cold_start"] == 0
+    assert sum(line["cold_start"] for line in lines) == 1
+    assert last["aws_request_id"]
+
+
+def test_the_dashboard_is_json(stack: dict[str, str]) -> None:
+    """Four graphs of what the lines bring."""
+    body = boto3.client("cloudwatch").get_dashboard(DashboardName=stack["Dashboard"])["DashboardBody"]
+
+    titles = [widget["properties"]["title"] for widget in json.loads(body)["widgets"]]
+    assert len(titles) == len(set(titles)) == 4
+    assert all(widget["properties"]["region"] == "eu-central-1" for widget in json.loads(body)["widgets"])
+
+
+def test_the_function_is_the_package_with_its_settings(stack: dict[str, str], function: dict[str, Any]) -> None:
+    """And with nothing that the parameters don't ask for."""
+    assert (function["Handler"], function["Runtime"]) == ("function.handler.handler", "python3.13")
+    assert (function["MemorySize"], function["Timeout"], function["Architectures"]) == (1024, 20, ["x86_64"])
+    assert function["Role"].endswith(stack["FunctionRole"])
+    assert function["Environment"]["Variables"]["API_KEY_SHA256"] == PARAMETERS["ApiKeySha256"]
+    client = boto3.client("lambda")
+    assert "Concurrency" not in client.get_function(FunctionName=function["FunctionName"])
+    (alias,) = client.list_aliases(FunctionName=function["FunctionName"])["Aliases"]
+    assert (alias["Name"], alias["FunctionVersion"]) == ("live", "1")
+    policy = json.loads(client.get_policy(FunctionName=function["FunctionName"])["Policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    assert statement["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f":{stack['Api']}/*/*")
+
+
+def test_the_api_hands_everything_to_the_alias(stack: dict[str, str]) -> None:
+    """Throttled, with a log of its own, on the stage without a path."""
+    gateway = boto3.client("apigatewayv2")
+
+    (route,) = gateway.get_routes(ApiId=stack["Api"])["Items"]
+    (integration,) = gateway.get_integrations(ApiId=stack["Api"])["Items"]
+    (stage,) = gateway.get_stages(ApiId=stack["Api"])["Items"]
+
+    assert route["RouteKey"] == "$default"
+    assert integration["PayloadFormatVersion"] == "2.0"
+    assert integration["IntegrationUri"].endswith(f"functions/{stack['ClassifierFunctionAliaslive']}/invocations")
+    assert stage["StageName"] == "$default"
+    assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 100.0}
+    assert stage["AccessLogSettings"]["DestinationArn"].endswith(f"log-group:{stack['ApiLogs']}")
+    line = json.loads(stage["AccessLogSettings"]["Format"])
+    assert list(line) == [
+        "time", "request", "ip", "method", "path", "status", "milliseconds", "bytes", "invocation", "error"
+    ]  # fmt: skip
+
+
+def test_log_lines_end_and_an_alarm_hears_of_5xx(stack: dict[str, str]) -> None:
+    """API Gateway's count of them, which has the app's own 500s too."""
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/web-single/{STACK}/")["logGroups"]
+    (alarm,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[stack["ServerErrors"]])["MetricAlarms"]
+
+    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
+        stack["FunctionLogs"]: 30,
+        stack["ApiLogs"]: 30,
+    }
+    given = ("Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods", "Threshold",
+             "ComparisonOperator", "TreatMissingData", "AlarmActions")  # fmt: skip
+    assert {name: alarm[name] for name in given} == {
+        "Namespace": "AWS/ApiGateway",
+        "MetricName": "5xx",
+        "Dimensions": [{"Name": "ApiId", "Value": stack["Api"]}, {"Name": "Stage", "Value": "$default"}],
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [],
+    }
+
+
+def test_the_outputs_say_where_it_is(stack: dict[str, str]) -> None:
+    """The address, a command to try, and the function's name."""
+    (made,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+
+    url = f"https://{stack['Api']}.execute-api.eu-central-1.amazonaws.com"
+    assert {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]} == {
+        "Url": url,
+        "Curl": f"""curl -H 'X-API-Key: ' -d '{{"data": [[5.1, 3.5, 1.4, 0.2]]}}' {url}/predict""",
+        "FunctionName": stack["ClassifierFunction"],
+    }
+
+
+def test_what_was_uploaded_answers(
+    deployed: Emulator, event: Event, client: TestClient, function: dict[str, Any]
+) -> None:
+    """Taken from S3 again, read-only, with the function's own settings: 401 without the key, with it as everywhere."""
+    for name, call in EVENTS.items():
+        incoming = event(name)
+        assert answer_of(deployed.invoke(incoming)).status == (
+            200 if name in ("health", "discovery", "page") else 401
+        ), name
+        incoming.get("headers", {})["x-api-key"] = KEY
+        if name not in ("discovery", "openapi"):  # they describe the key
+            assert answer_of(deployed.invoke(incoming)) == http_entry_point(client)(call), name
+
+
+def test_every_parameter_arrives(packaged: Path) -> None:
+    """In a second stack, with another value for each that moto has an eye for; tests/e2e/test_template.py has the others."""
+    given = {
+        "ApiKeySha256": PARAMETERS["ApiKeySha256"],
+        "CorsOrigins": "https://example.org,https://example.com",
+        "MemorySize": "512",
+        "ReservedConcurrency": "5",
+        "RequestsPerSecond": "7",
+        "LogRetentionDays": "90",
+        "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms",
+        "Revision": "2",
+    }
+    made = create_stack("second", packaged, given)
+
+    function = boto3.client("lambda").get_function(FunctionName=made["ClassifierFunction"])
+    configuration = function["Configuration"]
+    assert configuration["MemorySize"] == 512
+    assert configuration["Environment"]["Variables"]["CORS_ORIGINS"] == given["CorsOrigins"]
+    assert function["Concurrency"] == {"ReservedConcurrentExecutions": 5}
+    (stage,) = boto3.client("apigatewayv2").get_stages(ApiId=made["Api"])["Items"]
+    assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 7, "ThrottlingRateLimit": 7.0}
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix="/web-single/second/")["logGroups"]
+    assert [group["retentionInDays"] for group in groups] == [90, 90]
+    (alarm,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[made["ServerErrors"]])["MetricAlarms"]
+    assert alarm["AlarmActions"] == [given["AlarmTopicArn"]]
+
+
+def test_a_revision_decides_what_the_alias_serves(packaged: Path, tmp_path: Path) -> None:
+    """Another one publishes a version; the same one doesn't, not even of other code. So `make deploy` gives the time."""
+    other_code = tmp_path / "template.yaml"
+    template = yaml_parse(packaged.read_text())
+    template["Resources"]["ClassifierFunction"]["Properties"]["CodeUri"] += "x"
+    other_code.write_text(json.dumps(template))
+
+    def version(path: Path, **parameters: str) -> list[str]:
+        return [name for name in translated(path, **parameters)["Resources"] if "Version" in name]
+
+    assert version(packaged, Revision="1") != version(packaged, Revision="2")
+    assert version(packaged, Revision="1") == version(other_code, Revision="1")
+    assert version(packaged) != version(other_code)
+
+
+def test_the_same_files_are_the_same_upload(packaged: Path, tmp_path: Path) -> None:
+    """Built and packaged again, the zip has the same bytes."""
+    sam("build", "--build-dir", str(tmp_path / "build"))
+    make_read_only(tmp_path / "build" / "ClassifierFunction")  # as the first is
+    package(tmp_path / "build", tmp_path / "template.yaml", prefix="again")
+
+    assert uploaded(tmp_path / "template.yaml") == uploaded(packaged)
+
+
+def make(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    base = ENVIRON | {"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"} | environ
+    command = ["make", "--silent", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=base, capture_output=True, text=True, check=False)
+
+
+def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
+    """Key digests, architecture, a revision of its own, and any parameter."""
+    digests = f"{PARAMETERS['ApiKeySha256']},{PARAMETERS['ApiKeySha256']}"
+    given = (f"API_KEY_SHA256={digests}", "ARCHITECTURE=arm64", "PARAMETERS=MemorySize=512 CorsOrigins=https://a.b")
+
+    result = make("--dry-run", "deploy", *given, home=tmp_path)
+
+    commands = result.stdout.replace("\\\n", "")
+    assert re.search(
+        r"\.venv/bin/sam deploy --parameter-overrides Revision=\$\(date \+%s\) Architecture=arm64\s+"
+        rf"""ApiKeySha256='"{digests}"' AllowAnonymous=false MemorySize=512 CorsOrigins=https://a\.b""",
+        commands,
+    )
+    assert ".venv/bin/sam build --parameter-overrides Architecture=arm64" in commands
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "line"),
+    [
+        ([], {}, "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true"),
+        (["API_KEY_SHA256=my key"], {}, "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, "),
+        (["ALLOW_ANONYMOUS=true"], {}, "deploy: expected AWS credentials and a region that work, got: Unable to locate"),
+        (["ALLOW_ANONYMOUS=true"], {"AWS_PROFILE": "nobody"},
+         "deploy: expected AWS credentials and a region that work, got: The config profile (nobody) could not be found"),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=Architecture=arm64"], {},
+         "Makefile:11: *** expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…"),
+    ],
+    ids=["nobody may call", "a key itself", "no credentials", "no such profile", "two architectures"],
+)  # fmt: skip
+def test_a_deployment_that_cant_be_says_why(
+    arguments: list[str], environ: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    """In one line, before anything is built or sent."""
+    result = make("deploy", *arguments, home=tmp_path, **environ)
+
+    assert result.returncode != 0
+    told, *makes_own = result.stderr.splitlines()
+    assert re.sub(r"Makefile:\d+", "Makefile:11", told).startswith(line)
+    assert all(" *** [" in text for text in makes_own)
+    assert len(makes_own) <= 1
+    assert result.stdout == ""
+
+
+def test_a_deployment_finds_where_to_go() -> None:
+    """A bucket of sam's own, the right to make a role, and nothing left of a first one that fails."""
+    with (ROOT / "samconfig.toml").open("rb") as file:
+        options = tomllib.load(file)["default"]["deploy"]["parameters"]
+
+    assert options == {
+        "stack_name": "web-single",
+        "resolve_s3": True,
+        "capabilities": "CAPABILITY_IAM",
+        "on_failure": "DELETE",
+    }

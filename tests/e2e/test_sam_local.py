@@ -1,0 +1,47 @@
+"""`sam local`: the built package in a container of Lambda's runtime, on a real Docker engine."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.calls import CALLS, EVENTS, SAM_LOCALS_OWN
+from tests.support.entry_points import ROOT, LocalServer, answer_of, free_port, http_entry_point
+from tests.support.sam import ENVIRON, SAM, SamLocal, sam
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_invoke_answers_every_event(name: str, sam_options: list[str], local_server: LocalServer) -> None:
+    """As Gunicorn answers the same call."""
+    printed = sam(
+        "local", "invoke", "ClassifierFunction", "--event", str(ROOT / "events" / f"{name}.json"), *sam_options
+    )
+
+    with local_server.client() as client:
+        assert answer_of(json.loads(printed)) == http_entry_point(client)(EVENTS[name])
+
+
+def test_start_api_answers_the_whole_table(sam_local: SamLocal, local_server: LocalServer) -> None:
+    """Over HTTP, byte for byte as Gunicorn."""
+    with sam_local.client() as sam_client, local_server.client() as client:
+        by_sam, by_gunicorn = http_entry_point(sam_client), http_entry_point(client)
+        for call, status in CALLS:
+            answer = by_sam(call)
+            if call.name in SAM_LOCALS_OWN:
+                # It takes each body for UTF-8, and its routes end at a line break; API Gateway hands both on.
+                assert (answer.status, list(answer.json)) in [(502, ["message"]), (403, ["message"])], call.name
+            else:
+                assert answer.status == status, call.name
+                assert answer == by_gunicorn(call), call.name
+
+
+def test_without_docker_it_says_so(sam_build: Path) -> None:
+    """At the end of what it says, with a status that isn't 0."""
+    command = [SAM, "local", "start-api", "--template", str(sam_build / "template.yaml"), "--port", str(free_port())]
+    environ = ENVIRON | {"DOCKER_HOST": "unix:///nowhere.sock"}
+
+    result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: Running AWS SAM projects locally requires a container")

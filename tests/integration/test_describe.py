@@ -1,0 +1,363 @@
+"""`python -m model.describe`: a CSV of the training data becomes facts in the artifact."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import onnx
+import pandas as pd
+import pytest
+from skl2onnx import to_onnx
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from starlette.testclient import TestClient
+
+from function.api.app import create_app
+from function.classifier import load
+from function.settings import Settings, shipped_model
+from model.describe import main
+from tests.support.entry_points import ROOT
+from tests.support.models import penguins, scaled, sigmoid, sklearn, texts, wine
+
+PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
+
+
+class Result(NamedTuple):
+    """What a command leaves."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def describe(*arguments: str | Path) -> Result:
+    """Run the command in this process, which has imported onnx already."""
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return Result(1, output.getvalue(), f"{end.code}\n")
+    return Result(0, output.getvalue(), "")
+
+
+def test_the_command_itself(penguin_model: Path, tmp_path: Path) -> None:
+    """In a process of its own."""
+    command = [sys.executable, "-m", "model.describe", str(penguin_model), str(PENGUINS), "--target", "species"]
+
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert result.stdout.startswith(f"{penguin_model}: described 7 features ")
+
+
+def metadata(path: Path) -> Any:
+    return TestClient(create_app(Settings(), load(path))).get("/metadata").json()
+
+
+@pytest.fixture
+def penguin_model(tmp_path: Path) -> Path:
+    path = tmp_path / "penguins.onnx"
+    path.write_bytes(penguins().artifact)
+    return path
+
+
+@pytest.fixture
+def wine_model(tmp_path: Path) -> Path:
+    path = tmp_path / "wine.onnx"
+    path.write_bytes(sklearn(scaled(LogisticRegression()), wine("numbers")).artifact)
+    return path
+
+
+@pytest.fixture
+def wine_csv(tmp_path: Path) -> Path:
+    """With names for the classes that are numbers to the model."""
+    data = load_wine()
+    names = {0: "barolo", 1: "grignolino", 2: "barbera"}
+    rows = [[*row, names[index]] for row, index in zip(data.data.tolist(), data.target.tolist(), strict=True)]
+    return write_csv(tmp_path / "wine.csv", [[*data.feature_names, "cultivar"], *rows])
+
+
+def write_csv(path: Path, rows: Sequence[Sequence[object]], delimiter: str = ",", encoding: str = "utf-8") -> Path:
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def test_numbers_and_texts(penguin_model: Path) -> None:
+    """Ranges and values of each column, the first whole row as the sample, how many rows it labels rightly."""
+    result = describe(penguin_model, PENGUINS, "--target", "species")
+
+    assert result.stdout == (
+        f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo by 333 whole rows of 344, "
+        "99.70% of which it labels rightly\n"
+    )
+    found = metadata(penguin_model)
+    assert found["features"][:2] == [
+        {"name": "island", "type": "string", "values": ["Biscoe", "Dream", "Torgersen"]},
+        {"name": "bill_length_mm", "type": "float32", "min": 32.1, "max": 59.6},
+    ]
+    assert found["features"][6] == {"name": "year", "type": "int64", "min": 2007, "max": 2009}
+    assert found["data_sample"] == [["Torgersen", 39.1, 18.7, 181, 3750, "male", 2007]]
+    assert found["labels"] == ["Adelie", "Chinstrap", "Gentoo"]
+    training = found["model"]["training"]
+    assert (training["rows"], training["accuracy"]) == (333, 0.997)
+    assert training["accuracy_from"] == "the rows that it is described by"
+
+
+def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """The columns in their order; the classes as the rows are called that the model puts there."""
+    before = wine_model.read_bytes()
+    output = tmp_path / "described.onnx"
+
+    result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
+
+    assert result.stdout.startswith(
+        f"{output}: described 13 features and the labels barolo, grignolino, barbera by 178 "
+    )
+    assert wine_model.read_bytes() == before
+    assert metadata(output)["features"][0] == {"name": "alcohol", "type": "float32", "min": 11.03, "max": 14.83}
+
+
+def test_class_ids_in_another_order(wine_model: Path, wine_csv: Path) -> None:
+    """The labels that it writes go by class id, as in a label.json."""
+    model = onnx.load(wine_model)
+    (node,) = (node for node in model.graph.node if node.op_type == "LinearClassifier")
+    (ids,) = (attribute for attribute in node.attribute if attribute.name == "classlabels_ints")
+    ids.ints[:] = [2, 0, 1]
+    wine_model.write_bytes(model.SerializeToString())
+
+    describe(wine_model, wine_csv, "--target", "cultivar")
+
+    classifier = load(wine_model)
+    assert classifier.model.class_ids == ("2", "0", "1")
+    assert classifier.model.labels == ("barolo", "grignolino", "barbera")
+    assert classifier.predict_label([classifier.model.sample]) == ["barolo"]
+
+
+def test_labels_may_be_given(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """In place of what the target says."""
+    (tmp_path / "names.json").write_text(json.dumps({"0": "barolo", "1": "grignolino", "2": "barbera"}))
+
+    result = describe(wine_model, wine_csv, "--ignore", "cultivar", "--labels", tmp_path / "names.json")
+
+    assert result.stdout.endswith("and the labels barolo, grignolino, barbera\n")
+    assert metadata(wine_model)["labels"] == ["barolo", "grignolino", "barbera"]
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8"), ("\t", "utf-8"), (",", "utf-8-sig")])
+def test_csvs_come_in_several_forms(
+    wine_model: Path, wine_csv: Path, tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    """With semicolons, tabs, a byte order mark."""
+    with wine_csv.open() as file:
+        other = write_csv(tmp_path / "other.csv", list(csv.reader(file)), delimiter, encoding)
+
+    assert describe(wine_model, other, "--target", "cultivar").returncode == 0
+    assert metadata(wine_model)["features"][0]["name"] == "alcohol"
+
+
+def test_what_the_artifact_says_besides_stays(wine_model: Path, wine_csv: Path) -> None:
+    """And describing it again changes nothing."""
+    model = onnx.load(wine_model)
+    onnx.helper.set_model_props(model, {"author": "me"})
+    wine_model.write_bytes(model.SerializeToString())
+
+    describe(wine_model, wine_csv, "--target", "cultivar")
+    once = wine_model.read_bytes()
+    describe(wine_model, wine_csv, "--target", "cultivar")
+
+    assert wine_model.read_bytes() == once
+    assert [entry.key for entry in onnx.load(wine_model).metadata_props] == ["author", "classifier"]
+
+
+FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
+    "too few columns": (
+        [["a", "b"], [1, 2]],
+        [],
+        "expected 13 columns, as the model takes, besides --target and --ignore; got 2: a, b",
+    ),
+    "no such target": ([["a", "b"], [1, 2]], ["--target", "c"], "{csv}: no column is called c; it has a, b"),
+    "text for a number": (
+        [[*"abcdefghijklm"], [*range(12), "x"]],
+        [],
+        "column 'm': expected numbers; could not convert string to float: 'x'",
+    ),
+    "infinite": ([[*"abcdefghijklm"], [*range(12), "inf"]], [], "column 'm': expected finite numbers"),
+    "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without an empty cell"),
+    "short row": ([["a", "b"], [1, 2], [3]], [], "{csv}: expected 2 cells, as the header has, line 3 has others"),
+    "long row": ([["a", "b"], [1, 2, 3]], [], "{csv}: expected 2 cells, as the header has, line 2 has others"),
+    "header alone": ([["a", "b"]], [], "{csv}: expected a header of different names, and rows below it"),
+    "one name twice": ([["a", "a"], [1, 2]], [], "{csv}: expected a header of different names, and rows below it"),
+    "labels that the rows don't show": (
+        [[*"abcdefghijklmn"], [*range(13), "barolo"]],
+        ["--target", "n"],
+        "the rows don't show which class has which label; name them in a file for --labels",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "options", "message"), FAULTS.values(), ids=FAULTS)
+def test_what_is_wrong_with_a_csv_is_told(
+    wine_model: Path, tmp_path: Path, rows: list[list[object]], options: list[str], message: str
+) -> None:
+    """In one line, and nothing is written."""
+    before = wine_model.read_bytes()
+    path = write_csv(tmp_path / "faulty.csv", rows)
+
+    result = describe(wine_model, path, *options)
+
+    assert result.stderr.splitlines() == [f"ArtifactError: {message.format(csv=path)}"]
+    assert (result.returncode, wine_model.read_bytes()) == (1, before)
+
+
+def test_a_column_for_each_input_is_wanted(penguin_model: Path) -> None:
+    """By name."""
+    result = describe(penguin_model, PENGUINS, "--target", "species", "--ignore", "year")
+
+    columns = "island, bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g, sex"
+    message = f"expected a column for each input of the model, none is called year; the CSV has {columns}"
+    assert result.stderr == f"ArtifactError: {message}\n"
+
+
+def test_inputs_may_have_the_names_that_skl2onnx_makes_of_the_columns(tmp_path: Path) -> None:
+    """Only letters, digits and underscores; the features then have the CSV's own."""
+    table = pd.DataFrame({"a (cm)": [1.0, 2.0, 3.0, 4.0], "b/c": list("xyxy"), "y": list("nnpp")}).astype(
+        {"a (cm)": "float32"}
+    )
+    columns = make_column_transformer((OneHotEncoder(), ["b/c"]), remainder=StandardScaler())
+    model = make_pipeline(columns, LogisticRegression()).fit(table[["a (cm)", "b/c"]], table["y"])
+    artifact = to_onnx(model, table[["a (cm)", "b/c"]][:1], options={"zipmap": False})
+    (tmp_path / "model.onnx").write_bytes(artifact.SerializeToString())
+    table.to_csv(tmp_path / "rows.csv", index=False)
+
+    assert describe(tmp_path / "model.onnx", tmp_path / "rows.csv", "--target", "y").returncode == 0
+    found = metadata(tmp_path / "model.onnx")["features"]
+    assert found == [
+        {"name": "a (cm)", "type": "float32", "min": 1, "max": 4},
+        {"name": "b/c", "type": "string", "values": ["x", "y"]},
+    ]
+
+
+def test_texts_that_hardly_repeat_arent_published(tmp_path: Path) -> None:
+    """They aren't a choice, and may be somebody's."""
+    (tmp_path / "texts.onnx").write_bytes(texts().artifact)
+    rows = [[text, "+" if "good" in text or text == "fine" else "-"] for text in ("good", "fine", "bad", "poor")]
+    path = write_csv(tmp_path / "texts.csv", [["text", "mood"], *rows])
+
+    assert describe(tmp_path / "texts.onnx", path, "--target", "mood").returncode == 0
+    assert metadata(tmp_path / "texts.onnx")["features"] == [{"name": "text", "type": "string"}]
+
+
+def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """The model then labels no better than by guessing."""
+    with wine_csv.open() as file:
+        reverse = write_csv(tmp_path / "reverse.csv", [row[-2::-1] + row[-1:] for row in csv.reader(file)])
+
+    result = describe(wine_model, reverse, "--target", "cultivar")
+
+    assert result.returncode == 1
+    assert re.search(
+        r"no more than by always saying the same; are the columns, or the labels, in another order\?$|"
+        r"the rows don't show which class has which label; ",
+        result.stderr.strip(),
+    )
+
+
+def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Path) -> None:
+    """As it does for the service."""
+    beside = wine_model.with_name("label.json")
+    beside.write_text(json.dumps({"0": "a", "1": "b", "2": "c"}))
+
+    result = describe(wine_model, wine_csv, "--target", "cultivar")
+
+    assert "the labels a, b, c by 178 whole rows of 178, 100.00% of which it labels rightly" in result.stdout
+    beside.write_text(json.dumps({"0": "a", "1": "b"}))
+    before = wine_model.read_bytes()
+    assert (
+        "expected 3 labels, one for each class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
+    )
+    assert wine_model.read_bytes() == before
+
+
+def test_without_a_target_labels_and_training_stay(tmp_path: Path) -> None:
+    """What the shipped model says of itself isn't lost."""
+    path = tmp_path / "iris.onnx"
+    path.write_bytes(shipped_model().read_bytes())
+    before = metadata(path)
+    rows = [[4.3, 2, 1, 0.1], [7.9, 4.4, 6.9, 2.5]]
+    iris = write_csv(tmp_path / "iris.csv", [["a", "b", "c", "d"], *rows])
+
+    assert describe(path, iris).stdout == f"{path}: described 4 features and the labels setosa, versicolor, virginica\n"
+    after = metadata(path)
+    assert (after["labels"], after["model"]["training"]) == (before["labels"], before["model"]["training"])
+    assert after["features"][0] == {"name": "a", "type": "float32", "min": 4.3, "max": 7.9}
+    assert after["data_sample"] == [[4.3, 2, 1, 0.1]]
+
+
+def test_positions_are_no_labels(tmp_path: Path) -> None:
+    """A sigmoid's second column may well be what the target calls 0."""
+    path = tmp_path / "sigmoid.onnx"
+    brought = sigmoid(2)
+    path.write_bytes(brought.artifact)
+    truth = brought.probabilities.argmax(axis=1)
+    names = [f"f{index}" for index in range(30)]
+    swapped = [[*row, 1 - index] for row, index in zip(brought.rows, truth, strict=True)]
+    rows = write_csv(tmp_path / "rows.csv", [[*names, "y"], *swapped])
+
+    result = describe(path, rows, "--target", "y")
+
+    assert "and the labels 1, 0 by 569 whole rows of 569, 100.00% of which it labels rightly" in result.stdout
+
+
+def test_a_row_that_the_model_fails_on_is_named(penguin_model: Path, tmp_path: Path) -> None:
+    """By its number in the CSV, rows with empty cells counted too."""
+    with PENGUINS.open() as file:
+        rows = list(csv.reader(file))
+    rows[7][1] = "Anticosti"  # data row 7; row 4 has empty cells
+    path = write_csv(tmp_path / "faulty.csv", rows)
+
+    result = describe(penguin_model, path, "--target", "species")
+
+    message = "data row 7, column 'island': the model fails on it; was it trained on these rows?"
+    assert result.stderr == f"ArtifactError: {message}\n"
+
+
+def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """And what can't be is told in one line."""
+    for output in (tmp_path / "no" / "x.onnx", tmp_path):
+        result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
+        assert result.stderr.startswith(f"ArtifactError: {output}: can't be written (")
+    before, files = wine_model.read_bytes(), set(tmp_path.iterdir())
+    program = (
+        "import resource, sys; from model.describe import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, str(wine_model), str(wine_csv), "--target", "cultivar"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # type: ignore[assignment]
+
+    assert result.stderr == f"ArtifactError: {wine_model}: can't be written (File too large); --output names another\n"
+    assert (wine_model.read_bytes(), set(tmp_path.iterdir())) == (before, files)
+
+
+def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
+    """Are named."""
+    for arguments, start in (
+        ((wine_model, "no.csv"), "ArtifactError: no.csv: expected a CSV in UTF-8 with a header; "),
+        (("no.onnx", wine_csv), "ArtifactError: no.onnx: can't be read (No such file or directory)"),
+        ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: no ONNX model; "),
+        ((wine_model, wine_model), f"ArtifactError: {wine_model}: expected a CSV in UTF-8 with a header; "),
+    ):
+        result = describe(*arguments)
+        assert result.returncode == 1
+        assert result.stderr.startswith(start)

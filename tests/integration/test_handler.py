@@ -1,0 +1,159 @@
+"""The Lambda handler: real events in, on every Python that the project names."""
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from function.handler import handler
+from tests.support.calls import EVENTS
+from tests.support.entry_points import EVENT_FORMS, AccessLines, Call, Event, answer_of, http_entry_point
+
+
+def test_every_event_has_its_call() -> None:
+    """None of events/ is left out, and every route is there as an HTTP API event."""
+    assert {path.stem for path in Path("events").glob("*.json")} == set(EVENTS)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_answered_as_over_http(name: str, event: Event, client: TestClient) -> None:
+    """The same status, content type and bytes."""
+    answer = answer_of(handler(event(name), None))  # type: ignore[arg-type] # the context isn't used
+
+    assert answer.status == 200
+    assert answer == http_entry_point(client)(EVENTS[name])
+
+
+def test_it_answers_after_someone_has_run_another_event_loop(event: Event) -> None:
+    """`asyncio.run` leaves the thread without a loop."""
+
+    async def nothing() -> None:
+        pass
+
+    asyncio.run(nothing())
+
+    assert handler(event("health"), None)["statusCode"] == 200  # type: ignore[arg-type] # the context isn't used
+
+
+def test_an_invocation_is_logged_once(
+    event: Event, caplog: pytest.LogCaptureFixture, access_lines: AccessLines
+) -> None:
+    """By our access line; Mangum's own would repeat the path as it came, line breaks and all."""
+    caplog.set_level(logging.INFO)
+
+    handler(event("health"), None)  # type: ignore[arg-type] # the context isn't used
+
+    assert [line["path"] for line in access_lines()] == ["/health"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({"MAX_ROWS": "all"}, ("function.errors.SettingsError: MAX_ROWS='all': Input should be a valid integer, "
+         "unable to parse string as an integer")),
+        ({"MODEL_FILEPATH": "no.onnx"}, ("function.errors.ArtifactError: no.onnx: can't be read "
+         "(No such file or directory); MODEL_FILEPATH names the model")),
+    ],
+    ids=["setting", "artifact"],
+)  # fmt: skip
+def test_a_refused_start_says_why(environ: dict[str, str], line: str) -> None:
+    """Lambda logs the error of the import; it is the local server's line."""
+    command = [sys.executable, "-c", "import function.handler"]
+
+    result = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == line
+
+
+GONE = object()
+STRANGE = [None, [], {}, "x", 7, True, ["x"], {"a": 1}, "\ud800", GONE]
+FOREIGN: dict[str, Any] = {
+    "null": None,
+    "a list": [],
+    "an empty object": {},
+    "a string": "x",
+    "a number": 7,
+    "a boolean": True,
+    "SQS": {"Records": [{"messageId": "1", "body": "{}", "eventSource": "aws:sqs", "awsRegion": "eu-central-1"}]},
+    "S3": {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}}]},
+    "CloudFront": {"Records": [{"cf": {"request": {"uri": "/health"}}}]},
+    "a test of the console": {"key1": "value1", "key2": "value2"},
+    "Cognito": {"version": "1", "triggerSource": "PreSignUp_SignUp", "request": {}, "response": {}},
+    "WebSocket": {"requestContext": {"routeKey": "$connect", "connectionId": "c"}, "isBase64Encoded": False},
+}
+
+
+def strange_events(event: Any, path: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Put something strange in place of each field, down to the third level, or take it away."""
+    fields: dict[str, Any] = event if isinstance(event, dict) else {}
+    for key, value in fields.items():
+        for strange in STRANGE:
+            other = {name: inner for name, inner in fields.items() if name != key}
+            yield other if strange is GONE else other | {key: strange}
+        if len(path) < 2:
+            yield from (fields | {key: inner} for inner in strange_events(value, (*path, key)))
+
+
+@pytest.mark.parametrize("form", EVENT_FORMS)
+def test_a_malformed_event_gets_an_answer(
+    form: str, caplog: pytest.LogCaptureFixture, access_lines: AccessLines
+) -> None:
+    """Never an exception or a 5xx, and one log line, without the event in it."""
+    caplog.set_level(logging.INFO)
+    event = EVENT_FORMS[form](Call("predict", "POST", "/predict", b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'))
+    statuses = Counter[int]()
+
+    for strange in strange_events(event):
+        caplog.clear()
+        answer = handler(strange, None)  # type: ignore[arg-type] # the context isn't used
+        json.dumps(answer)
+        statuses[answer["statusCode"]] += 1
+        messages = [line["message"] for line in access_lines()]
+        messages += [record.getMessage() for record in caplog.records if record.exc_info is None]
+        assert [len(message) < 250 for message in messages] == [True]
+
+    assert sum(statuses.values()) > 100
+    assert set(statuses) <= {200, 400, 404, 405, 422}
+    assert statuses[400] > 20
+
+
+@pytest.mark.parametrize("event", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_event_is_refused(event: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """By the shape of every error, with one line in the log."""
+    caplog.set_level(logging.INFO)
+
+    answer = handler(event, None)  # type: ignore[arg-type] # the context isn't used
+
+    detail = {"loc": [], "msg": "expected an HTTP request, got another event", "type": "event"}
+    assert answer_of(answer).json == {"detail": [detail]}
+    assert answer["statusCode"] == 400
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("method", ["get it", "GET\nforged", "", "G\x00T"])
+def test_a_method_can_forge_no_line(method: str) -> None:
+    """It stands in the access line."""
+    event = EVENT_FORMS["HTTP API"](Call("health", method, "/health"))
+
+    assert handler(event, None)["statusCode"] == 400  # type: ignore[arg-type] # the context isn't used
+
+
+def test_a_schedule_keeps_an_instance_warm(caplog: pytest.LogCaptureFixture) -> None:
+    """Quietly."""
+    caplog.set_level(logging.INFO)
+    event = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+
+    assert handler(event, None) == {"statusCode": 204}  # type: ignore[arg-type] # the context isn't used
+    assert caplog.records == []

@@ -1,0 +1,103 @@
+"""The battery's lines that are tests of `make test-all`, each with a fault in the project that it must find."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.entry_points import ROOT
+
+
+class Line(NamedTuple):
+    """One line of the table: what was measured, whether it holds its bar, and the number by which runs compare."""
+
+    figure: str
+    holds: bool
+    badness: float = 0
+
+
+class Checks(NamedTuple):
+    """A line that is commands, which give the same each time, and the fault in the project that they must find."""
+
+    commands: str
+    path: str
+    sound: str
+    faulty: str
+
+    def run(self, *, is_faulty: bool = False) -> Line:
+        """Run the commands in a copy of the project."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")[:-1]:
+                (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, Path(folder) / name)
+            (Path(folder) / ".venv").symlink_to(sys.prefix)
+            file = Path(folder) / self.path
+            text = file.read_text()
+            assert text.count(self.sound) == 1, (
+                f"expected {self.sound!r} once in {self.path}, found {text.count(self.sound)}"
+            )
+            if is_faulty:
+                file.write_text(text.replace(self.sound, self.faulty))
+            environ = os.environ | {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "FUZZ_EXAMPLES": "2500",
+            }
+            command = ["bash", "-ec", self.commands.replace("pytest", "pytest --exitfirst --quiet")]
+            result = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+        if not result.returncode:
+            (passed,) = re.findall(r"^(\d+) passed", result.stdout, re.MULTILINE)
+            return Line(f"{int(passed):,} tests pass", holds=True)
+        failed = re.search(r"^FAILED \S+::(\w+)", result.stdout, re.MULTILINE)
+        return Line(f"{failed[1] if failed else self.commands.split()[0]} fails", holds=False)
+
+
+GENERATED = "native_routes or numbers_and_texts or the_protocol or binary_tensors"
+CHECKS = {
+    "B1 10,000 generated bodies": Checks(
+        f"pytest tests/fuzz/test_fuzz.py -k '{GENERATED}'",
+        "function/api/body.py", "except ValueError as", "except KeyError as",
+    ),
+    "B2 schemathesis": Checks(
+        "pytest tests/fuzz/test_fuzz.py -k schemathesis", "function/api/schemas.py", "declare(413, 422)", "declare(413)"
+    ),
+    "B3 numbers": Checks(
+        "pytest tests/unit/test_app.py tests/unit/test_classifier.py tests/integration/test_models.py",
+        "function/classifier/inputs.py", "0x1.fffffefffffffp+127", "0x1.fffffffffffffp+127",
+    ),
+    "B12 heads": Checks(
+        "pytest tests/integration/test_attacks.py", "function/server/protocol.py", "if n_hosts != 1", "if n_hosts < 1"
+    ),
+    "B13 start-up": Checks(
+        "pytest tests/unit/test_classifier.py tests/unit/test_settings.py tests/integration/test_local_server.py",
+        "function/classifier/checks.py", "if len(labels) != n_classes:", "if False:",
+    ),
+    "B16 every entry point": Checks(
+        "pytest tests/integration/test_parity.py tests/integration/test_handler.py",
+        "function/handler.py", "await app(scope", 'await app(scope | {"path": scope["path"].rstrip("/")}',
+    ),
+    "B17 malformed and foreign events": Checks(
+        "pytest tests/integration/test_handler.py", "function/handler.py", "except Exception as", "except KeyError as"
+    ),
+    "B19 logs": Checks(
+        "pytest tests/integration/test_logs.py tests/unit/test_app.py",
+        "function/observability/access.py", 'return quote(path, errors="replace")', "return path",
+    ),
+    "B21 template": Checks(
+        "sam validate --lint; cfn-lint template.yaml --append-rules cfn_lint_serverless.rules; "
+        "pytest tests/e2e/test_template.py",
+        "template.yaml", "Timeout: 20 ", "Timeout: 40 ",
+    ),
+    "B22 supply": Checks(
+        "bandit --quiet --configfile pyproject.toml --recursive function local_server.py model; lint-imports; "
+        "pytest tests/integration/test_requirements.py",
+        "function/classifier/checks.py", "import contextlib", "import contextlib, pickle",
+    ),
+    "B23 scikit-learn": Checks(
+        "pytest tests/integration/test_artifact.py tests/integration/test_parity.py -k scikit",
+        "function/classifier/predictor.py", "probabilities.argmax(axis=1)", "probabilities.argmin(axis=1)",
+    ),
+}  # fmt: skip

@@ -1,0 +1,241 @@
+"""The entry_points, each as a function from a call to its answer, so that one table of calls can go through all."""
+
+import base64
+import contextlib
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+ROOT = Path(__file__).parents[2]
+READY = "Started server process|ASGI server listening on"  # in the words of Uvicorn's worker, and of Gunicorn's
+Event = Callable[[str], dict[str, Any]]
+AccessLines = Callable[[], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as a caller makes it."""
+
+    name: str
+    method: str
+    path: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What must be the same at every entry point."""
+
+    status: int
+    content_type: str | None
+    allow: str | None
+    json_length: str | None  # of the protocol's binary answers
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+EntryPoint = Callable[[Call], Answer]
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def http_entry_point(client: httpx2.Client) -> EntryPoint:
+    """Any address that speaks HTTP; Starlette's TestClient is one too."""
+
+    def call(call: Call) -> Answer:
+        response = client.request(call.method, call.path, content=call.body, headers=call.headers)
+        headers = response.headers
+        return Answer(response.status_code, *_compared(headers), response.content)
+
+    return call
+
+
+def lambda_entry_point(handler: Handler, to_event: Callable[[Call], dict[str, Any]]) -> EntryPoint:
+    """The handler, by one of the forms in which AWS hands it a request."""
+
+    def call(call: Call) -> Answer:
+        return answer_of(handler(to_event(call), None))
+
+    return call
+
+
+def answer_of(result: Mapping[str, Any]) -> Answer:
+    """Read the handler's result as API Gateway does."""
+    headers = dict(result.get("headers") or {})
+    headers |= {name: values[-1] for name, values in (result.get("multiValueHeaders") or {}).items()}
+    body = result["body"].encode()
+    if result["isBase64Encoded"]:
+        body = base64.b64decode(body, validate=True)
+    if headers.get("content-encoding") == "gzip":  # as every client does by itself
+        body = gzip.decompress(body)
+    return Answer(result["statusCode"], *_compared(headers), body)
+
+
+def _compared(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
+    content_type, allow, json_length = (
+        headers.get(name) for name in ("content-type", "allow", "inference-header-content-length")
+    )
+    return content_type, allow, json_length
+
+
+def http_api_event(call: Call) -> dict[str, Any]:
+    return _version_2(call, "predict")
+
+
+def function_url_event(call: Call) -> dict[str, Any]:
+    return _version_2(call, "predict_function_url")
+
+
+def rest_api_event(call: Call) -> dict[str, Any]:
+    event = _version_1(call, "predict_rest_api")
+    headers = _headers(call, event)
+    return event | {"headers": headers, "multiValueHeaders": {name: [value] for name, value in headers.items()}}
+
+
+def alb_event(call: Call) -> dict[str, Any]:
+    event = _version_1(call, "predict_alb")
+    return event | {"headers": _headers(call, event)}
+
+
+def alb_multi_value_event(call: Call) -> dict[str, Any]:
+    event = alb_event(call)
+    return event | {"multiValueHeaders": {name: [value] for name, value in event.pop("headers").items()}}
+
+
+def in_base64(to_event: Callable[[Call], dict[str, Any]]) -> Callable[[Call], dict[str, Any]]:
+    """The same form with its body as base64, as a gateway sends what it takes for binary."""
+
+    def convert(call: Call) -> dict[str, Any]:
+        return to_event(call) | {"body": base64.b64encode(call.body).decode(), "isBase64Encoded": True}
+
+    return convert
+
+
+EVENT_FORMS = {
+    "HTTP API": http_api_event,
+    "REST API": rest_api_event,
+    "Function URL": function_url_event,
+    "ALB": alb_event,
+    "ALB, multi-value": alb_multi_value_event,
+}
+
+
+def _template(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return event
+
+
+def _headers(call: Call, event: Mapping[str, Any]) -> dict[str, str]:
+    sent = {"content-length": str(len(call.body)), **call.headers} if call.body else dict(call.headers)
+    kept = {
+        name: value
+        for name, value in event["headers"].items()
+        if not name.lower().startswith("content-") and name.lower() not in sent
+    }
+    return kept | sent
+
+
+def _body(call: Call) -> dict[str, Any]:
+    try:
+        return {"body": call.body.decode(), "isBase64Encoded": False}
+    except UnicodeDecodeError:  # no gateway can send it as text
+        return {"body": base64.b64encode(call.body).decode(), "isBase64Encoded": True}
+
+
+def _version_2(call: Call, name: str) -> dict[str, Any]:
+    event = _template(name)
+    path, _, query = call.path.partition("?")
+    http = event["requestContext"]["http"] | {"method": call.method, "path": path}
+    context = event["requestContext"] | {"http": http}
+    body = _body(call)
+    new = {"rawPath": path, "rawQueryString": query, "headers": _headers(call, event), "requestContext": context}
+    return event | new | body
+
+
+def _version_1(call: Call, name: str) -> dict[str, Any]:
+    path, _, query = call.path.partition("?")
+    parameters = dict(pair.split("=") for pair in query.split("&")) if query else {}
+    new = {"httpMethod": call.method, "path": path, "queryStringParameters": parameters}
+    return _template(name) | new | _body(call)
+
+
+def free_port() -> int:
+    """For programs that can't be given 0."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@dataclass
+class LocalServer:
+    """`python local_server.py` in a process group of its own, its output in a file."""
+
+    process: subprocess.Popen[bytes]
+    log_path: Path
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(cls, log_path: Path, **environ: str) -> Iterator[Self]:
+        """Wait until every worker serves, and end the server with the block."""
+        environ = {"PORT": "0", "WORKERS": "1"} | environ
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, ROOT / "local_server.py"],
+                env=os.environ | environ,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        server = cls(process, log_path)
+        try:
+            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"]))
+            yield server
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def wait_for(self, is_so: Callable[[str], bool], seconds: float = 20) -> None:
+        """Wait until the log is so."""
+        end = time.monotonic() + seconds
+        while not is_so(self.log()):
+            assert self.process.poll() is None, f"the server ended early:\n{self.log()}"
+            assert time.monotonic() < end, f"not within {seconds} s:\n{self.log()}"
+            time.sleep(0.02)
+
+    @property
+    def url(self) -> str:
+        """The address that the server itself says it listens on."""
+        match = re.search(r"Listening at: (http://[\d.]+:\d+)", self.log())
+        assert match, self.log()
+        return match[1]
+
+    @property
+    def worker_pids(self) -> set[int]:
+        """Of the workers started so far."""
+        return {int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log())}
+
+    def client(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=10)

@@ -1,0 +1,141 @@
+"""The environment becomes settings, or one line that says which variable is wrong."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from function.errors import SettingsError
+from function.settings import Settings, shipped_model
+from local_server import ServerSettings
+
+DIGEST = "a" * 64
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    """And an empty variable is an unset one."""
+    assert Settings.load({}) == Settings.load({"MAX_ROWS": "", "LABEL_FILEPATH": "", "API_KEY_SHA256": ""})
+    assert Settings.load({}).model_dump() == {
+        "model_filepath": shipped_model(),
+        "label_filepath": None,
+        "model_sha256": None,
+        "api_title": "Web Single",
+        "api_description": "One trained classifier behind an HTTP API.",
+        "api_version": "0.1.0",
+        "max_body_bytes": 1_000_000,
+        "max_rows": 10_000,
+        "max_answer_bytes": 6_225_920,
+        "api_key_sha256": (),
+        "cors_origins": (),
+        "metrics": "NONE",
+        "log_level": "INFO",
+        "log_labels": False,
+        "log_format": "JSON",
+    }
+
+
+def test_every_setting_is_read() -> None:
+    """From the variable of its name; others are left alone."""
+    environ = {
+        "MODEL_FILEPATH": "/m.onnx",
+        "LABEL_FILEPATH": "/l.json",
+        "MODEL_SHA256": DIGEST.upper(),
+        "API_TITLE": "Title",
+        "API_DESCRIPTION": "Description",
+        "API_VERSION": "2",
+        "MAX_BODY_BYTES": "5",
+        "MAX_ROWS": "6",
+        "MAX_ANSWER_BYTES": "7",
+        "API_KEY_SHA256": f"{DIGEST}, {'b' * 64}",
+        "CORS_ORIGINS": "https://a.example,https://b.example",
+        "LOG_LEVEL": "debug",
+        "LOG_FORMAT": "text",
+        "LOG_LABELS": "true",
+        "METRICS": "prometheus",
+        "PATH": "/bin",
+    }
+
+    assert Settings.load(environ).model_dump() == {
+        "model_filepath": Path("/m.onnx"),
+        "label_filepath": Path("/l.json"),
+        "model_sha256": DIGEST,
+        "api_title": "Title",
+        "api_description": "Description",
+        "api_version": "2",
+        "max_body_bytes": 5,
+        "max_rows": 6,
+        "max_answer_bytes": 7,
+        "api_key_sha256": (DIGEST, "b" * 64),
+        "cors_origins": ("https://a.example", "https://b.example"),
+        "metrics": "PROMETHEUS",
+        "log_level": "DEBUG",
+        "log_labels": True,
+        "log_format": "TEXT",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MAX_ROWS", "many", "MAX_ROWS='many': Input should be a valid integer, unable to parse string as an integer"),
+        ("MAX_ROWS", "0", "MAX_ROWS='0': Input should be greater than 0"),
+        ("MAX_ANSWER_BYTES", "7000000", "MAX_ANSWER_BYTES='7000000': Input should be less than or equal to 6225920"),
+        ("LOG_LABELS", "some", "LOG_LABELS='some': Input should be a valid boolean, unable to interpret input"),
+        ("MAX_BODY_BYTES", "-1", "MAX_BODY_BYTES='-1': Input should be greater than 0"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL='LOUD': Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT='xml': Input should be 'JSON' or 'TEXT'"),
+        ("METRICS", "statsd", "METRICS='statsd': Input should be 'NONE', 'EMF' or 'PROMETHEUS'"),
+        ("MODEL_SHA256", "abc", "MODEL_SHA256='abc': expected a SHA-256 digest, 64 hexadecimal digits; got 3 characters"),
+        ("API_KEY_SHA256", "hunter2", "API_KEY_SHA256: expected a SHA-256 digest, 64 hexadecimal digits; got 7 characters"),
+        ("API_KEY_SHA256", f"{DIGEST},", ("API_KEY_SHA256: expected comma-separated values, "
+         "got 2 of which at least one is empty")),
+        ("API_KEY_SHA256", " ", "API_KEY_SHA256: expected comma-separated values, got 1 of which at least one is empty"),
+        ("API_TITLE", "\udcff", r"API_TITLE='\udcff': expected printable text"),
+        ("CORS_ORIGINS", ",", "CORS_ORIGINS=',': expected comma-separated values, got 2 of which at least one is empty"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(name: str, value: str, message: str) -> None:
+    """With what was expected; a key that was meant to be a digest isn't repeated."""
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+        Settings.load({name: value})
+
+
+def test_the_local_server_has_the_original_run_scripts_names() -> None:
+    """With safe defaults: this machine only, no recycling, no reload."""
+    defaults = ServerSettings.load({"RELOAD": "false"}).model_dump()
+
+    assert defaults.pop("workers") >= 1
+    assert defaults == {
+        "host": "127.0.0.1",
+        "port": 8000,
+        "uvicorn_worker": "local_server.Worker",
+        "loglevel": "info",
+        "logconfig": None,
+        "backlog": 2048,
+        "limit_max_requests": 0,
+        "max_requests_jitter": 0,
+        "graceful_timeout": 30,
+        "request_timeout": 10,
+        "app_name": "function.main:app",
+        "reload": False,
+    }
+
+
+@pytest.mark.parametrize("n_artifacts", [0, 2])
+def test_without_a_name_the_model_folder_holds_one(n_artifacts: int, tmp_path: Path) -> None:
+    """Or it would be chance which one is served."""
+    for index in range(n_artifacts):
+        (tmp_path / f"{index}.onnx").touch()
+
+    with pytest.raises(SettingsError) as raised:
+        shipped_model(tmp_path)
+
+    assert str(raised.value) == f"MODEL_FILEPATH is unset: expected one .onnx file in {tmp_path}, found {n_artifacts}"
+
+
+def test_metrics_in_the_log_want_a_log_of_json() -> None:
+    """Else nobody would find them."""
+    with pytest.raises(
+        SettingsError, match=r"^METRICS='EMF': expected LOG_FORMAT=JSON, whose lines hold the metrics, got TEXT$"
+    ):
+        Settings.load({"METRICS": "EMF", "LOG_FORMAT": "TEXT"})
