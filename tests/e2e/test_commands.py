@@ -2,25 +2,15 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from starlette.testclient import TestClient
 
 from function.classifier import Classifier
 from function.settings import shipped_model
+from tests.integration.test_check import check, lines
 from tests.support.entry_points import ROOT
 from tests.support.pythons import with_packages
-
-
-def check(*arguments: str | Path, python: Path | str = sys.executable) -> subprocess.CompletedProcess[str]:
-    command = [python, "-m", "model.check", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def lines(result: subprocess.CompletedProcess[str]) -> list[tuple[str, str]]:
-    assert result.returncode == 0, result.stderr
-    return [(line[:9].strip(), line[10:]) for line in result.stdout.splitlines()]
 
 
 def test_the_shipped_model(environments: Path, client: TestClient, classifier: Classifier) -> None:
