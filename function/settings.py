@@ -78,6 +78,14 @@ class Settings(Environment):
         Path | None, Field(description="index -> label, JSON; default: label.json beside the artifact, if there is one")
     ] = None
     model_sha256: Annotated[Digest | None, Field(description="refuse to start with any other artifact")] = None
+    label_rule: Annotated[
+        Literal["MODEL", "HIGHEST"],
+        Upper,
+        Field(description="MODEL: the artifact's own label, where it has one; HIGHEST: the highest probability's"),
+    ] = "MODEL"
+    allow_missing: Annotated[
+        bool, Field(description="every number and text may be missing (null), whatever the artifact says")
+    ] = False
     api_title: Annotated[str, Field(description="title in the OpenAPI document")] = "Web Single"
     api_description: Annotated[str, Field(description="description in the OpenAPI document")] = (
         "One trained classifier behind an HTTP API."

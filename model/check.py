@@ -18,7 +18,7 @@ from function.api.limits import find_limits
 from function.api.responses import JSON
 from function.classifier import Classifier, Model, load
 from function.classifier.onnx_file import read_opsets
-from function.errors import ArtifactError, ServiceError
+from function.errors import ServiceError
 from function.settings import Settings
 
 
@@ -26,25 +26,24 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     """Give what there is to know, a heading and a line each.
 
     Raises:
-        ArtifactError: the service would refuse it, or Lambda its size.
+        ArtifactError: the service would refuse it.
     """
     path = settings.model_filepath
-    classifier = load(path, label_path=settings.label_filepath, sha256=settings.model_sha256)
+    classifier = load(
+        path,
+        label_path=settings.label_filepath,
+        sha256=settings.model_sha256,
+        label_rule=settings.label_rule,
+        allow_missing=settings.allow_missing,
+    )
     model, artifact = classifier.model, path.read_bytes()
     limits = find_limits(model, settings)
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
     yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {model.sha256}"
     yield "name", f"{model.name}, version {model.version}, at /v2/models/{quote(model.name)}"
     yield "made by", f"{model.producer or 'nobody that it names'}; opsets {opsets}"
-    rows = "1" if model.signature.is_one_by_one else "None"
-    for input in model.columns.inputs:
-        yield "input", f"{input.name}: {input.type} ({rows}, {input.width})"
-    form = "a ZipMap" if model.signature.is_zipmap else "a tensor"
-    yield "output", f"{model.signature.output_name}: the probabilities of {len(model.labels)} classes, {form}"
-    if model.signature.label_name is not None:
-        yield "output", f"{model.signature.label_name}: the class id"
-    yield "features", model.columns.wanted
-    yield "labels", f"{', '.join(model.labels)} (from {model.labels_from})"
+    yield from _describe_signature(model)
+    yield "parity", _describe_certificate(model)
     body = json.dumps({"data": [model.sample]})
     header = "-H 'content-type: application/json'"
     yield "request", f"curl -d {shlex.quote(body)} {header} localhost:8000/predict"
@@ -54,15 +53,60 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
         f"{_microseconds(classifier, 1):,.0f} µs a row, {_microseconds(classifier, 1000):,.0f} µs per 1,000 rows",
     )
     yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
-    yield "package", _weigh(len(artifact))
+    yield from _weigh(len(artifact))
+    yield from (("warning", note) for note in model.notes)
     yield from (("hint", hint) for hint in _hints(model))
+
+
+def _describe_signature(model: Model) -> Iterator[tuple[str, str]]:
+    signature, columns = model.signature, model.columns
+    for input in signature.inputs:
+        rows = signature.n_batch or "None"
+        yield "input", f"{input.name}: {input.type} ({rows}{',' if input.is_flat else f', {input.width}'})"
+    form = "a ZipMap" if signature.is_zipmap else "a tensor"
+    yield "output", f"{signature.output_name}: the probabilities of {len(model.labels)} classes, {form}"
+    if signature.label_name is not None:
+        yield "output", f"{signature.label_name}: the class id"
+    if signature.ignored:
+        yield "output", f"{', '.join(signature.ignored)}: ignored"
+    yield "features", columns.wanted
+    missing = [feature.name for feature, fill in zip(model.features, columns.fills, strict=True) if fill is not None]
+    yield "missing", f"null is taken in {', '.join(missing)}" if missing else "null is refused in every feature"
+    yield "labels", f"{', '.join(model.labels)} (from {model.labels_from})"
+    yield "rule", _describe_rule(model)
+
+
+def _describe_rule(model: Model) -> str:
+    """Say what makes a row's label."""
+    name, n_differ = model.signature.label_name, f"{model.n_differ} of {model.n_tried} rows around its sample"
+    if model.label_rule == "MODEL":
+        rule = f"MODEL: the label is what {name} gives"
+        return (
+            f"{rule}, by its graph the highest probability"
+            if model.is_argmax
+            else f"{rule}; in {n_differ} not the highest probability"
+        )
+    if name is None:
+        return "HIGHEST: the class with the highest probability, for the model gives no label"
+    return f"HIGHEST: the class with the highest probability, in {n_differ} not what {name} gives"
+
+
+def _describe_certificate(model: Model) -> str:
+    if (found := model.certificate) is None:
+        return "not held against the framework that trained it; model.export does that"
+    return (
+        f"{found.rows:,} rows held against {found.framework} on {found.date}, {found.rows_missing:,} with missing values: "
+        f"largest difference {found.largest_difference:.2g}, {found.labels_differ} labels differ"
+    )
 
 
 def _hints(model: Model) -> Iterator[str]:
     if model.signature.is_zipmap:
         yield "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}"
-    if model.signature.is_one_by_one:
+    if model.signature.n_batch == 1:
         yield "the rows of a batch run one by one: export with a free number of rows"
+    elif model.signature.n_batch is not None:
+        yield f"rows run in groups of {model.signature.n_batch}, the last filled up: export with a free number of rows"
     if model.class_ids is None:
         yield "the file doesn't name its classes: are the labels in the order of the probabilities?"
     elif model.labels_from == "a label file" and not set(model.class_ids) <= set(map(str, range(10_000))):
@@ -78,15 +122,19 @@ def _microseconds(classifier: Classifier, n_rows: int) -> float:
     return min(timer.repeat(3, number)) / number * 1e6
 
 
-def _weigh(n_bytes: int) -> str:
+def _weigh(n_bytes: int) -> Iterator[tuple[str, str]]:
     """Hold the package with this model against Lambda's limit; without one it is within the build's own."""
-    total = package.MAX_UNZIPPED_MB + n_bytes / 1e6
+    total, room = package.MAX_UNZIPPED_MB + n_bytes / 1e6, package.LAMBDA_MB - package.MAX_UNZIPPED_MB
     if total > package.LAMBDA_MB:
-        room = package.LAMBDA_MB - package.MAX_UNZIPPED_MB
-        raise ArtifactError(
-            f"expected a model of at most {room} MB, which fits into Lambda's package, got {n_bytes / 1e6:.0f}"
+        message = (
+            f"too large for Lambda's package, which has room for a model of {room} MB, this has {n_bytes / 1e6:.0f}"
         )
-    return f"at most {total:.1f} MB unzipped with this model, of the {package.LAMBDA_MB} MB that Lambda takes"
+        yield "warning", f"{message}: serve it with local_server.py, or make it smaller (fewer trees, float16, int8)"
+    else:
+        yield (
+            "package",
+            f"at most {total:.1f} MB unzipped with this model, of the {package.LAMBDA_MB} MB that Lambda takes",
+        )
 
 
 def main(given: Sequence[str] | None = None) -> None:

@@ -8,9 +8,8 @@ from starlette.responses import Response
 
 from function.api.limits import Limits
 from function.api.rows import read_rows
-from function.classifier import Classifier
+from function.classifier import Classifier, Prediction
 from function.classifier.inputs import Arrays, to_arrays
-from function.classifier.model import Probabilities
 from function.errors import FeaturesError
 from function.observability.access import Record
 from function.observability.inference import Run
@@ -42,15 +41,15 @@ class Runner:
         self._row_seconds = row_seconds if n_rows >= N_TIMED else min(row_seconds, self._row_seconds)
         return response
 
-    def infer(self, record: Record, arrays: Arrays) -> Probabilities:
-        """Give the probabilities for a request's arrays."""
+    def infer(self, record: Record, arrays: Arrays) -> Prediction:
+        """Give the prediction for a request's arrays."""
         started = time.perf_counter()
-        probabilities = self.classifier.predict_arrays(arrays)
-        record.run = Run(arrays, probabilities, time.perf_counter() - started)
-        return probabilities
+        prediction = self.classifier.predict_arrays(arrays)
+        record.run = Run(arrays, prediction, time.perf_counter() - started)
+        return prediction
 
-    def infer_row(self, record: Record, body: bytearray) -> Probabilities:
-        """Give the probabilities for a body of one row.
+    def infer_row(self, record: Record, body: bytearray) -> Prediction:
+        """Give the prediction for a body of one row.
 
         Raises:
             RequestError: it isn't one, or the model can't take it.

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from function.classifier import Model
-from function.classifier.facts import Feature
-from function.classifier.inputs import LARGEST
-from function.classifier.model import TEXT, WHOLE
+from function.classifier.facts import Certificate
+from function.classifier.inputs import RANGES
+from function.classifier.model import BOOL, TEXT, WHOLE
 
 MOST_ERRORS = 5
 
@@ -44,6 +44,7 @@ class ModelFacts(BaseModel):
     sha256: str
     producer: str
     training: Mapping[str, Any] | None
+    certificate: Certificate | None
 
 
 class Limits(BaseModel):
@@ -52,10 +53,15 @@ class Limits(BaseModel):
     max_answer_bytes: int
 
 
-class TypedFeature(Feature):
-    """What its input takes: float32, float64, int64, int32 or string."""
+class TypedFeature(BaseModel):
+    """One column: what its input takes, a number's type of NumPy's, bool or string; and whether null is taken."""
 
+    name: str
     type: str
+    min: float | None = None
+    max: float | None = None
+    values: list[str] | None = None
+    missing: bool = False
 
 
 class Metadata(BaseModel):
@@ -63,13 +69,14 @@ class Metadata(BaseModel):
 
     data_type: str
     data_structure: str
-    data_sample: list[list[float | str]]
+    data_sample: list[list[bool | float | str | None]]
     prediction_type: str
     prediction_structure: str
     prediction_sample: list[float]
     model: ModelFacts
     features: list[TypedFeature]
     labels: list[str]
+    label_rule: Annotated[str, Field(description="MODEL: its own label; HIGHEST: the highest probability's")]
     limits: Limits
 
 
@@ -129,8 +136,9 @@ def declare_body(model: Model, max_rows: int) -> dict[str, Any]:
 def body_schema(model: Model, max_rows: int) -> dict[str, Any]:
     """Declare the body of a POST route for the OpenAPI document: width, names, types and sample of the loaded model."""
     names = [feature.name for feature in model.features]
-    values = [_value_schema(type) for type in model.columns.types]
-    items = {"prefixItems": values} if len(set(model.columns.types)) > 1 else {"items": values[0]}
+    kinds = list(zip(model.columns.types, (fill is not None for fill in model.columns.fills), strict=True))
+    values = [_value_schema(type, takes_null=takes_null) for type, takes_null in kinds]
+    items = {"prefixItems": values} if len(set(kinds)) > 1 else {"items": values[0]}
     row = {"type": "array", **items, "minItems": len(names), "maxItems": len(names)}
     by_name = {
         "type": "object",
@@ -150,8 +158,10 @@ def body_schema(model: Model, max_rows: int) -> dict[str, Any]:
     }
 
 
-def _value_schema(type: str) -> dict[str, Any]:
-    if type == TEXT:
-        return {"type": "string"}
-    largest = LARGEST[type]
-    return {"type": "integer" if type in WHOLE else "number", "minimum": -largest, "maximum": largest}
+def _value_schema(type: str, *, takes_null: bool) -> dict[str, Any]:
+    names = {TEXT: "string", BOOL: "boolean"}
+    name = names.get(type, "integer" if type in WHOLE else "number")
+    schema: dict[str, Any] = {"type": [name, "null"] if takes_null else name}
+    if type not in names:
+        schema["minimum"], schema["maximum"] = RANGES[type]
+    return schema

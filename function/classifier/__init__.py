@@ -2,6 +2,6 @@
 
 from function.classifier.loader import load, load_bytes
 from function.classifier.model import Model
-from function.classifier.predictor import Classifier
+from function.classifier.predictor import Classifier, Prediction
 
-__all__ = ["Classifier", "Model", "load", "load_bytes"]
+__all__ = ["Classifier", "Model", "Prediction", "load", "load_bytes"]

@@ -16,8 +16,23 @@ from function.errors import FeaturesError
 def not_finite(probabilities: Probabilities) -> FeaturesError:
     """Name the first row whose answer isn't finite."""
     row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
-    message = f"row {row}: the model's answer isn't finite; are the values in the range it was trained on?"
-    return FeaturesError(message, type="no_answer", where=(row,))
+    return _no_answer(row, "the model's answer isn't finite; are the values in the range it was trained on?")
+
+
+def no_probabilities(probabilities: Probabilities, tolerance: float) -> FeaturesError:
+    """Name the first row whose answer isn't from 0 to 1."""
+    row = int(np.argwhere((probabilities < -tolerance) | (probabilities > 1 + tolerance))[0, 0])
+    message = "the model's answer isn't probabilities, from 0 to 1; are the values in the range it was trained on?"
+    return _no_answer(row, message)
+
+
+def no_class(row: int) -> FeaturesError:
+    """Name a row whose label is none of the classes."""
+    return _no_answer(row, "the model's label is none of its classes")
+
+
+def _no_answer(row: int, message: str) -> FeaturesError:
+    return FeaturesError(f"row {row}: {message}", type="no_answer", where=(row,))
 
 
 def find_refused(session: Session, model: Model, arrays: Arrays) -> FeaturesError | None:
@@ -27,14 +42,14 @@ def find_refused(session: Session, model: Model, arrays: Arrays) -> FeaturesErro
         None where each row alone is answered.
     """
     n_rows = len(arrays[0])
-    row = _first(n_rows, lambda last: _is_refused(session, [array[: last + 1] for array in arrays]))
+    output = model.signature.output_name
+    row = _first(n_rows, lambda last: _is_refused(session, output, [array[: last + 1] for array in arrays]))
     if row == n_rows:
         return None
-    values = [array[row].tolist() for array in arrays]
-    column = _find_column(session, model, [value for part in values for value in part])
+    values = [value for array in arrays for value in array[row].tolist()]
+    column = _find_column(session, model, [None if value != value else value for value in values])  # noqa: PLR0124 - NaN
     if column is None:
-        message = f"row {row}: the model fails on its values; are they such as it was trained on?"
-        return FeaturesError(message, type="no_answer", where=(row,))
+        return _no_answer(row, "the model fails on its values; are they such as it was trained on?")
     known = model.features[column].values
     expected = f"one of {cut(', '.join(known), 400)}" if known else "one that the model was trained on"
     message = f"{model.columns.locate(row, column)}: expected {expected}, got another value"
@@ -47,7 +62,7 @@ def _find_column(session: Session, model: Model, row: list[Any]) -> int | None:
 
     def is_refused(first: int, last: int) -> bool:
         mixed = [*sample[:first], *row[first : last + 1], *sample[last + 1 :]]
-        return _is_refused(session, to_arrays(model.columns, [mixed]))
+        return _is_refused(session, model.signature.output_name, to_arrays(model.columns, [mixed]))
 
     column = _first(len(row), lambda last: is_refused(0, last))
     return column if column < len(row) and is_refused(column, column) else None
@@ -58,9 +73,9 @@ def _first(n: int, is_so: Callable[[int], bool]) -> int:
     return bisect_left(range(n), True, key=is_so)
 
 
-def _is_refused(session: Session, arrays: list[NDArray[Any]]) -> bool:
+def _is_refused(session: Session, output: str, arrays: list[NDArray[Any]]) -> bool:
     try:
-        session.run(arrays)
+        session.run([output], arrays)
     except RUN_ERRORS:
         return True
     return False

@@ -18,19 +18,39 @@ class _Frozen(BaseModel):
 
 
 class Feature(_Frozen):
-    """One column; `min` and `max`, or of texts the `values`, are those of the training data."""
+    """One column; `min` and `max`, or of texts the `values`, are those of the training data.
+
+    `missing` says that a value may be missing, and `missing_text` which text stands in for one that is.
+    """
 
     name: str
     min: FiniteFloat | None = None
     max: FiniteFloat | None = None
     values: tuple[str, ...] | None = None
+    missing: bool | None = None
+    missing_text: str | None = None
 
 
 class Sample(_Frozen):
     """One row and, if they are known, the probabilities that the model must give for it."""
 
-    row: tuple[FiniteFloat | str, ...]
+    row: tuple[bool | FiniteFloat | str | None, ...]
     probabilities: tuple[FiniteFloat, ...] | None = None
+
+
+class Certificate(_Frozen):
+    """How far ONNX Runtime's answers are from those of the framework that trained the model, over so many rows.
+
+    `largest_difference` is that of a probability; `rows_missing` are those with a missing value.
+    """
+
+    framework: str
+    rows: int
+    rows_missing: int
+    largest_difference: FiniteFloat
+    labels_differ: int
+    tolerance: FiniteFloat
+    date: str
 
 
 class Facts(_Frozen):
@@ -40,6 +60,7 @@ class Facts(_Frozen):
     labels: tuple[str, ...] | None = None
     sample: Sample | None = None
     training: Mapping[str, Any] | None = None
+    certificate: Certificate | None = None
 
 
 def read_facts(metadata: Mapping[str, str]) -> Facts:

@@ -10,25 +10,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from function.classifier.model import TEXT, WHOLE, Columns, Input
+from function.classifier.model import BOOL, TEXT, WHOLE, Columns, Input, Value
 from function.errors import FeaturesError
 
-Rows = Sequence[Sequence[float | str]] | NDArray[np.floating[Any]]
+Rows = Sequence[Sequence[Value]] | NDArray[np.floating[Any]]
 Arrays = list[NDArray[Any]]
 Values = list[Any] | NDArray[Any]
 
-# The largest float64 that each type has room for. A float32 is rounded up to infinity from half a step beyond its own
-# largest; and from 2**53 on JSON's numbers, which are float64, may stand for a neighbour.
-LARGEST = {
-    "float32": float.fromhex("0x1.fffffefffffffp+127"),
-    "float64": sys.float_info.max,
-    "int64": 2**53 - 1,
-    "int32": 2**31 - 1,
+# The least and the largest float64 that each type has room for. A float is rounded up to infinity from half a step
+# beyond its own largest; and from 2**53 on JSON's numbers, which are float64, may stand for a neighbour.
+RANGES = {
+    "float16": (-math.nextafter(65520, 0), math.nextafter(65520, 0)),
+    "float32": (float.fromhex("-0x1.fffffefffffffp+127"), float.fromhex("0x1.fffffefffffffp+127")),
+    "float64": (-sys.float_info.max, sys.float_info.max),
+    "int64": (1 - 2**53, 2**53 - 1),
+    "uint64": (0, 2**53 - 1),
+    **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32)},
+    **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32)},
 }
 NUMBERS = {int, float}
-TEXTS = {str}
+JSON_TYPES: dict[str, set[type]] = {TEXT: {str}, BOOL: {bool}}  # of an input's values, where they aren't numbers
 # So few are looked at one by one: straight after a run of the model, a call of NumPy takes as long as 30 values.
 FEW = 64
+PASSES = (*WHOLE, BOOL)  # as arrays of their own type
+NO_MISSING = (
+    "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
+)
 _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
 
 
@@ -37,7 +44,8 @@ def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
 
     Args:
         columns: what a row must hold.
-        rows: lists of n_features values, at least one; numbers finite in the type of their input, texts as str.
+        rows: lists of n_features values, at least one; numbers finite in the type of their input, texts as str,
+            missing values as None.
 
     Raises:
         FeaturesError: says which row or value is at fault, and what was expected.
@@ -74,24 +82,54 @@ def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDAr
     wanted = input.type
     array: NDArray[Any] | None = None
     if isinstance(values, np.ndarray):
-        if wanted in WHOLE and values.dtype == wanted:
+        if values.dtype == wanted and wanted in PASSES:
             return values.reshape(-1, input.width)
+        if columns.takes_missing and np.isnan(values).any():
+            return _to_array_with_gaps(columns, input, start, to_list(values))
         values = values.tolist() if len(values) <= FEW else values
-    if wanted == TEXT:
-        array = np.array(values, dtype=object) if set(map(type, values)) <= TEXTS else None
+    if wanted in JSON_TYPES:
+        kind = object if wanted == TEXT else bool
+        array = np.array(values, dtype=kind) if set(map(type, values)) <= JSON_TYPES[wanted] else None
     elif len(values) > FEW:
         array = _cast(values, wanted)
     elif set(map(type, values)) <= NUMBERS and _are_in_range(values, wanted):
         array = np.array(values, dtype=wanted)
+    if array is None and columns.takes_missing and isinstance(values, list) and None in values:
+        return _to_array_with_gaps(columns, input, start, values)
     if array is None:
         raise _find_fault(columns, input, start, values if isinstance(values, list) else values.tolist())
     return array.reshape(-1, input.width)
 
 
+def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list[Any]) -> NDArray[Any]:
+    """Give the array of values some of which are missing: None, wherever that may be."""
+    fills = columns.fills[start : start + input.width]
+    gaps = [index for index, value in enumerate(values) if value is None]
+    if any(fills[index % input.width] is None for index in gaps):
+        raise _find_fault(columns, input, start, values)
+    filled = list(values)
+    for index in gaps:
+        filled[index] = fills[index % input.width] if input.type == TEXT else 0.0
+    try:
+        array = to_array(columns, input, start, filled)
+    except FeaturesError:
+        raise _find_fault(columns, input, start, values) from None
+    if input.type != TEXT:
+        array.reshape(-1)[gaps] = np.nan
+    return array
+
+
+def to_list(array: NDArray[Any]) -> list[Any]:
+    """Give an array as lists, NaN as None."""
+    values = array.astype(object)
+    values[np.isnan(array)] = None
+    return values.tolist()  # type: ignore[no-any-return]
+
+
 def _are_in_range(values: Iterable[float], type: str) -> bool:
-    largest, is_whole = LARGEST[type], type in WHOLE
+    (low, high), is_whole = RANGES[type], type in WHOLE
     for value in values:  # noqa: SIM110 - a generator takes twice as long
-        if not -largest <= value <= largest or (is_whole and value != math.floor(value)):  # a NaN is neither
+        if not low <= value <= high or (is_whole and value != math.floor(value)):  # a NaN is neither
             return False
     return True
 
@@ -99,8 +137,9 @@ def _are_in_range(values: Iterable[float], type: str) -> bool:
 def _cast(values: Values, type: str) -> NDArray[Any] | None:
     """Cast many numbers to a type, or give None where one is none or has no place in it."""
     numbers = values if isinstance(values, np.ndarray) else _read_numbers(values)
-    # Neither a NaN nor an infinity is at most anything.
-    if numbers is None or not float(np.abs(numbers).max()) <= LARGEST[type]:
+    low, high = RANGES[type]
+    # A NaN is neither at least nor at most anything.
+    if numbers is None or not (float(numbers.min()) >= low and float(numbers.max()) <= high):
         return None
     if type in WHOLE and not (numbers == np.floor(numbers)).all():
         return None
@@ -143,30 +182,40 @@ def _width_error(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesErr
 
 
 def _find_type_fault(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesError | None:
-    types = columns.types
     for index, row in enumerate(rows):
         for column, value in enumerate(row):
-            is_text = column < len(types) and types[column] == TEXT
-            if type(value) not in (TEXTS if is_text else NUMBERS):
+            if not _has_type(columns, column, value):
                 return _type_error(columns, index, column, value)
     return None
+
+
+def _has_type(columns: Columns, column: int, value: object) -> bool:
+    if column >= len(columns.types):
+        return type(value) in NUMBERS
+    if value is None:
+        return columns.fills[column] is not None
+    return type(value) in JSON_TYPES.get(columns.types[column], NUMBERS)
 
 
 def _find_fault(columns: Columns, input: Input, start: int, values: Sequence[Any]) -> FeaturesError:
     """Find the first value that an input can't take: by its type, else by its size."""
     for index, value in enumerate(values):
-        if type(value) not in (TEXTS if input.type == TEXT else NUMBERS):
-            row, column = divmod(index, input.width)
+        row, column = divmod(index, input.width)
+        if not _has_type(columns, start + column, value):
             return _type_error(columns, row, start + column, value)
-    wrong = next(index for index, value in enumerate(values) if not _are_in_range([value], input.type))
+    sizes = enumerate(values)
+    wrong = next(index for index, value in sizes if value is not None and not _are_in_range([value], input.type))
     row, column = divmod(wrong, input.width)
     return _range_error(columns, row, start + column, values[wrong])
 
 
 def _type_error(columns: Columns, row: int, column: int, value: object) -> FeaturesError:
-    is_text = column < len(columns.types) and columns.types[column] == TEXT
-    kind, expected = ("string_type", "a string") if is_text else ("float_type", "a number")
+    type = columns.types[column] if column < len(columns.types) else ""
+    kinds = {TEXT: ("string_type", "a string"), BOOL: ("bool_type", "true or false")}
+    kind, expected = kinds.get(type, ("float_type", "a number"))
     message = f"{columns.locate(row, column)}: expected {expected}, got {name_type(value)}"
+    if value is None and column < len(columns.types):
+        message = f"{message}; {NO_MISSING if type not in (BOOL, *WHOLE) else f'{type} has no missing value'}"
     return FeaturesError(message, type=kind, where=(row, column))
 
 
@@ -189,7 +238,10 @@ def _describe(value: float, type: str) -> str:
         return "Infinity" if number > 0 else "-Infinity"
     if type not in WHOLE:
         return f"one beyond {type}'s ±{float(np.finfo(type).max):.4g}"
-    return f"one beyond ±{LARGEST[type]}" if value == math.floor(value) else "one with decimals"
+    if value != math.floor(value):
+        return "one with decimals"
+    low, high = RANGES[type]
+    return f"one beyond ±{high}" if low == -high else f"one outside {low} to {high}"
 
 
 def name_type(value: object) -> str:

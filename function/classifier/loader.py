@@ -2,20 +2,45 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from function.classifier import checks
-from function.classifier.facts import Feature, read_facts, read_labels
-from function.classifier.model import TEXT, WHOLE, Columns, Input, LabelSource, Model
-from function.classifier.onnx_file import read_categories, read_class_ids
+import numpy as np
+
+from function.classifier import checks, missing
+from function.classifier.facts import Facts, Feature, read_facts, read_labels
+from function.classifier.model import (
+    BOOL,
+    TEXT,
+    WHOLE,
+    Columns,
+    Input,
+    LabelRule,
+    LabelSource,
+    Model,
+    Signature,
+    Value,
+    cut,
+)
+from function.classifier.onnx_file import Graph
+from function.classifier.outputs import Labels, UnclearLabelError, find_labels, find_probabilities, to_probabilities
 from function.classifier.predictor import Classifier
-from function.classifier.session import Session
+from function.classifier.session import Output, Session
+from function.classifier.trace import find_categories, find_class_ids, is_argmax
+from function.classifier.trial import Trial, try_missing, try_session
 from function.errors import ArtifactError
 
 IRIS_SAMPLE = (5.1, 3.5, 1.4, 0.2)  # the original pattern's sample, for an artifact that carries none
 
 
-def load(path: Path, *, label_path: Path | None = None, sha256: str | None = None) -> Classifier:
+def load(
+    path: Path,
+    *,
+    label_path: Path | None = None,
+    sha256: str | None = None,
+    label_rule: LabelRule = "MODEL",
+    allow_missing: bool = False,
+) -> Classifier:
     """Read an artifact and its labels from disk, and check them.
 
     Labels come from `label_path`, else from a `label.json` beside the artifact, else from the facts
@@ -34,53 +59,121 @@ def load(path: Path, *, label_path: Path | None = None, sha256: str | None = Non
         label_path = beside
     labels = read_labels(label_path) if label_path else None
     try:
-        return load_bytes(artifact, name=path.stem, labels=labels)
+        return load_bytes(artifact, name=path.stem, labels=labels, label_rule=label_rule, allow_missing=allow_missing)
     except (ArtifactError, UnicodeDecodeError) as error:
         where = f"{path} with {label_path}" if label_path else path
         cause = error if isinstance(error, ArtifactError) else "a name in it isn't UTF-8; export it again"
         raise ArtifactError(f"{where}: {cause}") from None
 
 
-def load_bytes(artifact: bytes, *, name: str, labels: Sequence[str] | None = None) -> Classifier:
-    """Make the session, and run the sample, alone and as a batch of two rows, and some rows around it.
+def load_bytes(
+    artifact: bytes,
+    *,
+    name: str,
+    labels: Sequence[str] | None = None,
+    label_rule: LabelRule = "MODEL",
+    allow_missing: bool = False,
+) -> Classifier:
+    """Make the session, and try it with the sample and some rows around it.
 
     Args:
         artifact: an ONNX file's bytes.
         name: of the model.
         labels: human names by class index; None to take those that the artifact has.
+        label_rule: HIGHEST to take the class with the highest probability, whatever the artifact's own label is.
+        allow_missing: any number or text may be missing.
 
     Raises:
         ArtifactError: not a classifier that can be served, or its facts, labels and answers disagree.
     """
-    session = Session(artifact)
-    signature, facts = session.signature, read_facts(session.metadata)
-    columns = Columns(signature.inputs, facts.features or _default_features(signature.inputs, artifact))
+    session, graph = Session(artifact), Graph(artifact)
+    facts = read_facts(session.metadata)
+    names = labels if labels is not None else facts.labels
+    columns = _find_columns(session, graph, facts, allow_missing=allow_missing)
     sample = facts.sample.row if facts.sample else _default_sample(columns)
-    checks.check_widths(columns, sample)
-    probabilities, keys = checks.run_sample(session, columns, sample)
-    checks.check_sample(probabilities, signature.output_name, facts.sample)
+    checks.check_width("sample values", columns, len(sample))
+    trial = try_session(session, columns, sample)
+    session = trial.session
+    output = find_probabilities(session.outputs, trial.answers, graph)
+    found = to_probabilities(trial.answers[output.name], len(trial.answers[output.name]))
+    probabilities = np.clip(found[0], 0, 1)
     probabilities.setflags(write=False)
-
-    source = signature.label_name or signature.output_name
-    class_ids = keys or read_class_ids(artifact, source, len(probabilities))
-    answers = checks.probe(session, columns, sample)
+    checks.check_sample(probabilities, facts.sample)
+    columns, notes = _drop_failing(session, columns, sample, output.name)
+    own = _find_own_labels(session, trial, graph, output, names, label_rule)
+    class_ids = own.ids if own else _find_class_ids(trial, graph, output, len(probabilities))
+    highest = found.argmax(axis=1)
+    n_differ = int((own.classes != highest).sum()) if own else 0
     model = Model(
         name=name,
         version=session.version,
         sha256=hashlib.sha256(artifact).hexdigest(),
         producer=session.producer,
-        signature=signature,
+        signature=_sign(session, output, own),
         columns=columns,
         class_ids=class_ids,
-        label_output=signature.label_name if class_ids and {own for own, _ in answers} <= set(class_ids) else None,
-        labels=_name_classes(class_ids or _indexes(len(probabilities)), labels if labels is not None else facts.labels),
+        label_rule=label_rule if own else "HIGHEST",
+        is_argmax=own is not None and n_differ == 0 and is_argmax(graph, own.name, output.name),
+        labels=_name_classes(class_ids or _indexes(len(probabilities)), names),
         labels_from=_find_source(labels, facts.labels, class_ids),
         sample=sample,
         sample_probabilities=probabilities,
         training=facts.training,
+        certificate=facts.certificate,
+        n_tried=len(found),
+        n_differ=n_differ,
+        notes=notes,
     )
-    checks.check_labels(model, answers)
+    checks.check_labels(model.labels, len(probabilities))
     return Classifier(session, model)
+
+
+def _find_columns(session: Session, graph: Graph, facts: Facts, *, allow_missing: bool) -> Columns:
+    features = facts.features or _default_features(session.inputs, graph)
+    columns = Columns(session.inputs, features, missing.find_fills(graph, session.inputs))
+    checks.check_features(columns)
+    return replace(columns, fills=missing.merge(columns, allow_all=allow_missing))
+
+
+def _drop_failing(
+    session: Session, columns: Columns, sample: Sequence[Value], output: str
+) -> tuple[Columns, tuple[str, ...]]:
+    """Take back that a value may be missing where the model has no answer then, and say so."""
+    failing = try_missing(session, columns, sample, output)
+    if not failing:
+        return columns, ()
+    fills = tuple(None if column in failing else fill for column, fill in enumerate(columns.fills))
+    named = cut(", ".join(columns.features[column].name for column in failing), 300)
+    note = f"missing values aren't taken in {named}: the model's answer to its sample without a value isn't finite"
+    return replace(columns, fills=fills), (note,)
+
+
+def _find_own_labels(
+    session: Session, trial: Trial, graph: Graph, output: Output, names: Sequence[str] | None, label_rule: LabelRule
+) -> Labels | None:
+    try:
+        return find_labels(session.outputs, trial.answers, graph, output, names)
+    except UnclearLabelError:
+        if label_rule == "HIGHEST":
+            return None
+        raise
+
+
+def _find_class_ids(trial: Trial, graph: Graph, output: Output, n_classes: int) -> tuple[str, ...] | None:
+    return trial.keys.get(output.name) or find_class_ids(graph, output.name, n_classes)
+
+
+def _sign(session: Session, output: Output, own: Labels | None) -> Signature:
+    served = {output.name, own.name if own else ""}
+    return Signature(
+        inputs=session.inputs,
+        n_batch=session.n_batch,
+        output_name=output.name,
+        is_zipmap=output.is_zipmap,
+        label_name=own.name if own else None,
+        label_type=own.type if own else TEXT,
+        ignored=tuple(found.name for found in session.outputs if found.name not in served),
+    )
 
 
 def _check_digest(path: Path, artifact: bytes, sha256: str | None) -> None:
@@ -92,10 +185,10 @@ def _check_digest(path: Path, artifact: bytes, sha256: str | None) -> None:
             raise ArtifactError(f"{path}: its SHA-256 is {found}, {who} wants {digest[:64]}; ship the right file")
 
 
-def _default_features(inputs: Sequence[Input], artifact: bytes) -> tuple[Feature, ...]:
+def _default_features(inputs: Sequence[Input], graph: Graph) -> tuple[Feature, ...]:
     if len(inputs) == 1 and inputs[0].type != TEXT:
         return tuple(Feature(name=f"feature {index}") for index in range(inputs[0].width))
-    texts: Mapping[str, tuple[str, ...]] = read_categories(artifact) if TEXT in (input.type for input in inputs) else {}
+    texts: Mapping[str, tuple[str, ...]] = find_categories(graph) if TEXT in (input.type for input in inputs) else {}
     return tuple(
         Feature(name=input.name if input.width == 1 else f"{input.name} {place}", values=texts.get(input.name))
         for input in inputs
@@ -103,11 +196,13 @@ def _default_features(inputs: Sequence[Input], artifact: bytes) -> tuple[Feature
     )
 
 
-def _default_sample(columns: Columns) -> tuple[float | str, ...]:
-    if len(columns.inputs) == 1 and len(columns.types) == len(IRIS_SAMPLE) and columns.types[0] not in WHOLE:
+def _default_sample(columns: Columns) -> tuple[Value, ...]:
+    if len(columns.inputs) == 1 and len(columns.types) == len(IRIS_SAMPLE) and columns.types[0] not in (*WHOLE, BOOL):
         return IRIS_SAMPLE
     known = zip(columns.types, columns.features, strict=True)
-    return tuple((feature.values or ("",))[0] if type == TEXT else 0.0 for type, feature in known)
+    return tuple(
+        (feature.values or ("",))[0] if type == TEXT else False if type == BOOL else 0.0 for type, feature in known
+    )
 
 
 def _name_classes(class_ids: tuple[str, ...], labels: Sequence[str] | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What an ONNX file says that its session doesn't tell: class ids, an encoder's texts, operator sets.
+"""What an ONNX file says that its session doesn't tell: its nodes, their constants, operator sets.
 
 Protobuf is read by hand, for `onnx` and `protobuf` would be 20 MB of the Lambda package. Field numbers are those of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, the encoding https://protobuf.dev/programming-guides/encoding/.
@@ -6,23 +6,20 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, the encoding https://pro
 
 import struct
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 MODEL = {"graph": 7, "opset_import": 8}
 OPERATOR_SET = {"domain": 1, "version": 2}
-GRAPH = {"node": 1, "initializer": 5}
+GRAPH = {"node": 1, "initializer": 5, "input": 11, "output": 12}
 NODE = {"input": 1, "output": 2, "op_type": 4, "attribute": 5}
-ATTRIBUTE = {"name": 1, "ints": 8, "strings": 9}
+VALUE = {"name": 1}
+ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "t": 5, "floats": 7, "ints": 8, "strings": 9}
 TENSOR = {
     "data_type": 2, "float_data": 4, "int32_data": 5, "string_data": 6, "int64_data": 7, "name": 8, "raw_data": 9,
     "double_data": 10,
 }  # fmt: skip
-PACKED = {1: "f", 6: "i", 7: "q", 11: "d"}  # TensorProto's data types -> those of struct
-
-# They hand the class ids on as they are.
-PASSES_CLASSES_ON = ("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Normalizer")
-PICKS_CLASSES = ("ArrayFeatureExtractor", "Gather")
-PASSES_TEXTS_ON = ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor")
+PACKED = {1: "f", 6: "i", 7: "q", 9: "?", 11: "d"}  # TensorProto's data types -> those of struct
 
 
 class Message(NamedTuple):
@@ -53,44 +50,63 @@ class Message(NamedTuple):
             found += [value] if isinstance(value, int) else _packed(value)
         return tuple(value - 2**64 if value >= 2**63 else value for value in found)
 
-
-def read_class_ids(artifact: bytes, output: str, n_classes: int) -> tuple[str, ...] | None:
-    """Find the class ids, in the order of the probabilities' columns, in an artifact that onnxruntime has loaded.
-
-    Whatever makes the label tells them: ONNX's classifiers by their attributes `classlabels_…`
-    (https://onnx.ai/onnx/operators/index.html, ai.onnx.ml), and skl2onnx picks others out of a tensor.
-
-    Args:
-        artifact: its bytes.
-        output: the name of the label's output, or where there is none, of the probabilities'.
-        n_classes: columns of the probabilities.
-
-    Returns:
-        None where the output isn't made so, or of another number of classes.
-    """
-    for graph in _graphs(artifact):
-        ids = _trace_class_ids(graph, output)
-        return ids if len(set(ids)) == len(ids) == n_classes else None
-    return None
+    def floats(self, name: str) -> tuple[float, ...]:
+        """Give float32 numbers, packed into one field or each in its own."""
+        parts = (value for value in self.values(name) if not isinstance(value, int))
+        return tuple(number for part in parts for (number,) in struct.iter_unpack("<f", part))
 
 
-def read_categories(artifact: bytes) -> dict[str, tuple[str, ...]]:
-    """Find the texts that a model knows, by the name of the input: those of the encoders that read it, nothing between.
+class Node(NamedTuple):
+    """One operator, the names of the tensors that it takes and gives, and the message that it is."""
 
-    https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html and
-    https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html name the attributes.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    same: dict[str, str] = {}  # the output of a node that only hands its input on -> that input
-    for graph in _graphs(artifact):
-        for node in graph.messages("node", NODE):
-            source = same.get(node.text("input"), node.text("input"))
-            if node.text("op_type") in PASSES_TEXTS_ON:
-                same[node.text("output")] = source
-            for attribute in node.messages("attribute", ATTRIBUTE):
-                if attribute.text("name") in ("cats_strings", "keys_strings"):
-                    found[source] = attribute.texts("strings")
-    return found
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    message: Message
+
+    def attributes(self) -> Iterator[tuple[str, Message]]:
+        """Give the name alone of each: a forest's others have millions of fields behind theirs."""
+        return ((found.text("name"), found) for found in self.message.messages("attribute", ATTRIBUTE))
+
+    def attribute(self, name: str) -> Message | None:
+        return next((found for called, found in self.attributes() if called == name), None)
+
+
+class Graph:
+    """The main graph of an artifact that onnxruntime has loaded; its nodes stand in the order of their runs."""
+
+    def __init__(self, artifact: bytes) -> None:
+        self._message = next(Message(memoryview(artifact), MODEL).messages("graph", GRAPH))
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(
+            Node(node.text("op_type"), node.texts("input"), node.texts("output"), node)
+            for node in self._message.messages("node", NODE)
+        )
+
+    @cached_property
+    def producers(self) -> dict[str, Node]:
+        """The node that makes each tensor."""
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    @cached_property
+    def _tensors(self) -> dict[str, Message]:
+        return {tensor.text("name"): tensor for tensor in self._message.messages("initializer", TENSOR)}
+
+    def constants(self, name: str) -> tuple[str, ...] | None:
+        """Give the values of a small constant tensor as text, whole numbers or texts; None where it is none."""
+        if (tensor := self._tensors.get(name)) is not None:
+            return _read_tensor(tensor)
+        node = self.producers.get(name)
+        if node is None or node.operator != "Constant":
+            return None
+        for called, attribute in node.attributes():
+            if called == "value":
+                return _read_tensor(next(attribute.messages("t", TENSOR)))
+            if called in ("value_strings", "value_ints"):
+                return attribute.texts("strings") or tuple(map(str, attribute.integers("ints")))
+        return None
 
 
 def read_opsets(artifact: bytes) -> dict[str, int]:
@@ -99,36 +115,7 @@ def read_opsets(artifact: bytes) -> dict[str, int]:
     return {opset.text("domain") or "ai.onnx": opset.integers("version")[0] for opset in opsets}
 
 
-def _graphs(artifact: bytes) -> Iterator[Message]:
-    return Message(memoryview(artifact), MODEL).messages("graph", GRAPH)
-
-
-def _trace_class_ids(graph: Message, output: str) -> tuple[str, ...]:
-    """Go back from an output to the node that has the class ids, through those that hand them on."""
-    nodes = {name: node for node in graph.messages("node", NODE) for name in node.texts("output")}
-    tensors = {name: tensor for tensor in graph.messages("initializer", TENSOR) for name in tensor.texts("name")}
-    while output in nodes:
-        node = nodes[output]
-        operator, output = node.text("op_type"), node.text("input")
-        if ids := _class_labels(node):
-            return ids
-        if operator in PICKS_CLASSES and output in tensors:
-            return _tensor_values(tensors[output])
-        if operator not in PASSES_CLASSES_ON:
-            break
-    return ()
-
-
-def _class_labels(node: Message) -> tuple[str, ...]:
-    for attribute in node.messages("attribute", ATTRIBUTE):
-        # The name alone: a forest's other attributes have millions of fields behind theirs.
-        if attribute.text("name").startswith("classlabels"):
-            return attribute.texts("strings") or tuple(map(str, attribute.integers("ints")))
-    return ()
-
-
-def _tensor_values(tensor: Message) -> tuple[str, ...]:
-    """Read the values of a small tensor as text: strings or whole numbers."""
+def _read_tensor(tensor: Message) -> tuple[str, ...]:
     (data_type, *_) = (*tensor.integers("data_type"), 0)
     packed = next((part for name in ("raw_data", "float_data", "double_data") for part in tensor.values(name)), None)
     if isinstance(packed, memoryview) and data_type in PACKED:

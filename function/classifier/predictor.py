@@ -1,30 +1,45 @@
-"""Arrays → probabilities and labels."""
+"""Arrays → probabilities and classes."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from function.classifier import diagnosis
-from function.classifier.inputs import FEW, Arrays, Rows, find_row_fault, to_arrays
+from function.classifier.inputs import FEW, Arrays, Rows, find_row_fault, to_arrays, to_list
 from function.classifier.model import Model, Probabilities
+from function.classifier.outputs import TOLERANCE, to_class_ids, to_probabilities
 from function.classifier.session import RUN_ERRORS, Session
 from function.errors import ArtifactError
 
 
-@dataclass(frozen=True)
+class Prediction(NamedTuple):
+    """Probabilities, float32, shape (n_rows, n_classes); and the index of each row's class, None for the highest's."""
+
+    probabilities: Probabilities
+    classes: NDArray[np.intp] | None
+
+
 class Classifier:
     """A session, and the model that it runs."""
 
-    session: Session
-    model: Model
+    def __init__(self, session: Session, model: Model) -> None:
+        self.session = session
+        self.model = model
+        signature = model.signature
+        self._outputs = [signature.output_name]
+        if model.label_rule == "MODEL" and signature.label_name is not None and not model.is_argmax:
+            self._outputs.append(signature.label_name)
+        self._class_ids = model.class_ids or ()
+        self._classes = {class_id: index for index, class_id in enumerate(self._class_ids)}
 
     def predict(self, rows: Rows) -> Probabilities:
         """Give each row's class probabilities.
 
         Args:
-            rows: shape (n_rows, n_features), n_rows ≥ 1; numbers finite in the type of their input, texts as str.
+            rows: shape (n_rows, n_features), n_rows ≥ 1; numbers finite in the type of their input, texts as str,
+                missing values as None, or in an array as NaN.
 
         Returns:
             float32, shape (n_rows, n_classes), columns in the order of the model's labels.
@@ -32,40 +47,77 @@ class Classifier:
         Raises:
             FeaturesError: the rows aren't such a matrix, or the model has no finite answer for one.
         """
-        columns, values = self.model.columns, rows.tolist() if isinstance(rows, np.ndarray) else rows
+        return self.predict_rows(rows).probabilities
+
+    def predict_label(self, rows: Rows) -> list[str]:
+        """Give each row's label; arguments and errors as in `predict`."""
+        return self.name_classes(self.predict_rows(rows))
+
+    def predict_rows(self, rows: Rows) -> Prediction:
+        """Give both; arguments and errors as in `predict`."""
+        columns, values = self.model.columns, to_list(rows) if isinstance(rows, np.ndarray) else rows
         if (fault := find_row_fault(columns, values)) is not None:
             raise fault
         return self.predict_arrays(to_arrays(columns, values))
 
-    def predict_arrays(self, arrays: Arrays) -> Probabilities:
-        """Give the same for arrays that `inputs` has made, one for each input."""
+    def predict_arrays(self, arrays: Arrays) -> Prediction:
+        """Give both for arrays that `inputs` has made, one for each input."""
         try:
-            probabilities = self.session.predict(arrays)
+            answers = self.session.run(self._outputs, arrays)
         except RUN_ERRORS as error:
             raise diagnosis.find_refused(self.session, self.model, arrays) or error from None
+        probabilities = to_probabilities(answers[0], len(arrays[0]))
         if probabilities.shape[1] != len(self.model.labels):
             raise ArtifactError(f"the model gives {probabilities.shape} for {len(arrays[0])} rows")  # a bug of its own
-        if not _are_finite(probabilities):
-            raise diagnosis.not_finite(probabilities)
-        return probabilities
+        if not _are_probabilities(probabilities):
+            probabilities = _clip(probabilities)
+        return Prediction(probabilities, self._read_classes(answers[1]) if len(answers) > 1 else None)
 
-    def name_classes(self, probabilities: Probabilities) -> list[str]:
-        """Give each row's label, that of the class with the highest probability."""
-        return pick(self.model.labels, probabilities)
+    def _read_classes(self, labels: NDArray[Any]) -> NDArray[np.intp]:
+        """Give the index of each row's class.
 
-    def predict_label(self, rows: Rows) -> list[str]:
-        """Give each row's label; arguments and errors as in `predict`."""
-        return self.name_classes(self.predict(rows))
+        Raises:
+            FeaturesError: a label is none of the model's classes.
+        """
+        classes = [self._classes.get(class_id, -1) for class_id in to_class_ids(labels)]
+        if -1 in classes:
+            raise diagnosis.no_class(classes.index(-1))
+        return np.array(classes)
+
+    def name_classes(self, prediction: Prediction) -> list[str]:
+        """Give each row's label."""
+        return pick(self.model.labels, prediction)
 
 
-def pick(of_classes: Sequence[str], probabilities: Probabilities) -> list[str]:
+def pick(of_classes: Sequence[str], prediction: Prediction) -> list[str]:
     """Give for each row what belongs to its class; the first of equals, as scikit-learn does."""
-    if probabilities.size <= FEW:
+    probabilities, classes = prediction
+    if classes is None and probabilities.size <= FEW:
         return [of_classes[row.index(max(row))] for row in probabilities.tolist()]
-    return np.array(of_classes, dtype=object)[probabilities.argmax(axis=1)].tolist()  # type: ignore[no-any-return]
+    if classes is None:
+        classes = probabilities.argmax(axis=1)
+    return np.array(of_classes, dtype=object)[classes].tolist()  # type: ignore[no-any-return]
 
 
-def _are_finite(probabilities: Probabilities) -> bool:
-    if probabilities.size <= FEW:
-        return math.isfinite(sum(map(sum, probabilities.tolist())))  # a NaN and an infinity stay in a sum
-    return bool(np.isfinite(probabilities).all())
+def _are_probabilities(probabilities: Probabilities) -> bool:
+    """Say whether all are from 0 to 1, which a NaN isn't."""
+    if probabilities.size > FEW:
+        return bool(probabilities.min() >= 0 and probabilities.max() <= 1)
+    for row in probabilities.tolist():
+        for value in row:
+            if not 0 <= value <= 1:
+                return False
+    return True
+
+
+def _clip(probabilities: Probabilities) -> Probabilities:
+    """Cut off what rounding has put beyond 0 and 1.
+
+    Raises:
+        FeaturesError: they aren't finite, or further away.
+    """
+    if not np.isfinite(probabilities).all():
+        raise diagnosis.not_finite(probabilities)
+    if probabilities.min() < -TOLERANCE or probabilities.max() > 1 + TOLERANCE:
+        raise diagnosis.no_probabilities(probabilities, TOLERANCE)
+    return np.clip(probabilities, 0, 1)

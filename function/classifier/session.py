@@ -1,14 +1,15 @@
-"""The ONNX Runtime session: bytes → session and its signature → probabilities."""
+"""The ONNX Runtime session: bytes → session; arrays → outputs, as they are."""
 
+import copy
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from function.classifier.inputs import Arrays
-from function.classifier.model import TEXT, Input, Probabilities, Signature, cut
+from function.classifier.model import BOOL, TEXT, WHOLE, Input, cut
 from function.errors import ArtifactError
 
 # Since 1.29 onnxruntime reports to Microsoft from a thread of its own, unless told not to before it is imported:
@@ -17,15 +18,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - no setting
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-# The inputs that are served, as NumPy names them.
+# The tensors that are served, as NumPy names them.
 TYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
-    "tensor(int64)": "int64",
-    "tensor(int32)": "int32",
-    "tensor(string)": TEXT,
+    "tensor(float16)": "float16",
+    **{f"tensor({type})": type for type in (*WHOLE, BOOL, TEXT)},
 }
-FLOATS = ("tensor(float)", "tensor(double)")
+ZIPMAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 # What onnxruntime says of a file that it can't load -> what to do about it.
 LOAD_FIXES = {
     "tensor(double)": "export it from float32 values",  # skl2onnx mixes the two up
@@ -38,11 +38,25 @@ RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeExc
 NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
 
 
+class Output(NamedTuple):
+    """One output, its type and shape as onnxruntime tells them."""
+
+    name: str
+    type: str
+    shape: str
+
+    @property
+    def is_zipmap(self) -> bool:
+        return self.type in ZIPMAPS
+
+
 class Session:
     """One ONNX Runtime session, and what it takes and gives.
 
     Attributes:
-        signature: names, types and widths.
+        inputs: names, types and widths.
+        outputs: their names, those that can be served.
+        n_batch: how many rows it takes at once; None for any number.
         version: the artifact's own, "0" without one.
         producer: what wrote the artifact.
         metadata: its metadata_props.
@@ -52,47 +66,51 @@ class Session:
         """Load an artifact.
 
         Raises:
-            ArtifactError: onnxruntime can't load it, or it isn't a classifier that can be served.
+            ArtifactError: onnxruntime can't load it, or it takes what can't be served.
         """
         self._session = _load(artifact)
-        self.signature = _read_signature(self._session)
-        self._inputs = [input.name for input in self.signature.inputs]
-        self._outputs = [self.signature.output_name]
-        self._is_one_by_one, self._is_zipmap = self.signature.is_one_by_one, self.signature.is_zipmap
+        self.inputs, self.n_batch = _read_inputs(self._session.get_inputs())
+        self.outputs = tuple(Output(found.name, found.type, str(found.shape)) for found in self._session.get_outputs())
+        self._names = [input.name for input in self.inputs]
+        self._flat = [index for index, input in enumerate(self.inputs) if input.is_flat]
         meta = self._session.get_modelmeta()
         self.version = str(meta.version if meta.version < NO_VERSION else 0)
         self.producer: str = meta.producer_name
         self.metadata: Mapping[str, str] = meta.custom_metadata_map
 
-    def run(self, arrays: Arrays) -> Any:
-        """Give the output of probabilities as it is: an array, or of a ZipMap a list of mappings.
+    def one_by_one(self) -> "Session":
+        """Give the same session, that runs each row alone."""
+        alone = copy.copy(self)
+        alone.n_batch = 1
+        return alone
+
+    def run(self, outputs: Sequence[str], arrays: Arrays) -> list[Any]:
+        """Give some outputs as they are: each an array, or of a ZipMap a list of mappings.
+
+        Args:
+            outputs: their names.
+            arrays: of each input one, shape (n_rows, width).
 
         Raises:
             RUN_ERRORS: the model can't answer the rows.
         """
-        if not self._is_one_by_one:
-            return self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True)))[0]
-        rows = zip(*arrays, strict=True)
-        answers = [self.run_outputs(self._outputs, [values[None] for values in row])[0] for row in rows]
-        return [row for answer in answers for row in answer] if self._is_zipmap else np.concatenate(answers)
+        if self._flat:
+            arrays = [array.ravel() if index in self._flat else array for index, array in enumerate(arrays)]
+        if self.n_batch is None:
+            return self._session.run(outputs, dict(zip(self._names, arrays, strict=True)))  # type: ignore[no-any-return]
+        return self._run_in_groups(outputs, arrays, self.n_batch)
 
-    def run_outputs(self, outputs: list[str], arrays: Arrays) -> list[Any]:
-        """Give some outputs as they are."""
-        return self._session.run(outputs, dict(zip(self._inputs, arrays, strict=True)))  # type: ignore[no-any-return]
-
-    def predict(self, arrays: Arrays) -> Probabilities:
-        """Give the probabilities, float32, shape (n_rows, n_classes); raises as `run` does."""
-        return self.to_probabilities(self.run(arrays), len(arrays[0]))
-
-    def to_probabilities(self, output: Any, n_rows: int) -> Probabilities:
-        """Bring the output of probabilities into one form, float32, shape (n_rows, n_classes)."""
-        if self._is_zipmap:
-            return np.array([list(row.values()) for row in output], dtype=np.float32)
-        if output.ndim != 2 or len(output) != n_rows:
-            output = output.reshape(n_rows, -1)  # a squeeze may have taken either dimension away
-        if output.shape[1] == 1:  # a sigmoid: the probability of the second of two classes
-            output = np.hstack([1 - output, output])
-        return output.astype(np.float32, copy=False)  # type: ignore[no-any-return]
+    def _run_in_groups(self, outputs: Sequence[str], arrays: Arrays, n_batch: int) -> list[Any]:
+        """Run as many rows at once as the session takes, the last group filled up with its first row."""
+        answers: list[list[Any]] = [[] for _ in outputs]
+        for start in range(0, len(arrays[0]), n_batch):
+            group = [array[start : start + n_batch] for array in arrays]
+            n_rows = len(group[0])
+            filled = [np.concatenate([part, np.repeat(part[:1], n_batch - n_rows, axis=0)]) for part in group]
+            found = self._session.run(outputs, dict(zip(self._names, filled, strict=True)))
+            for answer, part in zip(answers, found, strict=True):
+                answer.append(_cut_group(part, n_rows, n_batch))
+        return [_join(answer) for answer in answers]
 
 
 def one_line(error: Exception | str) -> str:
@@ -123,49 +141,43 @@ def _load(artifact: bytes) -> ort.InferenceSession:
         raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
 
 
-def _read_signature(session: ort.InferenceSession) -> Signature:
-    inputs = session.get_inputs()
+def _cut_group(answer: Any, n_rows: int, n_batch: int) -> Any:
+    """Take the answers to the rows that were asked for, whichever shape the session gives them."""
+    if isinstance(answer, list):
+        return answer[:n_rows]
+    return answer.reshape(n_batch, -1)[:n_rows] if answer.size % n_batch == 0 else answer
+
+
+def _join(answers: list[Any]) -> Any:
+    if isinstance(answers[0], list):
+        return [row for answer in answers for row in answer]
+    return np.concatenate(answers)
+
+
+def _read_inputs(inputs: list[ort.NodeArg]) -> tuple[tuple[Input, ...], int | None]:
+    """Give the inputs, and how many rows they take at once."""
     if not inputs:
         raise ArtifactError("expected at least one input, got none; export it from a row of values")
     for found in inputs:
         _check_input(found)
-    is_one_by_one = [found.shape[0] == 1 for found in inputs]
-    if len(set(is_one_by_one)) > 1:
-        raise ArtifactError("some of its inputs take one row, some any number; export it with a free number of rows")
-    output = _find_probabilities(session.get_outputs())
-    labels = [o for o in session.get_outputs() if o.type in ("tensor(int64)", "tensor(string)")]
-    return Signature(
-        inputs=tuple(Input(found.name, TYPES[found.type], found.shape[1]) for found in inputs),
-        is_one_by_one=is_one_by_one[0],
-        output_name=output.name,
-        is_zipmap=_is_zipmap(output),
-        label_name=labels[0].name if len(labels) == 1 else None,
-        label_type=TYPES[labels[0].type] if labels else TEXT,
-    )
-
-
-def _find_probabilities(outputs: list[ort.NodeArg]) -> ort.NodeArg:
-    found = [o for o in outputs if _is_zipmap(o) or (o.type in FLOATS and len(o.shape) in (1, 2))]
-    if len(found) != 1:
-        got = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs)
-        message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {got}"
-        raise ArtifactError(f"{message}; export it with that one")
-    return found[0]
+    n_rows = {found.shape[0] if isinstance(found.shape[0], int) else None for found in inputs}
+    if len(n_rows) > 1:
+        got = ", ".join(f"{found.name} {found.shape}" for found in inputs)
+        message = f"expected inputs of the same number of rows, got {cut(got, 300)}"
+        raise ArtifactError(f"{message}; export it with a free number of rows")
+    read = (Input(found.name, TYPES[found.type], [*found.shape, 1][1], len(found.shape) == 1) for found in inputs)
+    return tuple(read), n_rows.pop()
 
 
 def _check_input(found: ort.NodeArg) -> None:
     expected = f"expected inputs of shape (None, n_features) and type {', '.join(TYPES)}"
     got = f"got {found.name} {found.type} {found.shape}"
     if found.type not in TYPES:
-        raise ArtifactError(f"{expected}; {got}; export it from numbers or texts")
-    if len(found.shape) != 2:
+        raise ArtifactError(f"{expected}; {got}; export it from numbers, booleans or texts")
+    if len(found.shape) not in (1, 2):
         raise ArtifactError(f"{expected}; {got}; export it with a row as one line of values, such as a flattened image")
-    n_rows, width = found.shape
-    if (isinstance(n_rows, int) and n_rows != 1) or not isinstance(width, int) or width < 1:
+    n_rows, width = [*found.shape, 1][:2]
+    if (isinstance(n_rows, int) and n_rows < 1) or not isinstance(width, int) or width < 1:
         raise ArtifactError(f"{expected}; {got}; export it with a free number of rows and a fixed one of features")
     if TYPES[found.type] == TEXT and width > 1:
         raise ArtifactError(f"{expected}; {got}; export it with a named input for each column of texts")
-
-
-def _is_zipmap(output: ort.NodeArg) -> bool:
-    return str(output.type) in ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")

@@ -23,6 +23,7 @@ OF_INFERENCES = {
     "rows": "Count",
     "inference_milliseconds": "Milliseconds",
     "rows_outside": "Count",
+    "values_missing": "Count",
 }
 
 
@@ -57,6 +58,7 @@ class EMFRecorder:
         return {
             "inference_milliseconds": found.seconds * 1000,
             "rows_outside": found.n_rows_outside,
+            "values_missing": found.n_missing,
             **{name: counts.get(name, 0) for name in self._predictions},
         }
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from function.classifier import Classifier
+from function.classifier import Classifier, Prediction
 from function.classifier.inputs import FEW, Arrays
-from function.classifier.model import TEXT, Probabilities
+from function.classifier.model import BOOL, TEXT
 
 MOST_LABELS = 50  # with metrics of their own: CloudWatch takes 100 metrics a line
 
@@ -18,16 +18,17 @@ class Run(NamedTuple):
     """One run of the model, as it was."""
 
     arrays: Arrays
-    probabilities: Probabilities
+    prediction: Prediction
     seconds: float
 
 
 class Inference(NamedTuple):
-    """What one run, or several together, took and gave; predictions are label → rows."""
+    """What one run, or several together, took and gave; `n_missing` are values, predictions are label → rows."""
 
     n_rows: int
     seconds: float
     n_rows_outside: int
+    n_missing: int
     predictions: Mapping[str, int]
 
 
@@ -58,20 +59,27 @@ class InferenceObserver:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._ranges = list(_read_ranges(classifier))
+        self._fills = list(_read_fills(classifier))
 
     def measure(self, runs: Sequence[Run]) -> Inference:
         """Count what runs show: one by one for few values, else in one pass of NumPy over all."""
-        arrays, probabilities = runs[0].arrays, runs[0].probabilities
+        arrays, prediction = runs[0].arrays, runs[0].prediction
         if len(runs) > 1:
             arrays = [np.concatenate(parts) for parts in zip(*(run.arrays for run in runs), strict=True)]
-            probabilities = np.concatenate([run.probabilities for run in runs])
-        counts = Counter(self._classifier.name_classes(probabilities))
+            prediction = _join([run.prediction for run in runs])
+        counts = Counter(self._classifier.name_classes(prediction))
         return Inference(
-            n_rows=len(probabilities),
+            n_rows=len(prediction.probabilities),
             seconds=sum(run.seconds for run in runs),
             n_rows_outside=self._count_outside(arrays),
+            n_missing=self._count_missing(arrays),
             predictions={label: counts[label] for label in self._classifier.model.labels if label in counts},
         )
+
+    def _count_missing(self, arrays: Arrays) -> int:
+        found = ((arrays[index], fill) for index, fill in self._fills)
+        are_missing = (array == fill if isinstance(fill, str) else np.isnan(array) for array, fill in found)
+        return sum(int(np.count_nonzero(mask)) for mask in are_missing)
 
     def _count_outside(self, arrays: Arrays) -> int:
         if sum(array.size for array in arrays) <= FEW:
@@ -81,14 +89,32 @@ class InferenceObserver:
         return int(np.count_nonzero(np.logical_or.reduce(many))) if many else 0
 
 
+def _join(predictions: Sequence[Prediction]) -> Prediction:
+    probabilities = np.concatenate([prediction.probabilities for prediction in predictions])
+    classes = [prediction.classes for prediction in predictions if prediction.classes is not None]
+    return Prediction(probabilities, np.concatenate(classes) if classes else None)
+
+
+def _read_fills(classifier: Classifier) -> Iterator[tuple[int, float | str]]:
+    """Give the inputs whose values may be missing, and what stands in for one."""
+    columns, start = classifier.model.columns, 0
+    for index, input in enumerate(columns.inputs):
+        fills = columns.fills[start : start + input.width]
+        start += input.width
+        if (fill := next((fill for fill in fills if fill is not None), None)) is not None:
+            yield index, fill
+
+
 def _read_ranges(classifier: Classifier) -> Iterator[_Range]:
     start = 0
     for index, input in enumerate(classifier.model.columns.inputs):
         features = classifier.model.features[start : start + input.width]
         start += input.width
-        if input.type != TEXT and any(feature.min is not None or feature.max is not None for feature in features):
+        if input.type not in (TEXT, BOOL) and any(
+            feature.min is not None or feature.max is not None for feature in features
+        ):
             low = np.array([-np.inf if feature.min is None else feature.min for feature in features])
             high = np.array([np.inf if feature.max is None else feature.max for feature in features])
-            if input.type == "float32":  # round the ends as the values were
-                low, high = low.astype(np.float32), high.astype(np.float32)
+            if input.type in ("float16", "float32"):  # round the ends as the values were
+                low, high = low.astype(input.type), high.astype(input.type)
             yield _Range(index, low, high)

@@ -34,6 +34,7 @@ class PrometheusRecorder:
         self._seconds = _Histogram(name, "Time to answer", ["route"], registry=None, buckets=BUCKETS)
         self._rows = counter(f"{PREFIX}_rows", "Rows that the model has answered", registry=None)
         self._outside = counter(f"{PREFIX}_rows_outside", "Rows outside the training data's ranges", registry=None)
+        self._missing = counter(f"{PREFIX}_values_missing", "Values that were missing", registry=None)
         self._inference = counter(f"{PREFIX}_inference_seconds", "Time in the model", registry=None)
         predictions = counter(f"{PREFIX}_predictions", "Rows by label", ["label"], registry=None)
         self._predictions = {label: predictions.labels(label) for label in model.labels[:MOST_LABELS]}
@@ -48,7 +49,7 @@ class PrometheusRecorder:
         times.append(seconds)
         if run is not None:
             self._runs.append(run)
-            self._n_rows += len(run.probabilities)
+            self._n_rows += len(run.prediction.probabilities)
         if len(times) > MOST_WAITING or self._n_rows > MOST_WAITING:
             self.hand_over()
         elif not self._is_due:
@@ -74,6 +75,7 @@ class PrometheusRecorder:
         found = self._observer.measure(runs)
         self._rows.inc(found.n_rows)
         self._outside.inc(found.n_rows_outside)
+        self._missing.inc(found.n_missing)
         self._inference.inc(found.seconds)
         for label, count in found.predictions.items():
             if (counter := self._predictions.get(label)) is not None:

@@ -47,7 +47,7 @@ def test_random_rows_get_scikit_learns_probabilities(
     second, first = np.sort(expected[differ], axis=1)[:, -2:].T
     assert differ.sum() <= 10
     assert (first - second < 1e-4).all()
-    assert classifier.name_classes(probabilities) == [labels[str(index)] for index in probabilities.argmax(axis=1)]
+    assert classifier.predict_label(rows) == [labels[str(index)] for index in probabilities.argmax(axis=1)]
 
 
 def test_probabilities_are_a_distribution_even_far_from_the_data(classifier: Classifier) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from function.api.app import create_app
-from function.classifier import Classifier, load_bytes
+from function.classifier import Classifier, Prediction, load_bytes
 from function.classifier.inputs import to_arrays
 from function.observability.emf import EMFRecorder
 from function.observability.inference import Inference, InferenceObserver, Run
@@ -237,7 +237,7 @@ def test_of_many_labels_the_first_50_have_metrics(classifier: Classifier) -> Non
     model = dataclasses.replace(classifier.model, labels=tuple(f"l{index}" for index in range(60)))
     named = Classifier(classifier.session, model)
     probabilities = np.eye(60, dtype=np.float32)[[1, 1, 55]]
-    run = Run(to_arrays(model.columns, [[5.1, 3.5, 1.4, 0.2]] * 3), probabilities, 0.1)
+    run = Run(to_arrays(model.columns, [[5.1, 3.5, 1.4, 0.2]] * 3), Prediction(probabilities, None), 0.1)
 
     line = EMFRecorder(model, InferenceObserver(named)).record("/predict", 200, 0.1, run)
 

@@ -25,9 +25,8 @@ from function.api.app import create_app
 from function.api.inference import N_TIMED, Runner
 from function.api.limits import Limits, find_limits
 from function.api.responses import JSON
-from function.classifier import Classifier
+from function.classifier import Classifier, Prediction
 from function.classifier.inputs import Arrays
-from function.classifier.model import Probabilities
 from function.errors import ArtifactError
 from function.settings import Settings
 from tests.support.calls import CALLS, OBJECT, POST_ROUTES
@@ -49,7 +48,7 @@ def client_of(classifier: Classifier, **environ: str) -> TestClient:
 class Failing(Classifier):
     """A classifier with a bug."""
 
-    def predict_arrays(self, arrays: Arrays) -> Probabilities:
+    def predict_arrays(self, arrays: Arrays) -> Prediction:
         raise ZeroDivisionError(arrays)
 
 
@@ -61,7 +60,7 @@ def failing(classifier: Classifier) -> Classifier:
 class Slow(Classifier):
     """A classifier that takes a millisecond a row."""
 
-    def predict_arrays(self, arrays: Arrays) -> Probabilities:
+    def predict_arrays(self, arrays: Arrays) -> Prediction:
         time.sleep(0.001 * len(arrays[0]))
         return super().predict_arrays(arrays)
 
@@ -158,6 +157,7 @@ class TestRoutes:
                 "sha256": classifier.model.sha256,
                 "producer": "skl2onnx",
                 "training": classifier.model.training,
+                "certificate": None,
             },
             "features": [
                 {"name": "sepal length (cm)", "type": "float32", "min": 4.3, "max": 7.9},
@@ -166,6 +166,7 @@ class TestRoutes:
                 {"name": "petal width (cm)", "type": "float32", "min": 0.1, "max": 2.5},
             ],
             "labels": ["setosa", "versicolor", "virginica"],
+            "label_rule": "MODEL",
             "limits": {"max_rows": 10_000, "max_body_bytes": 1_000_000, "max_answer_bytes": 6_225_920},
         }
 

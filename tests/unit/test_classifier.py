@@ -23,6 +23,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from function.classifier import Classifier, load, load_bytes
 from function.classifier.facts import FACTS_KEY, Feature
+from function.classifier.inputs import NO_MISSING
 from function.errors import ArtifactError, FeaturesError
 
 NAMES = "sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)"
@@ -283,6 +284,10 @@ def newer(path: Path, **versions: int) -> bytes:
     return bytes(model.SerializeToString())
 
 
+NEAR = (
+    r"for its sample or a row near it; is it a regressor, or logits\? "
+    r"export a classifier with predict_proba, softmax or sigmoid"
+)
 BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", r"the file is empty; export the model again"),
     "random": (lambda _: bytes(range(256)), r"no ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
@@ -293,33 +298,36 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "newer format": (lambda path: newer(path, ir_version=99),
                      (r"no ONNX model that onnxruntime can load, export it with an older onnx: .* Unsupported model IR "
                      r"version: 99, max supported IR version: \d+.*")),
-    "regressor": (lambda _: regressor(), (r"'variable' isn't probabilities, at least 0 and in sum 1: the sample's are \[.*\], in sum 1; is it a regressor, "
-                  r"or logits\? export a classifier with predict_proba, softmax or sigmoid")),
-    "logits": (lambda _: constant([2.5, 0.3, 0.26]),
-               (r"'out0' isn't probabilities, at least 0 and in sum 1: the sample's are \[2\.5, .*\], in sum 3\.06; "
-               r"is it a regressor, or logits\? export a classifier with predict_proba, softmax or sigmoid")),
-    "negative": (lambda _: constant([1.5, -0.5, 0]),
-                 r"'out0' isn't probabilities, at least 0 and in sum 1: the sample's are \[1\.5, -0\.5, 0\.0\], in sum 1; .*"),
+    "regressor": (lambda _: regressor(), rf"'variable' isn't probabilities, from 0 to 1: \[.*\] {NEAR}"),
+    "logits": (lambda _: constant([2.5, 0.3, 0.26]), rf"'out0' isn't probabilities, from 0 to 1: \[2\.5, .*\] {NEAR}"),
+    "negative": (lambda _: constant([1.5, -0.5, 0]), rf"'out0' isn't probabilities, from 0 to 1: \[1\.5, .*\] {NEAR}"),
+    "multi-label": (lambda _: constant([0.9, 0.75, 0.25]),
+                    (r"'out0' isn't probabilities in sum 1: \[0\.8.*\], in sum 1\.9 to 1\.9: multi-label, or not "
+                    r"normalized; a row gets one class here, export classes that exclude each other")),
+    "rounded": (lambda _: constant([0.5, 0.25, 0.24]),
+                (r"'out0' isn't probabilities in sum 1: \[0\.5.*\], in sum 0\.99 to 0\.99, as rounding makes them; "
+                r"export them as float32, with the softmax not quantized")),
+    "not finite": (lambda _: constant([math.nan, 0.5, 0.5]),
+                   (r"'out0' isn't finite for its sample: \[nan, 0\.5, 0\.5\]; give it one that it answers with "
+                   r"python -m model\.describe")),
     "mean of the rows": (lambda _: constant(HALVES, operator="ReduceMean", axes=[0]),
-                         r"expected probabilities of shape \(n_rows, n_classes\), got 3 for a row and 3 for two; .*"),
+                         (r"expected probabilities of shape \(n_rows, n_classes\), 'out0' doesn't give as much for each "
+                         r"row; export a classifier with a free number of rows")),
     "no features": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 0])]),
                     r".* got x tensor\(float\) \[None, 0\]; .*"),
-    "half floats": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT16, [None, 4])]),
-                    (r"expected inputs of shape \(None, n_features\) and type tensor\(float\), .*, tensor\(string\); "
-                     r"got y tensor\(float16\) \[None, 4\]; export it from numbers or texts")),
+    "bfloat16": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.BFLOAT16, [None, 4])]),
+                        (r"expected inputs of shape \(None, n_features\) and type tensor\(float\), .*, tensor\(string\); "
+                        r"got y tensor\(bfloat16\) \[None, 4\]; export it from numbers, booleans or texts")),
     "texts in one matrix": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.STRING, [None, 4])]),
                             r".* got y tensor\(string\) \[None, 4\]; export it with a named input for each column of texts"),
     "one row and any number": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.FLOAT, [1, 1])]),
-                               r"some of its inputs take one row, some any number; export it with a free number of rows"),
+                               (r"expected inputs of the same number of rows, got x \[None, 4\], y \[1, 1\]; "
+                               r"export it with a free number of rows")),
     "image": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
               (r"expected inputs of shape \(None, n_features\) and type .*; got x tensor\(float\) \[None, 2, 4\]; "
               r"export it with a row as one line of values, such as a flattened image")),
-    "fixed batch": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [3, 4])]),
-                    r".* got x tensor\(float\) \[3, 4\]; export it with a free number of rows and a fixed one of features"),
     "free width": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, None])]),
                    r".* got x tensor\(float\) \[None, None\]; export it with a free number of rows and a fixed one of .*"),
-    "two outputs": (lambda _: constant(HALVES, n_outputs=2),
-                    r"expected one output of probabilities, .* got out0 .*, out1 .*"),
 }  # fmt: skip
 
 
@@ -472,7 +480,7 @@ def test_loading_a_model_starts_no_thread() -> None:
     [
         (True, "a number, got a boolean"),
         (False, "a number, got a boolean"),
-        (None, "a number, got null"),
+        (None, f"a number, got null; {NO_MISSING}"),
         ("1.5", "a number, got a string"),
         ([], "a number, got a list"),
         (math.nan, "a finite number, got NaN"),

@@ -30,7 +30,7 @@ def create_router(model: Model, limits: Limits, **options: Any) -> APIRouter:
 def describe(model: Model, limits: Limits) -> dict[str, Any]:
     """Describe the loaded model, in the shape of `Metadata`."""
     probabilities, types = model.sample_probabilities, model.columns.types
-    features = zip(model.features, types, strict=True)
+    features = zip(model.features, types, model.columns.fills, strict=True)
     return {
         "data_type": ", ".join(dict.fromkeys(types)),
         "data_structure": f"(1,{len(types)})",
@@ -44,10 +44,15 @@ def describe(model: Model, limits: Limits) -> dict[str, Any]:
             "sha256": model.sha256,
             "producer": model.producer,
             "training": model.training,
+            "certificate": None if model.certificate is None else model.certificate.model_dump(),
         },
         "features": [
-            {"name": feature.name, "type": type} | feature.model_dump(exclude_none=True) for feature, type in features
+            {"name": feature.name, "type": type}
+            | feature.model_dump(exclude_none=True, exclude={"missing", "missing_text"})
+            | ({} if fill is None else {"missing": True})
+            for feature, type, fill in features
         ],
         "labels": model.labels,
+        "label_rule": model.label_rule,
         "limits": limits._asdict(),
     }

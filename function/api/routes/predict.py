@@ -46,11 +46,11 @@ def _add_row_routes(router: APIRouter, runner: Runner) -> None:
     async def predict(request: Request) -> Response:
         """Give one row's class probabilities, in the order of /label."""
         body = await read_body(request, limits.max_body_bytes)
-        return JSON({"prediction": runner.infer_row(request.scope["record"], body)[0]})
+        return JSON({"prediction": runner.infer_row(request.scope["record"], body).probabilities[0]})
 
     @router.post("/predict/label", response_model=PredictionLabel, **one_row)
     async def predict_label(request: Request) -> Response:
-        """Name the class with the highest probability for one row."""
+        """Name one row's class: the model's own label, or that with the highest probability, as /metadata says."""
         body = await read_body(request, limits.max_body_bytes)
         return JSON({"prediction": classifier.name_classes(runner.infer_row(request.scope["record"], body))[0]})
 
@@ -63,7 +63,7 @@ def _add_row_routes(router: APIRouter, runner: Runner) -> None:
         check_n_rows(len(rows), limits, ("data",))
 
         def answer() -> Response:
-            probabilities = runner.infer(record, to_arrays(columns, rows))
-            return JSON({"prediction": probabilities, "label": classifier.name_classes(probabilities)})
+            prediction = runner.infer(record, to_arrays(columns, rows))
+            return JSON({"prediction": prediction.probabilities, "label": classifier.name_classes(prediction)})
 
         return await runner.answer(len(rows), answer)

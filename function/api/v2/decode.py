@@ -12,7 +12,7 @@ from function.api.limits import Limits, check_n_rows, label_bytes
 from function.api.v2.encode import BINARY, DATATYPES, HEADER, Output
 from function.classifier import Model
 from function.classifier.inputs import Arrays, Values, to_array
-from function.classifier.model import TEXT, Input, cut
+from function.classifier.model import BOOL, TEXT, Input, cut
 from function.errors import BodyError, FeaturesError, TooLargeError, UnknownModelError
 
 
@@ -173,8 +173,9 @@ def _check_shape(tensor: InputTensor, input: Input) -> list[int]:
     # FP64 is coerced, as JSON's own numbers are.
     if tensor.datatype != wanted and (tensor.datatype, wanted) != ("FP64", "FP32"):
         raise protocol_error(f"input {_quote(input.name)}: expected the datatype {wanted}, got another")
-    if len(tensor.shape) != 2 or tensor.shape[1] != input.width or tensor.shape[0] < 0:
-        raise protocol_error(f"input {_quote(input.name)}: expected a shape of [rows, {input.width}], got another")
+    expected = "[rows]" if input.is_flat else f"[rows, {input.width}]"
+    if not tensor.shape or tensor.shape[0] < 0 or tensor.shape[1:] != ([] if input.is_flat else [input.width]):
+        raise protocol_error(f"input {_quote(input.name)}: expected a shape of {expected}, got another")
     return tensor.shape
 
 
@@ -190,28 +191,30 @@ def _count_rows(shapes: Sequence[Sequence[int]], limits: Limits) -> int:
 
 def _read_values(tensor: InputTensor, part: memoryview | None, input: Input) -> Values:
     """Read the values, row by row, as JSON or binary has them."""
-    where, size = f"input {_quote(input.name)}", tensor.shape[0] * tensor.shape[1]
+    where, size = f"input {_quote(input.name)}", tensor.shape[0] * input.width
     values: Values
     if part is None:
-        values = _flatten(tensor, where)
+        values = _flatten(tensor, input, where)
     elif input.type == TEXT:
         values = list(_unpack(part, where))
     else:
-        dtype = np.dtype(BINARY[tensor.datatype])
+        dtype = BINARY[tensor.datatype]
         if len(part) != size * dtype.itemsize:
             expected = f"{size * dtype.itemsize} bytes for shape {tensor.shape} of {tensor.datatype}"
             raise protocol_error(f"{where}: expected {expected}, got {len(part)}")
+        if input.type == BOOL and not set(bytes(part)) <= {0, 1}:
+            raise protocol_error(f"{where}: expected each boolean as a byte that is 0 or 1, got another")
         return np.frombuffer(bytes(part), dtype)  # a copy: the bytes needn't be aligned
     if len(values) != size:
         raise protocol_error(f"{where}: expected {size} values for shape {tensor.shape}, got {len(values)}")
     return values
 
 
-def _flatten(tensor: InputTensor, where: str) -> list[Any]:
+def _flatten(tensor: InputTensor, input: Input, where: str) -> list[Any]:
     data = tensor.data or []
     if list not in set(map(type, data)):
         return data
-    rows, width = tensor.shape
+    rows, width = tensor.shape[0], input.width
     if len(data) != rows or not all(isinstance(row, list) and len(row) == width for row in data):
         raise protocol_error(f"{where}: expected data of {rows} rows of {width}, or flat, got other lists")
     return list(itertools.chain.from_iterable(data))
@@ -232,7 +235,7 @@ def _unpack(part: memoryview, where: str) -> Iterator[str]:
 
 
 def _find_outputs(request: InferenceRequest, model: Model, n_rows: int, limits: Limits) -> list[Output]:
-    known = [name for name in (model.signature.output_name, model.label_output) if name is not None]
+    known = [name for name in (model.signature.output_name, model.signature.label_name) if name is not None]
     is_binary = _read_flag(request.parameters, "binary_data_output", default=False)
     if not request.outputs:
         return [Output(name, is_binary, 0) for name in known]

@@ -5,16 +5,21 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from function.api.responses import JSON, Body, to_json
-from function.classifier import Classifier, Model
-from function.classifier.model import TEXT, Probabilities
+from function.classifier import Classifier, Model, Prediction
+from function.classifier.model import BOOL, FLOATS, TEXT, WHOLE
 from function.classifier.predictor import pick
 
 HEADER = "Inference-Header-Content-Length"
-DATATYPES = {"float32": "FP32", "float64": "FP64", "int64": "INT64", "int32": "INT32", TEXT: "BYTES"}
-BINARY = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "INT32": "<i4"}  # row-major, little-endian
+DATATYPES = {
+    **{type: type.replace("float", "fp").upper() for type in (*FLOATS, *WHOLE)},
+    BOOL: "BOOL",
+    TEXT: "BYTES",
+}
+BINARY = {DATATYPES[type]: np.dtype(type).newbyteorder("<") for type in (*FLOATS, *WHOLE, BOOL)}  # row-major
 
 
 class Output(NamedTuple):
@@ -31,25 +36,29 @@ def tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:
 
 def describe(model: Model) -> dict[str, Any]:
     """Describe the loaded model, in the shape of `ModelMetadata`; a free dimension is -1."""
+    signature = model.signature
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": "onnx_onnxv1",
-        "inputs": [tensor(input.name, DATATYPES[input.type], -1, input.width) for input in model.columns.inputs],
+        "inputs": [
+            tensor(input.name, DATATYPES[input.type], *([-1] if input.is_flat else [-1, input.width]))
+            for input in model.columns.inputs
+        ],
         "outputs": [
-            tensor(model.signature.output_name, "FP32", -1, len(model.labels)),
-            *([tensor(model.label_output, DATATYPES[model.signature.label_type], -1)] if model.label_output else []),
+            tensor(signature.output_name, "FP32", -1, len(model.labels)),
+            *([tensor(signature.label_name, DATATYPES[signature.label_type], -1)] if signature.label_name else []),
         ],
     }
 
 
 def encode(
-    outputs: Sequence[Output], classifier: Classifier, probabilities: Probabilities, request_id: str | None
+    outputs: Sequence[Output], classifier: Classifier, prediction: Prediction, request_id: str | None
 ) -> Response:
     """Write the outputs that the caller wants, with the id that the request had."""
     described, binary = [], b""
     for output in outputs:
-        datatype, shape, values = _values(output, classifier, probabilities)
+        datatype, shape, values = _values(output, classifier.model, prediction)
         found = tensor(output.name, datatype, *shape)
         if output.is_binary:
             part = _pack(values) if datatype == "BYTES" else np.asarray(values, BINARY[datatype]).tobytes()
@@ -68,14 +77,13 @@ def encode(
     return Body(document + binary, "application/octet-stream", headers={HEADER: str(len(document))})
 
 
-def _values(output: Output, classifier: Classifier, probabilities: Probabilities) -> tuple[str, Sequence[int], Any]:
+def _values(output: Output, model: Model, prediction: Prediction) -> tuple[str, Sequence[int], Any]:
     """Give an output's datatype, its shape, and its values row by row."""
-    model = classifier.model
-    if output.name == model.label_output:
-        datatype, class_ids = DATATYPES[model.signature.label_type], model.class_ids or ()
-        if datatype == "BYTES":
-            return datatype, (len(probabilities),), pick(class_ids, probabilities)
-        return datatype, (len(probabilities),), np.array(class_ids, np.int64)[probabilities.argmax(axis=1)]
+    probabilities = prediction.probabilities
+    if output.name == model.signature.label_name:
+        class_ids, type = pick(model.class_ids or (), prediction), model.signature.label_type
+        values = class_ids if type == TEXT else _to_array(class_ids, type)
+        return DATATYPES[type], (len(probabilities),), values
     if not output.n_classes:
         return "FP32", probabilities.shape, probabilities.ravel()
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, : output.n_classes]
@@ -85,6 +93,13 @@ def _values(output: Output, classifier: Classifier, probabilities: Probabilities
         for index in indexes
     ]
     return "BYTES", order.shape, ranked
+
+
+def _to_array(class_ids: Sequence[str], type: str) -> NDArray[Any]:
+    """Give class ids as what the model's own label is."""
+    if type == BOOL:
+        return np.array([class_id == "True" for class_id in class_ids])
+    return np.array(list(map(float if type in FLOATS else int, class_ids)), dtype=type)
 
 
 def _pack(texts: Sequence[str]) -> bytes:

@@ -14,7 +14,7 @@ def request_schema(model: Model) -> dict[str, Any]:
     """Declare an inference request for the OpenAPI document: inputs, datatypes and sample of the loaded model."""
     sample = iter(model.sample)
     inputs = [
-        tensor(input.name, DATATYPES[input.type], 1, input.width)
+        tensor(input.name, DATATYPES[input.type], *([1] if input.is_flat else [1, input.width]))
         | {"data": list(itertools.islice(sample, input.width))}
         for input in model.columns.inputs
     ]

@@ -1,0 +1,129 @@
+"""Which columns may have missing values, as far as the graph shows: each way of theirs leads to a node that takes NaN.
+
+https://onnx.ai/onnx/operators/onnx_aionnxml_Imputer.html and
+https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html say how those nodes do.
+"""
+
+import math
+from collections.abc import Sequence
+
+from function.classifier.model import FLOATS, TEXT, Columns, Input
+from function.classifier.onnx_file import Graph, Node
+
+# They hand on each column, a missing value as one.
+KEEPS = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Scaler", "Add", "Sub", "Mul", "Div", "Clip")
+JOINS = ("Concat", "FeatureVectorizer")
+PICKS = ("ArrayFeatureExtractor", "Gather")
+TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble")
+ENCODES = ("OneHotEncoder", "LabelEncoder")
+MISSING_TEXTS = ("", "nan")  # an encoder that was trained with missing values knows NumPy's by this name
+FLOATING = (1, 10, 11)  # TensorProto's types
+
+Places = tuple[int, ...]
+
+
+def _suits(fill: float | str | None, type: str) -> bool:
+    return type == TEXT if isinstance(fill, str) else type in FLOATS
+
+
+def find_fills(graph: Graph, inputs: Sequence[Input]) -> tuple[float | str | None, ...]:
+    """Give for each column what stands in for a missing value: NaN, a text, or None where none may be missing."""
+    flow = _Flow(graph, inputs)
+    for node in graph.nodes:
+        flow.follow(node)
+    for column in flow.lost:
+        flow.fills.pop(column, None)
+    types = [input.type for input in inputs for _ in range(input.width)]
+    fills = (flow.fills.get(column) for column in range(len(types)))
+    return tuple(fill if _suits(fill, type) else None for type, fill in zip(types, fills, strict=True))
+
+
+class _Flow:
+    """Follows the columns through the nodes."""
+
+    def __init__(self, graph: Graph, inputs: Sequence[Input]) -> None:
+        self.fills: dict[int, float | str] = {}
+        self.lost: set[int] = set()  # a node that doesn't know missing values takes them
+        self._graph = graph
+        self._columns: dict[str, Places] = {}  # tensor -> which columns of the inputs stand in it
+        self._masks: dict[str, Places] = {}  # tensor -> of which columns it says what is missing
+        start = 0
+        for input in inputs:
+            self._columns[input.name] = tuple(range(start, start + input.width))
+            start += input.width
+
+    def follow(self, node: Node) -> None:
+        if not any(name in self._columns or name in self._masks for name in node.inputs):
+            return
+        taken = tuple(column for name in node.inputs for column in self._columns.get(name, ()))
+        if (mask := self._masks.get(node.inputs[0])) is not None:
+            self._follow_mask(node, mask, taken)
+        elif (fill := self._find_fill(node)) is not None:
+            self.fills |= dict.fromkeys(taken, fill)
+            if node.operator in ("IsNaN", "Equal") or _only_finds_gaps(node):
+                self._masks[node.outputs[0]] = taken
+        elif (kept := self._keep(node, taken)) is not None:
+            self._columns[node.outputs[0]] = kept
+        else:
+            self.lost.update(taken)
+
+    def _follow_mask(self, node: Node, mask: Places, taken: Places) -> None:
+        """Follow what says where values are missing: to Where, which puts something in their place, or to a feature."""
+        if node.operator == "Where":
+            self.lost.update(set(taken) - set(mask))
+        elif node.operator in ("Not", "Cast", *KEEPS):
+            self._masks[node.outputs[0]] = mask
+
+    def _find_fill(self, node: Node) -> float | str | None:
+        """Say what a node that knows missing values takes for one."""
+        if node.operator == "Imputer":
+            replaced = node.attribute("replaced_value_float")
+            return math.nan if replaced and any(map(math.isnan, replaced.floats("f"))) else None
+        if node.operator == "IsNaN" or (node.operator in TREES and _tracks_missing(node)):
+            return math.nan
+        if node.operator == "Equal":
+            texts = self._graph.constants(node.inputs[1])
+            return texts[0] if texts and len(texts) == 1 else None
+        if node.operator in ENCODES:
+            known = node.attribute("cats_strings") or node.attribute("keys_strings")
+            texts = known.texts("strings") if known else ()
+            return next((text for text in MISSING_TEXTS if text in texts), None)
+        return None
+
+    def _keep(self, node: Node, taken: Places) -> Places | None:
+        """Say which columns a node hands on; None where missing values wouldn't stay what they are."""
+        if node.operator in PICKS:
+            indexes = self._graph.constants(node.inputs[1])
+            return tuple(taken[int(index)] for index in indexes) if indexes else None
+        if node.operator == "Cast":
+            to = node.attribute("to")
+            return taken if to and to.integers("i")[0] in FLOATING else None
+        return taken if node.operator in (*KEEPS, *JOINS) else None
+
+
+def _only_finds_gaps(node: Node) -> bool:
+    """Say whether a LabelEncoder knows the empty text alone: so skl2onnx imputes texts."""
+    keys = node.attribute("keys_strings")
+    return keys is not None and keys.texts("strings") == ("",)
+
+
+def _tracks_missing(node: Node) -> bool:
+    """Say whether some node of the trees has a side for missing values."""
+    tracks = node.attribute("nodes_missing_value_tracks_true")
+    first = next(tracks.values("ints"), 0) if tracks else 0
+    if tracks is None or isinstance(first, memoryview):
+        return isinstance(first, memoryview) and 1 in bytes(first)
+    return b"\x40\x01" in bytes(tracks.content)  # millions of fields, each a key and 0 or 1
+
+
+def merge(columns: Columns, *, allow_all: bool) -> tuple[float | str | None, ...]:
+    """Bring together what the graph shows, the columns' fills, with what the features say and ALLOW_MISSING."""
+    fills: list[float | str | None] = []
+    for type, feature, fill in zip(columns.types, columns.features, columns.fills, strict=True):
+        is_allowed = fill is not None or allow_all or feature.missing
+        if type == TEXT and is_allowed:
+            known = next((text for text in (*MISSING_TEXTS, "None") if text in (feature.values or ())), "")
+            fills.append(feature.missing_text if feature.missing_text is not None else fill or known)
+        else:
+            fills.append(math.nan if type in FLOATS and is_allowed else None)
+    return tuple(fills)

@@ -1,0 +1,152 @@
+"""What the graph shows of an output: the class ids behind it, whether it goes back to the scores or to an input."""
+
+from collections.abc import Iterator
+
+from function.classifier.onnx_file import Graph, Node
+
+# They hand on what they are given, in another form.
+FORMS = ("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+# They hand the class ids on as they are.
+PASSES_CLASSES_ON = (*FORMS, "Normalizer")
+PICKS_CLASSES = ("ArrayFeatureExtractor", "Gather")
+PASSES_TEXTS_ON = ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor")
+# They make probabilities out of scores.
+MAKES_PROBABILITIES = (
+    *PASSES_CLASSES_ON, "ZipMap", "Softmax", "LogSoftmax", "Sigmoid", "Exp", "Log", "Div", "Mul", "Add", "Sub", "Sum",
+    "Neg", "Clip", "Concat", "Where", "ReduceSum", "ReduceLogSumExp", "ReduceMax", "Transpose", "DequantizeLinear",
+    "QuantizeLinear",
+)  # fmt: skip
+
+
+def find_class_ids(graph: Graph, output: str, n_classes: int) -> tuple[str, ...] | None:
+    """Find the class ids, in the order of the probabilities' columns.
+
+    Whatever makes the label tells them: ONNX's classifiers by their attributes `classlabels_…`
+    (https://onnx.ai/onnx/operators/index.html, ai.onnx.ml), and skl2onnx picks others out of a tensor.
+
+    Args:
+        graph: of the artifact.
+        output: the name of the label's output, or where there is none, of the probabilities'.
+        n_classes: columns of the probabilities.
+
+    Returns:
+        None where the output isn't made so, or of another number of classes.
+    """
+    ids = _trace_class_ids(graph, output)
+    return ids if len(set(ids)) == len(ids) == n_classes else None
+
+
+def _trace_class_ids(graph: Graph, output: str) -> tuple[str, ...]:
+    for node in _walk_back(graph, output, PASSES_CLASSES_ON):
+        if ids := _class_labels(node):
+            return ids
+        if node.operator in PICKS_CLASSES:
+            return graph.constants(node.inputs[0]) or ()
+        if node.operator == "LabelEncoder":
+            return _translate(node, _trace_class_ids(graph, node.inputs[0]))
+    return ()
+
+
+def _class_labels(node: Node) -> tuple[str, ...]:
+    for name, attribute in node.attributes():
+        if name.startswith("classlabels"):
+            return attribute.texts("strings") or tuple(map(str, attribute.integers("ints")))
+    return ()
+
+
+def _translate(node: Node, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Give what a LabelEncoder makes of whole numbers or texts."""
+    keys, values = (
+        next((found for found in (_listed(node, f"{side}_strings"), _listed(node, f"{side}_int64s")) if found), ())
+        for side in ("keys", "values")
+    )
+    encoded = dict(zip(keys, values, strict=False))
+    return tuple(encoded[name] for name in ids) if set(ids) <= encoded.keys() else ()
+
+
+def _listed(node: Node, name: str) -> tuple[str, ...]:
+    if (attribute := node.attribute(name)) is None:
+        return ()
+    return attribute.texts("strings") or tuple(map(str, attribute.integers("ints")))
+
+
+def is_argmax(graph: Graph, label: str, probabilities: str) -> bool:
+    """Say whether the label is picked by nothing but the first of the highest probabilities."""
+    node = _find_source(graph, label)
+    if node is not None and node.operator in PICKS_CLASSES and graph.constants(node.inputs[0]) is not None:
+        node = _find_source(graph, node.inputs[1])
+    if node is None or node.operator != "ArgMax":
+        return False
+    last = node.attribute("select_last_index")
+    is_first = last is None or not any(last.integers("i"))
+    return is_first and _unwrap(graph, node.inputs[0]) == _unwrap(graph, probabilities)
+
+
+def _find_source(graph: Graph, name: str) -> Node | None:
+    """Find the node that makes what a name is another form of."""
+    return next((node for node in _walk_back(graph, name, FORMS) if node.operator not in FORMS), None)
+
+
+def _unwrap(graph: Graph, name: str) -> str:
+    """Give the tensor that a name is another name for."""
+    while (node := graph.producers.get(name)) is not None and node.operator == "Identity":
+        name = node.inputs[0]
+    return name
+
+
+def find_score_nodes(graph: Graph, probabilities: str) -> frozenset[int]:
+    """Find the nodes that make the scores, and the probabilities out of them: a label comes from one of them."""
+    found, names = set[int](), [probabilities]
+    while names:
+        node = graph.producers.get(names.pop())
+        if node is not None and id(node) not in found:
+            found.add(id(node))
+            names += node.inputs if node.operator in MAKES_PROBABILITIES else ()
+    return frozenset(found)
+
+
+def comes_from(graph: Graph, output: str, nodes: frozenset[int]) -> bool:
+    """Say whether one of the nodes stands before an output."""
+    seen, names = set[str](), [output]
+    while names:
+        if (name := names.pop()) in seen:
+            continue
+        seen.add(name)
+        if (node := graph.producers.get(name)) is not None:
+            if id(node) in nodes:
+                return True
+            names += node.inputs
+    return False
+
+
+def is_quantized(graph: Graph, output: str) -> bool:
+    """Say whether an output holds eight-bit steps."""
+    source = _find_source(graph, output)
+    return source is not None and source.operator == "DequantizeLinear"
+
+
+def _walk_back(graph: Graph, output: str, operators: tuple[str, ...]) -> Iterator[Node]:
+    """Go back from an output through nodes of some kinds, up to and with the first of another."""
+    while (node := graph.producers.get(output)) is not None:
+        yield node
+        if node.operator not in operators:
+            return
+        output = node.inputs[0]
+
+
+def find_categories(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Find the texts that a model knows, by the name of the input: those of the encoders that read it, nothing between.
+
+    https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html and
+    https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html name the attributes.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    same: dict[str, str] = {}  # the output of a node that only hands its input on -> that input
+    for node in graph.nodes:
+        source = next((same.get(name, name) for name in node.inputs), "")
+        if node.operator in PASSES_TEXTS_ON and node.outputs:
+            same[node.outputs[0]] = source
+        for name in ("cats_strings", "keys_strings"):
+            if node.operator in ("OneHotEncoder", "LabelEncoder") and (texts := _listed(node, name)):
+                found[source] = texts
+    return found
