@@ -23,7 +23,14 @@ from function.classifier.model import (
     cut,
 )
 from function.classifier.onnx_file import Graph
-from function.classifier.outputs import Labels, UnclearLabelError, find_labels, find_probabilities, to_probabilities
+from function.classifier.outputs import (
+    Labels,
+    UnclearLabelError,
+    find_labels,
+    find_probabilities,
+    find_tolerance,
+    to_probabilities,
+)
 from function.classifier.predictor import Classifier
 from function.classifier.session import Output, Session
 from function.classifier.trace import find_categories, find_class_ids, is_argmax
@@ -109,7 +116,7 @@ def load_bytes(
         version=session.version,
         sha256=hashlib.sha256(artifact).hexdigest(),
         producer=session.producer,
-        signature=_sign(session, output, own),
+        signature=_sign(session, output, own, find_tolerance(output, len(probabilities), graph)),
         columns=columns,
         class_ids=class_ids,
         label_rule=label_rule if own else "HIGHEST",
@@ -163,13 +170,14 @@ def _find_class_ids(trial: Trial, graph: Graph, output: Output, n_classes: int) 
     return trial.keys.get(output.name) or find_class_ids(graph, output.name, n_classes)
 
 
-def _sign(session: Session, output: Output, own: Labels | None) -> Signature:
+def _sign(session: Session, output: Output, own: Labels | None, tolerance: float) -> Signature:
     served = {output.name, own.name if own else ""}
     return Signature(
         inputs=session.inputs,
         n_batch=session.n_batch,
         output_name=output.name,
         is_zipmap=output.is_zipmap,
+        tolerance=tolerance,
         label_name=own.name if own else None,
         label_type=own.type if own else TEXT,
         ignored=tuple(found.name for found in session.outputs if found.name not in served),

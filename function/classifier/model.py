@@ -41,6 +41,7 @@ class Signature:
         n_batch: how many rows it takes at once; None for any number.
         output_name: of the probabilities.
         is_zipmap: they are mappings, class id → probability.
+        tolerance: how far their sum may be from 1.
         label_name: of the labels, where the session gives them.
         label_type: as an input's.
         ignored: outputs that are neither.
@@ -50,6 +51,7 @@ class Signature:
     n_batch: int | None
     output_name: str
     is_zipmap: bool
+    tolerance: float
     label_name: str | None
     label_type: str
     ignored: tuple[str, ...] = ()

@@ -65,6 +65,8 @@ def find_probabilities(outputs: Sequence[Output], answers: Answers, graph: Graph
         raise ArtifactError(fault)
     fit = [output for output, fault in faults.items() if fault is None]
     fit = [output for output in fit if answers[output.name].shape[1] > 1] or fit
+    # Of single columns, one that is 0 or 1 alone is a label.
+    fit = [output for output in fit if not np.isin(answers[output.name], (0, 1)).all()] or fit
     if fit and all(np.array_equal(answers[fit[0].name], answers[output.name], equal_nan=True) for output in fit):
         return fit[0]
     if not fit and (others := [output for output in outputs if _is_multi_label(output, answers.get(output.name))]):
@@ -104,14 +106,17 @@ def _find_fault(output: Output, answers: NDArray[Any] | None, graph: Graph) -> s
     return _find_sum_fault(output, known, graph) if known.shape[1] > 1 else None
 
 
+def find_tolerance(output: Output, n_classes: int, graph: Graph) -> float:
+    """Say how far a sum may be from 1, as the output is rounded."""
+    tolerance = FLOAT16_TOLERANCE if TYPES.get(output.type) == "float16" else TOLERANCE
+    return tolerance + n_classes / 256 if trace.is_quantized(graph, output.name) else tolerance
+
+
 def _find_sum_fault(output: Output, known: NDArray[np.float64], graph: Graph) -> str | None:
     sums = known.sum(axis=1)
     sums = sums[sums != 0]  # far from its data, each class against the rest may have no answer
-    tolerance = FLOAT16_TOLERANCE if TYPES.get(output.type) == "float16" else TOLERANCE
-    if trace.is_quantized(graph, output.name):
-        tolerance += known.shape[1] / 256
     off = np.abs(sums - 1).max(initial=0)
-    if off <= tolerance:
+    if off <= find_tolerance(output, known.shape[1], graph):
         return None
     got = (
         f"{output.name!r} isn't probabilities in sum 1: {_show(known[0])}, in sum {sums.min():.6g} to {sums.max():.6g}"

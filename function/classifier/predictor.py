@@ -69,8 +69,8 @@ class Classifier:
         probabilities = to_probabilities(answers[0], len(arrays[0]))
         if probabilities.shape[1] != len(self.model.labels):
             raise ArtifactError(f"the model gives {probabilities.shape} for {len(arrays[0])} rows")  # a bug of its own
-        if not _are_probabilities(probabilities):
-            probabilities = _clip(probabilities)
+        if not _are_probabilities(probabilities, self.model.signature.tolerance):
+            probabilities = _clip(probabilities, self.model.signature.tolerance)
         return Prediction(probabilities, self._read_classes(answers[1]) if len(answers) > 1 else None)
 
     def _read_classes(self, labels: NDArray[Any]) -> NDArray[np.intp]:
@@ -91,33 +91,43 @@ class Classifier:
 
 def pick(of_classes: Sequence[str], prediction: Prediction) -> list[str]:
     """Give for each row what belongs to its class; the first of equals, as scikit-learn does."""
-    probabilities, classes = prediction
-    if classes is None and probabilities.size <= FEW:
-        return [of_classes[row.index(max(row))] for row in probabilities.tolist()]
-    if classes is None:
-        classes = probabilities.argmax(axis=1)
-    return np.array(of_classes, dtype=object)[classes].tolist()  # type: ignore[no-any-return]
+    if prediction.classes is None and prediction.probabilities.size <= FEW:
+        return [of_classes[row.index(max(row))] for row in prediction.probabilities.tolist()]
+    return np.array(of_classes, dtype=object)[find_classes(prediction)].tolist()  # type: ignore[no-any-return]
 
 
-def _are_probabilities(probabilities: Probabilities) -> bool:
-    """Say whether all are from 0 to 1, which a NaN isn't."""
+def find_classes(prediction: Prediction) -> NDArray[np.intp]:
+    """Give the index of each row's class."""
+    return prediction.probabilities.argmax(axis=1) if prediction.classes is None else prediction.classes
+
+
+def _are_probabilities(probabilities: Probabilities, tolerance: float) -> bool:
+    """Say whether all are from 0 to 1, which a NaN isn't, and each row's sum is 1."""
+    low, high = 1 - tolerance, 1 + tolerance
     if probabilities.size > FEW:
-        return bool(probabilities.min() >= 0 and probabilities.max() <= 1)
+        sums = probabilities @ np.ones(probabilities.shape[1], np.float32)  # a tenth of what sum(axis=1) takes
+        least, most = probabilities.min(), probabilities.max()
+        return bool(least >= 0 and most <= 1 and sums.min() >= low and sums.max() <= high)
     for row in probabilities.tolist():
         for value in row:
             if not 0 <= value <= 1:
                 return False
+        if not low <= sum(row) <= high:
+            return False
     return True
 
 
-def _clip(probabilities: Probabilities) -> Probabilities:
+def _clip(probabilities: Probabilities, tolerance: float) -> Probabilities:
     """Cut off what rounding has put beyond 0 and 1.
 
     Raises:
-        FeaturesError: they aren't finite, or further away.
+        FeaturesError: they aren't finite, or no probabilities.
     """
     if not np.isfinite(probabilities).all():
         raise diagnosis.not_finite(probabilities)
-    if probabilities.min() < -TOLERANCE or probabilities.max() > 1 + TOLERANCE:
-        raise diagnosis.no_probabilities(probabilities, TOLERANCE)
-    return np.clip(probabilities, 0, 1)
+    clipped = np.clip(probabilities, 0, 1)
+    are_off = (np.abs(probabilities - clipped) > TOLERANCE).any(axis=1)
+    are_off |= np.abs(clipped.sum(axis=1) - 1) > tolerance + TOLERANCE
+    if are_off.any():
+        raise diagnosis.no_probabilities(int(are_off.argmax()))
+    return clipped

@@ -10,12 +10,12 @@ FORMS = ("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 PASSES_CLASSES_ON = (*FORMS, "Normalizer")
 PICKS_CLASSES = ("ArrayFeatureExtractor", "Gather")
 PASSES_TEXTS_ON = ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor")
-# They make probabilities out of scores.
-MAKES_PROBABILITIES = (
-    *PASSES_CLASSES_ON, "ZipMap", "Softmax", "LogSoftmax", "Sigmoid", "Exp", "Log", "Div", "Mul", "Add", "Sub", "Sum",
-    "Neg", "Clip", "Concat", "Where", "ReduceSum", "ReduceLogSumExp", "ReduceMax", "Transpose", "DequantizeLinear",
-    "QuantizeLinear",
+# They make scores out of features; whatever stands behind them makes probabilities and labels out of scores.
+MAKES_SCORES = (
+    "LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor", "TreeEnsembleClassifier",
+    "TreeEnsembleRegressor", "TreeEnsemble", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "Conv",
 )  # fmt: skip
+PREPARES_FEATURES = ("Scaler", "Imputer", "OneHotEncoder", "LabelEncoder", "TfIdfVectorizer", "StringNormalizer")
 
 
 def find_class_ids(graph: Graph, output: str, n_classes: int) -> tuple[str, ...] | None:
@@ -99,9 +99,9 @@ def find_score_nodes(graph: Graph, probabilities: str) -> frozenset[int]:
     found, names = set[int](), [probabilities]
     while names:
         node = graph.producers.get(names.pop())
-        if node is not None and id(node) not in found:
+        if node is not None and id(node) not in found and node.operator not in PREPARES_FEATURES:
             found.add(id(node))
-            names += node.inputs if node.operator in MAKES_PROBABILITIES else ()
+            names += () if node.operator in MAKES_SCORES else node.inputs
     return frozenset(found)
 
 

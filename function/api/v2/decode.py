@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from function.api.limits import Limits, check_n_rows, label_bytes
-from function.api.v2.encode import BINARY, DATATYPES, HEADER, Output
+from function.api.v2.encode import BINARY, DATATYPES, HEADER, WIDER, Output
 from function.classifier import Model
 from function.classifier.inputs import Arrays, Values, to_array
 from function.classifier.model import BOOL, TEXT, Input, cut
@@ -170,8 +170,8 @@ def _quote(name: str) -> str:
 def _check_shape(tensor: InputTensor, input: Input) -> list[int]:
     """Check datatype and shape."""
     wanted = DATATYPES[input.type]
-    # FP64 is coerced, as JSON's own numbers are.
-    if tensor.datatype != wanted and (tensor.datatype, wanted) != ("FP64", "FP32"):
+    # Wider floats are coerced, as JSON's own numbers are.
+    if tensor.datatype != wanted and tensor.datatype not in WIDER.get(wanted, ()):
         raise protocol_error(f"input {_quote(input.name)}: expected the datatype {wanted}, got another")
     expected = "[rows]" if input.is_flat else f"[rows, {input.width}]"
     if not tensor.shape or tensor.shape[0] < 0 or tensor.shape[1:] != ([] if input.is_flat else [input.width]):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from function.api.responses import JSON, Body, to_json
 from function.classifier import Classifier, Model, Prediction
 from function.classifier.model import BOOL, FLOATS, TEXT, WHOLE
-from function.classifier.predictor import pick
+from function.classifier.predictor import find_classes, pick
 
 HEADER = "Inference-Header-Content-Length"
 DATATYPES = {
@@ -19,6 +19,7 @@ DATATYPES = {
     BOOL: "BOOL",
     TEXT: "BYTES",
 }
+WIDER = {"FP32": ("FP64",), "FP16": ("FP32", "FP64")}  # datatypes that are taken as well
 BINARY = {DATATYPES[type]: np.dtype(type).newbyteorder("<") for type in (*FLOATS, *WHOLE, BOOL)}  # row-major
 
 
@@ -81,8 +82,9 @@ def _values(output: Output, model: Model, prediction: Prediction) -> tuple[str, 
     """Give an output's datatype, its shape, and its values row by row."""
     probabilities = prediction.probabilities
     if output.name == model.signature.label_name:
-        class_ids, type = pick(model.class_ids or (), prediction), model.signature.label_type
-        values = class_ids if type == TEXT else _to_array(class_ids, type)
+        class_ids, type = model.class_ids or (), model.signature.label_type
+        is_text = type == TEXT
+        values = pick(class_ids, prediction) if is_text else _to_array(class_ids, type)[find_classes(prediction)]
         return DATATYPES[type], (len(probabilities),), values
     if not output.n_classes:
         return "FP32", probabilities.shape, probabilities.ravel()

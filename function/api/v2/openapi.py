@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from function.api.v2.encode import DATATYPES, tensor
+from function.api.v2.encode import DATATYPES, WIDER, tensor
 from function.classifier import Model
 
 _BINARY: dict[str, Any] = {"application/octet-stream": {}}
@@ -23,7 +23,7 @@ def request_schema(model: Model) -> dict[str, Any]:
         ("name", "shape", "datatype"),
         name={"enum": names},
         shape=_INTEGERS,
-        datatype={"enum": sorted({"FP64", *datatypes})},
+        datatype={"enum": sorted({*datatypes, *(wider for name in datatypes for wider in WIDER.get(name, ()))})},
         parameters=_PARAMETERS,
         data={"type": ["array", "null"]},
     )
