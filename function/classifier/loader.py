@@ -1,9 +1,11 @@
 """Artifact → classifier: what the file, the labels beside it and the session say, brought together and checked once."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from function.classifier.model import (
     LabelRule,
     LabelSource,
     Model,
+    Probabilities,
     Signature,
     Value,
     cut,
@@ -34,7 +37,7 @@ from function.classifier.outputs import (
 from function.classifier.predictor import Classifier
 from function.classifier.session import Output, Session
 from function.classifier.trace import find_categories, find_class_ids, is_argmax
-from function.classifier.trial import Trial, try_missing, try_session
+from function.classifier.trial import Trial, try_missing
 from function.errors import ArtifactError
 
 IRIS_SAMPLE = (5.1, 3.5, 1.4, 0.2)  # the original pattern's sample, for an artifact that carries none
@@ -99,40 +102,77 @@ def load_bytes(
     columns = _find_columns(session, graph, facts, allow_missing=allow_missing)
     sample = facts.sample.row if facts.sample else _default_sample(columns)
     checks.check_width("sample values", columns, len(sample))
-    trial = try_session(session, columns, sample)
-    session = trial.session
-    output = find_probabilities(session.outputs, trial.answers, graph)
-    found = to_probabilities(trial.answers[output.name], len(trial.answers[output.name]))
-    probabilities = np.clip(found[0], 0, 1)
+    tried = _try(session, graph, columns, sample, names, label_rule)
+    probabilities, own = np.clip(tried.probabilities[0], 0, 1), tried.own
     probabilities.setflags(write=False)
     checks.check_sample(probabilities, facts.sample)
-    columns, notes = _drop_failing(session, columns, sample, output.name)
-    own = _find_own_labels(session, trial, graph, output, names, label_rule)
-    class_ids = own.ids if own else _find_class_ids(trial, graph, output, len(probabilities))
-    highest = found.argmax(axis=1)
-    n_differ = int((own.classes != highest).sum()) if own else 0
+    columns, notes = _drop_failing(tried.session, columns, sample, tried.signature.output_name)
+    class_ids = own.ids if own else tried.class_ids
+    n_differ = int((own.classes != tried.probabilities.argmax(axis=1)).sum()) if own else 0
     model = Model(
         name=name,
         version=session.version,
         sha256=hashlib.sha256(artifact).hexdigest(),
         producer=session.producer,
-        signature=_sign(session, output, own, find_tolerance(output, len(probabilities), graph)),
+        signature=tried.signature,
         columns=columns,
         class_ids=class_ids,
         label_rule=label_rule if own else "HIGHEST",
-        is_argmax=own is not None and n_differ == 0 and is_argmax(graph, own.name, output.name),
+        is_argmax=own is not None and n_differ == 0 and is_argmax(graph, own.name, tried.signature.output_name),
         labels=_name_classes(class_ids or _indexes(len(probabilities)), names),
         labels_from=_find_source(labels, facts.labels, class_ids),
         sample=sample,
         sample_probabilities=probabilities,
         training=facts.training,
         certificate=facts.certificate,
-        n_tried=len(found),
+        n_tried=len(tried.probabilities),
         n_differ=n_differ,
         notes=notes,
     )
     checks.check_labels(model.labels, len(probabilities))
-    return Classifier(session, model)
+    return Classifier(tried.session, model)
+
+
+class _Tried(NamedTuple):
+    """A session as it can be run, and what a trial showed of its outputs.
+
+    The class ids are those of the probabilities, where the file gives them.
+    """
+
+    session: Session
+    signature: Signature
+    probabilities: Probabilities
+    own: Labels | None
+    class_ids: tuple[str, ...] | None
+
+
+def _try(
+    session: Session,
+    graph: Graph,
+    columns: Columns,
+    sample: Sequence[Value],
+    names: Sequence[str] | None,
+    label_rule: LabelRule,
+) -> _Tried:
+    """Try a session, with more rows unless the graph shows that its label is the highest probability."""
+    trial = Trial(session, columns, sample)
+    output = find_probabilities(session.outputs, trial.answers, graph)
+    own = None
+    with contextlib.suppress(UnclearLabelError):
+        own = find_labels(session.outputs, trial.answers, graph, output, names)
+    if own is None or len(session.outputs) > 2 or not is_argmax(graph, own.name, output.name):
+        trial.find_meeting(output.name)
+        try:
+            own = find_labels(session.outputs, trial.answers, graph, output, names)
+        except UnclearLabelError:
+            if label_rule != "HIGHEST":
+                raise
+            own = None
+    answers = trial.answers[output.name]
+    found = to_probabilities(answers, len(answers))
+    class_ids = trial.keys.get(output.name) or find_class_ids(graph, output.name, found.shape[1])
+    tolerance = find_tolerance(output, found.shape[1], graph)
+    return _Tried(trial.session, _sign(trial.session, output, own, tolerance), found, own, class_ids)
 
 
 def _find_columns(session: Session, graph: Graph, facts: Facts, *, allow_missing: bool) -> Columns:
@@ -153,21 +193,6 @@ def _drop_failing(
     named = cut(", ".join(columns.features[column].name for column in failing), 300)
     note = f"missing values aren't taken in {named}: the model's answer to its sample without a value isn't finite"
     return replace(columns, fills=fills), (note,)
-
-
-def _find_own_labels(
-    session: Session, trial: Trial, graph: Graph, output: Output, names: Sequence[str] | None, label_rule: LabelRule
-) -> Labels | None:
-    try:
-        return find_labels(session.outputs, trial.answers, graph, output, names)
-    except UnclearLabelError:
-        if label_rule == "HIGHEST":
-            return None
-        raise
-
-
-def _find_class_ids(trial: Trial, graph: Graph, output: Output, n_classes: int) -> tuple[str, ...] | None:
-    return trial.keys.get(output.name) or find_class_ids(graph, output.name, n_classes)
 
 
 def _sign(session: Session, output: Output, own: Labels | None, tolerance: float) -> Signature:

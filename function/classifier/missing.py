@@ -14,9 +14,10 @@ from function.classifier.onnx_file import Graph, Node
 KEEPS = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Scaler", "Add", "Sub", "Mul", "Div", "Clip")
 JOINS = ("Concat", "FeatureVectorizer")
 PICKS = ("ArrayFeatureExtractor", "Gather")
+BRANCHES = ("If", "Loop", "Scan")  # their own graphs may read any tensor
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble")
 ENCODES = ("OneHotEncoder", "LabelEncoder")
-MISSING_TEXTS = ("", "nan")  # an encoder that was trained with missing values knows NumPy's by this name
+MISSING_TEXTS = ("nan", "")  # an encoder that was trained with missing values knows NumPy's by this name
 FLOATING = (1, 10, 11)  # TensorProto's types
 
 Places = tuple[int, ...]
@@ -31,6 +32,8 @@ def find_fills(graph: Graph, inputs: Sequence[Input]) -> tuple[float | str | Non
     flow = _Flow(graph, inputs)
     for node in graph.nodes:
         flow.follow(node)
+    if any(node.operator in BRANCHES for node in graph.nodes):
+        flow.fills.clear()
     for column in flow.lost:
         flow.fills.pop(column, None)
     types = [input.type for input in inputs for _ in range(input.width)]
@@ -46,7 +49,7 @@ class _Flow:
         self.lost: set[int] = set()  # a node that doesn't know missing values takes them
         self._graph = graph
         self._columns: dict[str, Places] = {}  # tensor -> which columns of the inputs stand in it
-        self._masks: dict[str, Places] = {}  # tensor -> of which columns it says what is missing
+        self._masks: dict[str, tuple[Places, float | str]] = {}  # tensor -> of which columns it finds which fill
         start = 0
         for input in inputs:
             self._columns[input.name] = tuple(range(start, start + input.width))
@@ -58,36 +61,48 @@ class _Flow:
         taken = tuple(column for name in node.inputs for column in self._columns.get(name, ()))
         if (mask := self._masks.get(node.inputs[0])) is not None:
             self._follow_mask(node, mask, taken)
+        elif (found := self._find_mask(node)) is not None:
+            self._masks[node.outputs[0]] = taken, found
         elif (fill := self._find_fill(node)) is not None:
             self.fills |= dict.fromkeys(taken, fill)
-            if node.operator in ("IsNaN", "Equal") or _only_finds_gaps(node):
-                self._masks[node.outputs[0]] = taken
         elif (kept := self._keep(node, taken)) is not None:
             self._columns[node.outputs[0]] = kept
         else:
             self.lost.update(taken)
 
-    def _follow_mask(self, node: Node, mask: Places, taken: Places) -> None:
+    def _follow_mask(self, node: Node, mask: tuple[Places, float | str], taken: Places) -> None:
         """Follow what says where values are missing: to Where, which puts something in their place, or to a feature."""
-        if node.operator == "Where":
-            self.lost.update(set(taken) - set(mask))
-        elif node.operator in ("Not", "Cast", *KEEPS):
+        places, fill = mask
+        if node.operator == "Where" and taken in ((), places):
+            self.fills |= dict.fromkeys(taken, fill)
+        elif node.operator in ("Not", "Cast", "Equal", *KEEPS) and not taken:
             self._masks[node.outputs[0]] = mask
+        else:
+            self.lost.update(taken)
+            self.lost.update(places if isinstance(fill, str) else ())
+
+    def _find_mask(self, node: Node) -> float | str | None:
+        """Say what a node finds that says where values are missing."""
+        if node.operator == "IsNaN":
+            return math.nan
+        if node.operator == "Equal":
+            texts = self._graph.constants(node.inputs[1])
+            return texts[0] if texts and len(texts) == 1 else None
+        # So skl2onnx imputes texts: an encoder that knows the empty one alone.
+        keys = node.attribute("keys_strings") if node.operator == "LabelEncoder" else None
+        return "" if keys and keys.texts("strings") == ("",) else None
 
     def _find_fill(self, node: Node) -> float | str | None:
         """Say what a node that knows missing values takes for one."""
         if node.operator == "Imputer":
             replaced = node.attribute("replaced_value_float")
             return math.nan if replaced and any(map(math.isnan, replaced.floats("f"))) else None
-        if node.operator == "IsNaN" or (node.operator in TREES and _tracks_missing(node)):
-            return math.nan
-        if node.operator == "Equal":
-            texts = self._graph.constants(node.inputs[1])
-            return texts[0] if texts and len(texts) == 1 else None
+        if node.operator in TREES:
+            return math.nan if _tracks_missing(node) else None
         if node.operator in ENCODES:
             known = node.attribute("cats_strings") or node.attribute("keys_strings")
             texts = known.texts("strings") if known else ()
-            return next((text for text in MISSING_TEXTS if text in texts), None)
+            return None if "None" in texts else next((text for text in MISSING_TEXTS if text in texts), None)
         return None
 
     def _keep(self, node: Node, taken: Places) -> Places | None:
@@ -101,14 +116,14 @@ class _Flow:
         return taken if node.operator in (*KEEPS, *JOINS) else None
 
 
-def _only_finds_gaps(node: Node) -> bool:
-    """Say whether a LabelEncoder knows the empty text alone: so skl2onnx imputes texts."""
-    keys = node.attribute("keys_strings")
-    return keys is not None and keys.texts("strings") == ("",)
-
-
 def _tracks_missing(node: Node) -> bool:
-    """Say whether some node of the trees has a side for missing values."""
+    """Say whether some node of the trees has a side for missing values.
+
+    CatBoost's nodes, which ask for more, send them to the other side as it does, and so needn't say it.
+    """
+    modes = node.attribute("nodes_modes")
+    if modes and modes.text("strings") == "BRANCH_GT":
+        return True
     tracks = node.attribute("nodes_missing_value_tracks_true")
     first = next(tracks.values("ints"), 0) if tracks else 0
     if tracks is None or isinstance(first, memoryview):
@@ -122,7 +137,7 @@ def merge(columns: Columns, *, allow_all: bool) -> tuple[float | str | None, ...
     for type, feature, fill in zip(columns.types, columns.features, columns.fills, strict=True):
         is_allowed = fill is not None or allow_all or feature.missing
         if type == TEXT and is_allowed:
-            known = next((text for text in (*MISSING_TEXTS, "None") if text in (feature.values or ())), "")
+            known = next((text for text in ("nan", "None", "") if text in (feature.values or ())), "")
             fills.append(feature.missing_text if feature.missing_text is not None else fill or known)
         else:
             fills.append(math.nan if type in FLOATS and is_allowed else None)

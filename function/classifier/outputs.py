@@ -1,6 +1,6 @@
 """A session's outputs → probabilities and classes; and which of the outputs these are, as the graph and a trial show."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,7 +129,7 @@ def _find_sum_fault(output: Output, known: NDArray[np.float64], graph: Graph) ->
 def find_labels(
     outputs: Sequence[Output], answers: Answers, graph: Graph, probabilities: Output, names: Sequence[str] | None
 ) -> Labels | None:
-    """Choose the output of labels, among those that come from the scores.
+    """Choose the output of labels: among those that come from the scores, if any do.
 
     Args:
         outputs: of the session.
@@ -146,7 +146,10 @@ def find_labels(
     """
     found = to_probabilities(answers[probabilities.name], len(answers[probabilities.name]))
     fits, unclear = list[Labels](), list[str]()
-    for output, ids in _find_candidates(outputs, answers, graph, probabilities):
+    nodes = trace.find_score_nodes(graph, probabilities.name)
+    candidates = list(_find_candidates(outputs, answers, graph, probabilities))
+    of_scores = [candidate for candidate in candidates if trace.comes_from(graph, candidate[0].name, nodes)]
+    for output, ids in of_scores or candidates:
         known = trace.find_class_ids(graph, output.name, found.shape[1])
         if (order := _match(ids, found, known, names)) is not None:
             classes = np.array([order.index(class_id) if class_id in order else -1 for class_id in ids])
@@ -165,16 +168,15 @@ def find_labels(
 def _find_candidates(
     outputs: Sequence[Output], answers: Answers, graph: Graph, probabilities: Output
 ) -> Iterator[tuple[Output, list[str]]]:
-    """Give outputs that may be labels, with what they gave: one value a row, of few, that comes from the scores.
+    """Give outputs that may be labels, with what they gave: one value a row, of few, that is no input.
 
     Raises:
         ArtifactError: one is a line of labels.
     """
     n_classes = max(2, answers[probabilities.name].shape[1])
-    nodes = trace.find_score_nodes(graph, probabilities.name)
     for output in outputs:
         values, type = answers.get(output.name), TYPES.get(output.type)
-        if values is None or output == probabilities or not trace.comes_from(graph, output.name, nodes):
+        if values is None or output == probabilities or trace.is_input(graph, output.name):
             continue
         if values.shape[1] == n_classes and _is_multi_label(output, values):
             raise ArtifactError(f"{output.name!r} {MULTI_LABEL}")
@@ -192,24 +194,26 @@ def _match(
         return known if set(ids) <= set(known) else None
     rows = np.flatnonzero(np.isfinite(found).all(axis=1)).tolist()  # far from its data a model may have no answer
     found, ids = found[rows], [ids[row] for row in rows]
+    if names and len(names) == found.shape[1] and set(ids) <= set(names):
+        return tuple(names)
     columns = range(found.shape[1])
     from_0, from_1 = (tuple(str(column + first) for column in columns) for first in (0, 1))
-    guesses = dict.fromkeys([tuple(names or ()), from_0, from_1, ("False", "True")])
-    fits = [guess for guess in guesses if _fits(guess, ids, found)]
+    fits = [guess for guess in (from_0, from_1, ("False", "True")) if _fits(guess, ids, found)]
     if not fits and (guess := _order(ids, found)) is not None and _fits(guess, ids, found):
         return guess
     return fits[0] if len(fits) == 1 else None
 
 
 def _fits(guess: Sequence[str], ids: Sequence[str], found: Probabilities) -> bool:
-    """Say whether each class is more probable where it is the label than where it isn't."""
+    """Say whether each class is more probable where it is the label than where it isn't: of two, wherever it is."""
     if len(guess) != found.shape[1] or not set(ids) <= set(guess):
         return False
     classes = np.array([guess.index(class_id) for class_id in ids])
     if (classes == found.argmax(axis=1)).all():
         return True
     seen = np.unique(classes)
-    return len(seen) > 1 and all(_rises(found[:, index], classes == index) for index in seen)
+    measure = (np.min, np.max) if found.shape[1] == 2 else (np.mean, np.mean)
+    return len(seen) > 1 and all(_rises(found[:, index], classes == index, *measure) for index in seen)
 
 
 def _order(ids: Sequence[str], found: Probabilities) -> tuple[str, ...] | None:
@@ -224,8 +228,13 @@ def _order(ids: Sequence[str], found: Probabilities) -> tuple[str, ...] | None:
     return tuple(sorted(gains, key=lambda class_id: gains[class_id])) if len(set(gains.values())) == len(seen) else None
 
 
-def _rises(column: NDArray[np.float32], is_label: NDArray[np.bool_]) -> bool:
-    return bool(column[is_label].mean() > column[~is_label].mean())
+def _rises(
+    column: NDArray[np.float32],
+    is_label: NDArray[np.bool_],
+    of_label: Callable[..., Any],
+    of_others: Callable[..., Any],
+) -> bool:
+    return bool(of_label(column[is_label]) >= of_others(column[~is_label]))
 
 
 def _show(row: NDArray[Any]) -> str:

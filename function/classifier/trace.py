@@ -119,6 +119,15 @@ def comes_from(graph: Graph, output: str, nodes: frozenset[int]) -> bool:
     return False
 
 
+def is_input(graph: Graph, output: str) -> bool:
+    """Say whether an output only hands an input on, or a column of it."""
+    while (node := graph.producers.get(output)) is not None:
+        if node.operator not in (*FORMS, *PICKS_CLASSES):
+            return False
+        output = node.inputs[0]
+    return graph.constants(output) is None
+
+
 def is_quantized(graph: Graph, output: str) -> bool:
     """Say whether an output holds eight-bit steps."""
     source = _find_source(graph, output)

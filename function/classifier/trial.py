@@ -2,74 +2,116 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from function.classifier.inputs import RANGES, Arrays, to_arrays
 from function.classifier.model import BOOL, TEXT, WHOLE, Columns, Value, cut
+from function.classifier.outputs import to_probabilities
 from function.classifier.session import RUN_ERRORS, TYPES, Session, one_line
 from function.errors import ArtifactError
 
-N_ROWS = 32  # beside the sample; fewer where a row has thousands of columns
-MOST_VALUES = 50_000
+N_ROWS = 32  # around the sample
+N_MORE = 500  # where those don't get every class
+MOST_VALUES = 100_000  # of them all, so that a row with thousands of columns takes no longer
+N_HALVINGS = 10  # of the way between two rows of different classes
 
 
-class Trial(NamedTuple):
-    """The session as it can be run, and what it shows.
+class Trial:
+    """Rows that a session is tried with, and its answers: the sample, rows around it, rows where classes meet.
 
     Attributes:
         session: one that runs each row alone where two at once fail.
-        answers: what each output gives for each row, shape (n_rows, n), the sample first; outputs that don't give as much for
-            each row as for the sample are left out.
         keys: of each ZipMap.
     """
 
-    session: Session
-    answers: dict[str, NDArray[Any]]
-    keys: dict[str, tuple[str, ...]]
+    def __init__(self, session: Session, columns: Columns, sample: Sequence[Value]) -> None:
+        """Run the sample, alone and as a batch of two rows, and the rows around it.
 
+        Raises:
+            ArtifactError: the model fails on its sample.
+        """
+        self.session, self._columns = session, columns
+        self._outputs = [output.name for output in session.outputs if output.is_zipmap or output.type in TYPES]
+        self._rows: list[Arrays] = []
+        self._answers: list[dict[str, NDArray[Any]]] = []
+        try:
+            self._alone = to_arrays(columns, [list(sample)])
+            answers = session.run(self._outputs, self._alone)
+        except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
+            message = f"the model fails on its sample {cut(str(list(sample)), 300)}: {one_line(error)}"
+            raise ArtifactError(f"{message}; give it one with python -m model.describe") from None
+        zipmaps = ((name, maps) for name, maps in zip(self._outputs, answers, strict=True) if isinstance(maps, list))
+        self.keys = {name: tuple(str(class_id) for class_id in maps[0]) for name, maps in zipmaps}
+        self._add(self._alone, answers)
+        two = [np.repeat(array, 2, axis=0) for array in self._alone]
+        try:
+            self._add(two, session.run(self._outputs, two))
+        except RUN_ERRORS:
+            self.session = session.one_by_one()
+        self._run(_vary(columns, self._alone, N_ROWS))
 
-def try_session(session: Session, columns: Columns, sample: Sequence[Value]) -> Trial:
-    """Run the rows.
+    @property
+    def answers(self) -> dict[str, NDArray[Any]]:
+        """What each output gives for each row, shape (n_rows, n), the sample first.
 
-    Raises:
-        ArtifactError: the model fails on its sample.
-    """
-    outputs = [output.name for output in session.outputs if output.is_zipmap or output.type in TYPES]
-    try:
-        alone = to_arrays(columns, [list(sample)])
-        one = session.run(outputs, alone)
-    except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
-        message = f"the model fails on its sample {cut(str(list(sample)), 300)}: {one_line(error)}"
-        raise ArtifactError(f"{message}; give it one with python -m model.describe") from None
-    try:
-        two = session.run(outputs, [np.repeat(array, 2, axis=0) for array in alone])
-    except RUN_ERRORS:
-        session = session.one_by_one()
-        two = session.run(outputs, [np.repeat(array, 2, axis=0) for array in alone])
-    around = _run(session, outputs, _vary(columns, alone))
-    answers, keys = {}, {}
-    for index, name in enumerate(outputs):
-        if isinstance(one[index], list):
-            keys[name] = tuple(str(class_id) for class_id in one[index][0])
-        parts = [_to_lines(answer[index], n_rows) for answer, n_rows in ((one, 1), (two, 2), *around)]
-        if len({part.shape[1] if part is not None else None for part in parts}) == 1 and parts[0] is not None:
-            answers[name] = np.concatenate([parts[0], *parts[2:]])
-    return Trial(session, answers, keys)
+        Outputs that don't give as much for each row as for the sample are left out.
+        """
+        found = {name: [answers.get(name) for answers in self._answers] for name in self._outputs}
+        return {
+            name: np.concatenate(parts)  # type: ignore[arg-type]
+            for name, parts in found.items()
+            if len({None if part is None else part.shape[1] for part in parts}) == 1 and parts[0] is not None
+        }
 
+    def find_meeting(self, output: str) -> None:
+        """Go towards where the classes of the highest probability meet, for there labels may be others."""
+        if len(set(self._classes(output))) < max(2, self._answers[0][output].shape[1]):
+            self._run(_vary(self._columns, self._alone, N_MORE))
+        classes = self._classes(output)
+        pairs = [(row, row + 1) for row in range(len(classes) - 1) if classes[row] != classes[row + 1]][:N_ROWS]
+        if not pairs:
+            return
+        rows = [np.concatenate(parts) for parts in zip(*self._rows, strict=True)]
+        ends = [[array[list(side)] for array in rows] for side in zip(*pairs, strict=True)]
+        of_first = [classes[first] for first, _ in pairs]
+        for _ in range(N_HALVINGS):
+            middle = [_halve(*parts) for parts in zip(*ends, strict=True)]
+            if not self._run(middle):
+                return
+            are_first = np.array(self._classes(output)[-len(pairs) :]) == of_first
+            for array, first, second in zip(middle, *ends, strict=True):
+                first[are_first], second[~are_first] = array[are_first], array[~are_first]
 
-def _run(session: Session, outputs: Sequence[str], arrays: Arrays) -> list[tuple[list[Any], int]]:
-    """Run rows all at once, or, where that fails, each alone: a model needn't know every row."""
-    n_rows = len(arrays[0])
-    with contextlib.suppress(*RUN_ERRORS):
-        return [(session.run(outputs, arrays), n_rows)]
-    answers = []
-    for row in range(n_rows):
+    def _classes(self, output: str) -> list[int]:
+        answers = np.concatenate([answers[output] for answers in self._answers])
+        return to_probabilities(answers, len(answers)).argmax(axis=1).tolist()  # type: ignore[no-any-return]
+
+    def _run(self, arrays: Arrays) -> bool:
+        """Run rows all at once, or, where that fails, each alone: a model needn't know every row."""
         with contextlib.suppress(*RUN_ERRORS):
-            answers.append((session.run(outputs, [array[row : row + 1] for array in arrays]), 1))
-    return answers
+            self._add(arrays, self.session.run(self._outputs, arrays))
+            return True
+        for row in range(len(arrays[0])):
+            alone = [array[row : row + 1] for array in arrays]
+            with contextlib.suppress(*RUN_ERRORS):
+                self._add(alone, self.session.run(self._outputs, alone))
+        return False
+
+    def _add(self, arrays: Arrays, answers: list[Any]) -> None:
+        lines = ((name, _to_lines(answer, len(arrays[0]))) for name, answer in zip(self._outputs, answers, strict=True))
+        self._rows.append(arrays)
+        self._answers.append({name: line for name, line in lines if line is not None})
+
+
+def _halve(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    """Give the rows halfway between two; of texts and booleans the first's."""
+    if first.dtype.kind not in "fiu":
+        return first.copy()
+    middle: NDArray[Any] = (first + (second.astype(np.float64) - first) / 2).astype(first.dtype)
+    return middle
 
 
 def _to_lines(answer: Any, n_rows: int) -> NDArray[Any] | None:
@@ -79,12 +121,12 @@ def _to_lines(answer: Any, n_rows: int) -> NDArray[Any] | None:
     return answer.reshape(n_rows, -1) if answer.size and answer.size % n_rows == 0 else None
 
 
-def _vary(columns: Columns, alone: Arrays) -> Arrays:
+def _vary(columns: Columns, alone: Arrays, n_rows: int) -> Arrays:
     """Make rows around the sample: half of them by 0.01 to 1,000, half within the known ranges."""
     n_columns = len(columns.features)
-    n_rows = max(8, min(N_ROWS, MOST_VALUES // n_columns))
+    n_rows = max(8, min(n_rows, MOST_VALUES // n_columns))
     steps = np.arange(n_rows)[:, None]
-    waves = np.sin((steps + 1) * (1 + 0.7548776662 * np.arange(n_columns)))  # no two columns rise and fall together
+    waves = np.sin((steps + 1) * (2.399963 + 0.754878 * np.arange(n_columns)))  # no two columns rise and fall together
     arrays, start = [], 0
     for input, array in zip(columns.inputs, alone, strict=True):
         place = slice(start, start + input.width)

@@ -50,6 +50,17 @@ def test_random_rows_get_scikit_learns_probabilities(
     assert classifier.predict_label(rows) == [labels[str(index)] for index in probabilities.argmax(axis=1)]
 
 
+def test_its_own_label_is_that_of_the_highest_probability(classifier: Classifier, iris: NDArray[np.float64]) -> None:
+    """On all of Iris and 10,000 random rows, so the original pattern's rule changes nothing."""
+    random = np.random.default_rng(1).uniform(iris.min(axis=0), iris.max(axis=0), (10_000, 4))
+    rows = np.concatenate([iris, random]).astype(np.float32)
+
+    labels, probabilities = classifier.session.run(["label", "probabilities"], [rows])
+
+    assert (labels == probabilities.argmax(axis=1)).all()
+    assert classifier.model.is_argmax
+
+
 def test_probabilities_are_a_distribution_even_far_from_the_data(classifier: Classifier) -> None:
     """Not negative, and their sum is 1."""
     largest = float(np.finfo(np.float32).max)

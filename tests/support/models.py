@@ -39,7 +39,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # gevent's, when it is imported
 
 SEED = 0
-NUMPY = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "INT32": np.int32, "BYTES": np.object_}
+NUMPY: dict[str, Any] = {
+    "FP16": np.float16, "FP32": np.float32, "FP64": np.float64, "INT8": np.int8, "INT16": np.int16, "INT32": np.int32,
+    "INT64": np.int64, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
+    "BOOL": np.bool_, "BYTES": np.object_,
+}  # fmt: skip
 
 
 class Brought(NamedTuple):
@@ -155,14 +159,18 @@ def xgboost(data: tuple[NDArray[np.float64], NDArray[Any]]) -> Brought:
     return Brought(artifact.SerializeToString(), rows.tolist(), model.predict_proba(rows), labels)
 
 
-def lightgbm(data: tuple[NDArray[np.float64], NDArray[Any]], **options: bool) -> Brought:
-    """Trained by LightGBM, converted by onnxmltools."""
+def lightgbm_classifier() -> Any:
     try:
         from lightgbm import LGBMClassifier  # noqa: PLC0415 - it wants a library of the system
     except OSError as error:
         pytest.skip(f"LightGBM can't be imported: {error}")
+    return LGBMClassifier(n_estimators=20, verbose=-1, random_state=SEED)
+
+
+def lightgbm(data: tuple[NDArray[np.float64], NDArray[Any]], **options: bool) -> Brought:
+    """Trained by LightGBM, converted by onnxmltools."""
     rows, targets = data
-    model = LGBMClassifier(n_estimators=20, verbose=-1, random_state=SEED).fit(rows, targets)
+    model = lightgbm_classifier().fit(rows, targets)
     initial_types = [("rows", ToolsFloatTensorType([None, rows.shape[1]]))]
     artifact = onnxmltools.convert_lightgbm(model, initial_types=initial_types, **options)
     labels = [str(class_id) for class_id in model.classes_]
