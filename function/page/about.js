@@ -8,10 +8,10 @@ function showAbout(model) {
   for (const limit in limits) limits[limit] = limits[limit].toLocaleString("en");
   const heads = ["feature", "type", "in training", "sample"].map((text) => make("th", { scope: "col" }, text));
   const rows = model.features.map((feature, index) =>
-    make("tr", {}, ...[feature.name, feature.type, spread(feature) || "–", model.data_sample[0][index]].map((text) => make("td", {}, text))));
+    make("tr", {}, ...[feature.name, feature.type, spread(feature) || "–", model.data_sample[0][index] ?? "missing"].map((text) => make("td", {}, String(text)))));
   $("about").replaceChildren(
     make("div", { class: "panels" },
-      makeCard("Model", makeFacts({ ...facts, labels: model.labels.join(", ") })),
+      makeCard("Model", makeFacts({ ...facts, labels: model.labels.join(", "), "label rule": model.label_rule === "MODEL" ? "what the model says" : "the highest probability" })),
       makeCard("Training", training ? makeFacts(flatten(training)) : make("p", { class: "hint" }, "The file says nothing of it.")),
       makeCard("Service",
         make("p", { id: "health", role: "status" }),

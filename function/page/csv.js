@@ -67,6 +67,20 @@ function toNumber(cell, separator) {
   return Number.isFinite(number) ? number : NaN;
 }
 
+const GAPS = ["na", "n/a", "nan", "null", "none"]; // as others write a number that is missing
+
+/** A cell as a feature's value: null where one may be missing and is, NaN where it is none. */
+function toValue(cell, { type, missing }, separator) {
+  const text = cell.trim();
+  if (missing && (text === "" || (type !== "string" && GAPS.includes(text.toLowerCase())))) return null;
+  if (type === "string") return cell;
+  if (type === "bool") return { true: true, false: false, 1: true, 0: false }[text.toLowerCase()] ?? NaN;
+  const number = toNumber(cell, separator);
+  return WHOLE.includes(type) && !Number.isInteger(number) ? NaN : number;
+}
+
+const expected = ({ type }) => (type === "bool" ? "true or false" : `a ${WHOLE.includes(type) ? "whole " : ""}number`);
+
 function writeCsv(rows, separator) {
   const quote = (cell) => (/[",;\t\r\n]|^\s|\s$/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
   return rows.map((cells) => `${cells.map(quote).join(separator === "\0" ? "," : separator)}\r\n`).join("");

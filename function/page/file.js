@@ -52,8 +52,8 @@ function looksLikeHeader() {
   const [first, second] = table.records.map(({ cells }) => cells);
   const names = new Set(table.model.features.map(({ name }) => plain(name)));
   if (first.some((cell) => names.has(plain(cell)))) return true;
-  const isNumber = (cell) => !Number.isNaN(toNumber(cell ?? "", table.separator));
-  return second !== undefined && !first.some(isNumber) && second.some(isNumber);
+  const isValue = (cell = "") => /^\s*(true|false)\s*$/i.test(cell) || !Number.isNaN(toNumber(cell, table.separator));
+  return second !== undefined && !first.some(isValue) && second.some(isValue);
 }
 
 /** Find the features' columns by name, else by their order, and one that holds labels. */
@@ -117,11 +117,10 @@ function checkRows() {
       row.fault = `expected ${count(table.header.length, "column")}, got ${cells.length}`;
       return row;
     }
-    features.forEach(({ name, type }, index) => {
+    features.forEach((feature, index) => {
       const cell = cells[table.columns[index]] ?? "";
-      const value = type === "string" ? cell : toNumber(cell, table.separator);
-      const isWrong = Number.isNaN(value) || (WHOLE.includes(type) && !Number.isInteger(value));
-      if (isWrong) row.fault ||= `“${name}”: expected a ${WHOLE.includes(type) ? "whole " : ""}number, got ${cell.trim() ? `“${cell.slice(0, 40)}”` : "nothing"}`;
+      const value = toValue(cell, feature, table.separator);
+      if (Number.isNaN(value)) row.fault ||= `“${feature.name}”: expected ${expected(feature)}, got ${cell.trim() ? `“${cell.slice(0, 40)}”` : "nothing"}`;
       row.values.push(value);
     });
     return row;
@@ -204,7 +203,7 @@ async function sendRows(rows, signal, tell) {
       const { answer } = await ask("predict/batch", { body: `{"data":[${bodies.join()}]}`, signal });
       batch.forEach((row, index) => {
         row.probabilities = answer.prediction[index];
-        row.said = row.probabilities.indexOf(Math.max(...row.probabilities));
+        row.said = table.model.labels.indexOf(answer.label[index]);
       });
       position = end;
       tries = 0;
@@ -258,7 +257,7 @@ function showTable() {
   const body = rows.slice(0, table.n_shown).map((row) => {
     const { line, cells, values, probabilities, said, truth } = row;
     const judged = isJudged ? [cells[table.truth] ?? "", truth < 0 ? "–" : percent(probabilities[truth])] : [];
-    const texts = [line, labels[said], percent(probabilities[said]), ...judged, ...values];
+    const texts = [line, labels[said], percent(probabilities[said]), ...judged, ...values.map((value) => value ?? "")];
     const retry = make("button", { type: "button", "aria-label": `Try line ${line}`, click: () => { setRow(values); location.hash = "try"; } }, "Try");
     const isWrong = truth >= 0 && truth !== said;
     return make("tr", { class: isWrong ? "wrong" : "" },

@@ -3,7 +3,7 @@
 
 const PATIENCE = 300; // milliseconds that a newer request waits for the answer to an older one
 const MOST_BARS = 12;
-const WHOLE = ["int64", "int32"];
+const WHOLE = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"];
 
 const trial = { model: undefined, controls: [], language: "curl", timer: undefined, flight: undefined };
 
@@ -23,20 +23,16 @@ function setRow(row) {
 
 function makeControl(feature, id) {
   const label = make("label", { for: id }, feature.name);
+  const values = feature.type === "bool" ? ["true", "false"] : feature.values;
+  if (values) return makeChoice(feature, id, label, values);
   if (feature.type === "string") {
-    const known = feature.values?.map((value) => make("option", {}, value));
-    const field = known
-      ? make("select", { id, input: changed }, ...known)
-      : make("input", { id, type: "text", input: changed });
+    const field = make("input", { id, type: "text", input: changed, placeholder: feature.missing ? "missing" : "" });
     const element = make("div", { class: "control" }, make("div", { class: "line" }, label, field));
-    const write = (value) => {
-      if (known && !feature.values.includes(value)) field.append(make("option", {}, value));
-      field.value = value;
-    };
-    return { element, write, read: () => field.value, isOutside: () => false };
+    const read = () => (field.value === "" && feature.missing ? null : field.value);
+    return { element, write: (value) => (field.value = value ?? ""), read, isOutside: () => false };
   }
   const isWhole = WHOLE.includes(feature.type);
-  const number = make("input", { id, type: "number", step: isWhole ? 1 : "any", required: true });
+  const number = make("input", { id, type: "number", step: isWhole ? 1 : "any", required: !feature.missing, placeholder: feature.missing ? "missing" : "" });
   const element = make("div", { class: "control" }, make("div", { class: "line" }, label, number));
   const hasRange = feature.min < feature.max;
   const step = isWhole ? 1 : 10 ** Math.floor(Math.log10((feature.max - feature.min) / 50));
@@ -55,10 +51,28 @@ function makeControl(feature, id) {
   });
   return {
     element,
-    write: (value) => (number.value = slider.value = value),
-    read: () => (number.value === "" || number.validity.stepMismatch ? NaN : number.valueAsNumber),
+    write: (value) => (number.value = slider.value = value ?? ""),
+    read: () => {
+      if (number.value === "" && feature.missing && !number.validity.badInput) return null;
+      return number.value === "" || number.validity.stepMismatch ? NaN : number.valueAsNumber;
+    },
     isOutside: () => number.valueAsNumber < feature.min || number.valueAsNumber > feature.max,
   };
+}
+
+/** One of some texts, or true or false; where a value may be missing, none of them too. */
+function makeChoice(feature, id, label, values) {
+  const known = values.map((value) => make("option", {}, value));
+  const none = feature.missing ? [make("option", { value: "\0" }, "(missing)")] : [];
+  const field = make("select", { id, input: changed }, ...known, ...none);
+  const element = make("div", { class: "control" }, make("div", { class: "line" }, label, field));
+  const write = (value) => {
+    const text = value === null ? "\0" : String(value);
+    if (value !== null && !values.includes(text)) field.append(make("option", {}, text));
+    field.value = text;
+  };
+  const read = () => (field.value === "\0" ? null : feature.type === "bool" ? field.value === "true" : field.value);
+  return { element, write, read, isOutside: () => false };
 }
 
 function makeBar() {
@@ -99,11 +113,12 @@ async function send() {
     const row = readRow();
     const wrong = row.findIndex((value) => Number.isNaN(value));
     if (wrong >= 0) {
-      const { name, type } = trial.model.features[wrong];
-      throw new ServiceError(`${name}: expected a ${WHOLE.includes(type) ? "whole " : ""}number`);
+      const feature = trial.model.features[wrong];
+      throw new ServiceError(`${feature.name}: expected ${expected(feature)}`);
     }
-    const { answer, milliseconds } = await ask("predict", { body: JSON.stringify({ data: [row] }), signal: flight.signal });
-    if (trial.flight === flight) showAnswer(answer.prediction, milliseconds);
+    // Of one row the batch tells the label too, which needn't be that of the highest probability.
+    const { answer, milliseconds } = await ask("predict/batch", { body: JSON.stringify({ data: [row] }), signal: flight.signal });
+    if (trial.flight === flight) showAnswer(answer.prediction[0], answer.label[0], milliseconds);
   } catch (error) {
     if (trial.flight === flight) showFault(error);
   } finally {
@@ -114,9 +129,9 @@ async function send() {
   }
 }
 
-function showAnswer(probabilities, milliseconds) {
+function showAnswer(probabilities, label, milliseconds) {
   const { labels } = trial.model;
-  const best = probabilities.indexOf(Math.max(...probabilities));
+  const best = labels.indexOf(label);
   let shown = [...probabilities.keys()];
   if (shown.length > MOST_BARS) shown = shown.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, MOST_BARS);
   shown.forEach((index, place) => {
@@ -170,7 +185,9 @@ console.log((await response.json()).prediction);`,
 };
 
 function writeSnippet() {
-  const rows = `[[${readRow().map((value) => JSON.stringify(value)).join(", ")}]]`;
+  const inPython = { null: "None", true: "True", false: "False" };
+  const write = (value) => (trial.language === "Python" && inPython[value]) || JSON.stringify(value);
+  const rows = `[[${readRow().map(write).join(", ")}]]`;
   $("snippet").textContent = SNIPPETS[trial.language](address("predict"), rows);
 }
 

@@ -28,6 +28,7 @@ from tests.support.browser import DESKTOP, PHONE, Visit, chromium, lambda_front
 from tests.support.emulator import Emulator
 from tests.support.entry_points import LocalServer
 from tests.support.iris import FEATURES, SPECIES, iris_csv
+from tests.support.kinds import GAPS, KINDS
 from tests.support.models import breast_cancer, penguins, scaled, sklearn
 
 KEY = "schlüssel"
@@ -149,7 +150,7 @@ class TestTry:
             if "[5.5," in (route.request.post_data or ""):
                 late.append(route)
             else:
-                route.fulfill(json={"prediction": [0.0, 0.0, 1.0]})
+                route.fulfill(json={"prediction": [[0.0, 0.0, 1.0]], "label": ["virginica"]})
 
         visit.page.evaluate(
             """() => {
@@ -157,14 +158,14 @@ class TestTry:
                 window.fetch = (path, { signal, ...options }) => ask(path, options);
             }"""
         )
-        visit.page.route("**/predict", answer)
+        visit.page.route("**/predict/batch", answer)
 
         visit.page.fill("#feature-0", "5.5")
         visit.page.wait_for_timeout(50)
         visit.page.fill("#feature-0", "5.6")
         wait_for_label(visit, "virginica")
-        with visit.page.expect_response("**/predict"):
-            late[0].fulfill(json={"prediction": [0.0, 1.0, 0.0]})
+        with visit.page.expect_response("**/predict/batch"):
+            late[0].fulfill(json={"prediction": [[0.0, 1.0, 0.0]], "label": ["versicolor"]})
         visit.page.wait_for_timeout(100)
 
         assert visit.text("#label") == "virginica"
@@ -247,21 +248,21 @@ class TestTry:
     def test_a_failure_is_told_and_passes(self, visit: Visit) -> None:
         """With the request's id, in place of the answer."""
         detail = [{"loc": [], "msg": "unexpected failure; its request id is 7", "type": "internal"}]
-        visit.page.route("**/predict", lambda route: route.fulfill(status=500, json={"detail": detail}))
+        visit.page.route("**/predict/batch", lambda route: route.fulfill(status=500, json={"detail": detail}))
 
         visit.page.fill("#feature-0", "5.2")
         visit.page.wait_for_selector("#try-fault:not(:empty)")
 
         assert visit.text("#try-fault") == "Status 500: unexpected failure; its request id is 7"
         assert visit.text("#label") == visit.text("#time") == ""
-        visit.page.unroute("**/predict")
+        visit.page.unroute("**/predict/batch")
         visit.page.fill("#feature-0", "5.3")
         wait_for_label(visit, "setosa")
         assert visit.text("#try-fault") == ""
 
     def test_a_service_that_is_gone_is_told(self, visit: Visit) -> None:
         """In words of its own."""
-        visit.page.route("**/predict", lambda route: route.abort())
+        visit.page.route("**/predict/batch", lambda route: route.abort())
 
         visit.page.fill("#feature-0", "5.2")
 
@@ -270,8 +271,10 @@ class TestTry:
     def test_another_model_is_told(self, visit: Visit) -> None:
         """What is on the page is of the old one."""
         visit.page.route(
-            "**/predict",
-            lambda route: route.fulfill(json={"prediction": [0, 0, 1]}, headers={"x-model-sha256": "0" * 12}),
+            "**/predict/batch",
+            lambda route: route.fulfill(
+                json={"prediction": [[0, 0, 1]], "label": ["virginica"]}, headers={"x-model-sha256": "0" * 12}
+            ),
         )
 
         visit.page.fill("#feature-0", "5.2")
@@ -821,3 +824,72 @@ def test_a_feature_that_looks_like_a_label_is_none(browser: Browser, cancer_url:
         visit.answered().choose("cancer.csv", "1,0,1" + ",5" * 27 + ",1\n" + "0,1,0" + ",6" * 27 + ",0\n")
 
         assert visit.page.evaluate("[table.columns, table.truth]") == [list(range(30)), 30]
+
+
+@pytest.fixture(scope="module")
+def kind_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model as people have it, without a word about its features."""
+    folder = tmp_path_factory.mktemp("kind")
+    path = folder / "kind.onnx"
+    kind = KINDS[request.param]() if request.param in KINDS else GAPS[request.param]().kind
+    path.write_bytes(kind.artifact)
+    with LocalServer.start(folder / "log", MODEL_FILEPATH=str(path)) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("kind_url", ["threshold 0.1, int64"], indirect=True)
+def test_the_label_is_the_models_own(browser: Browser, kind_url: str) -> None:
+    """Not that of the highest probability, for one row and for a file."""
+    kind = KINDS["threshold 0.1, int64"]()
+    index = next(index for index, row in enumerate(kind.probabilities) if row[0] > row[1] and kind.labels[index] == "1")
+    with Visit.start(browser, kind_url) as visit:
+        visit.answered()
+        visit.page.evaluate("(row) => setRow(row)", kind.rows[index])
+        wait_for_label(visit, "1")
+        rows = [",".join([*map(str, row), label]) + "\n" for row, label in zip(kind.rows, kind.labels, strict=True)]
+
+        visit.choose("rows.csv", "".join(rows))
+        visit.predict()
+
+        assert visit.text("#accuracy") == "100.0%"
+
+
+@pytest.mark.parametrize("kind_url", ["half of the columns"], indirect=True)
+def test_missing_values_may_be_left_empty(browser: Browser, kind_url: str) -> None:
+    """In the columns that take them: a field, and cells of a file; in the others they are told."""
+    with Visit.start(browser, kind_url) as visit:
+        visit.answered().page.fill("#feature-0", "")
+        visit.answered()
+        assert json.loads(posts(visit)[-1]) == {"data": [[None, 0, 0, 0, 0, 0]]}
+        assert visit.text("#try-fault") == ""
+        assert "[[null, 0, 0, 0, 0, 0]]" in visit.text("#snippet")
+
+        visit.page.fill("#feature-5", "")
+
+        visit.page.wait_for_selector("#try-fault:has-text('feature 5: expected a number')")
+        visit.choose("rows.csv", "a,b,c,d,e,f\n,NA,1,2,3,4\n1,2,3,,5,6\n")
+        assert (
+            visit.text("#bad-rows") == "1 row can't be answered:\nline 3: “feature 3”: expected a number, got nothing"
+        )
+        visit.predict()
+        assert json.loads(posts(visit)[-1]) == {"data": [[None, None, 1, 2, 3, 4]]}
+
+
+@pytest.mark.parametrize("kind_url", ["input of bool"], indirect=True)
+def test_booleans_are_chosen(browser: Browser, kind_url: str) -> None:
+    """And read from a file as true or false."""
+    with Visit.start(browser, kind_url) as visit:
+        visit.answered()
+        assert visit.texts("#feature-0 option") == ["true", "false"]
+        visit.page.select_option("#feature-0", "true")
+        visit.answered()
+        assert json.loads(posts(visit)[-1]) == {"data": [[True, False]]}
+
+        visit.choose("rows.csv", "a,b\nTrue,FALSE\nyes,true\n")
+
+        assert (
+            visit.text("#bad-rows")
+            == "1 row can't be answered:\nline 3: “feature 0”: expected true or false, got “yes”"
+        )
+        visit.predict()
+        assert json.loads(posts(visit)[-1]) == {"data": [[True, False]]}
