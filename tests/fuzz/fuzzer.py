@@ -27,11 +27,11 @@ def main(model: Path, options: list[str]) -> None:
         json_length, _, body = data.partition(b"\n")
         try:
             if json_length == b"native":
-                JSON(classifier.predict_arrays(to_arrays(columns, read_rows(bytearray(body), columns))))
+                arrays = to_arrays(columns, read_rows(bytearray(body), columns))
+                JSON(classifier.predict_arrays(arrays).probabilities)
             else:
                 request = decode.decode(body, json_length.decode("latin-1") or None, classifier.model, limits)
-                probabilities = classifier.predict_arrays(request.arrays)
-                encode.encode(request.outputs, classifier, probabilities, request.id)
+                encode.encode(request.outputs, classifier, classifier.predict_arrays(request.arrays), request.id)
         except RequestError:
             pass
 

@@ -23,6 +23,7 @@ from function.api.v2.encode import DATATYPES
 from function.classifier import load, load_bytes
 from function.settings import Settings, shipped_model
 from tests.support.calls import POST_ROUTES, ROW
+from tests.support.kinds import every_type
 from tests.support.models import NUMPY, penguins
 from tests.support.protocol import INFER, TENSOR, request
 
@@ -36,6 +37,8 @@ SECRET = "s3cr3t"  # noqa: S105 - nobody's
 app = create_app(Settings(), load(shipped_model()))
 client = TestClient(app, raise_server_exceptions=True)
 mixed = TestClient(create_app(Settings(), load_bytes(penguins().artifact, name="iris_svc")))
+every = create_app(Settings(), load_bytes(every_type().artifact, name="every"))
+every_client = TestClient(every)
 fuzz = settings(max_examples=N_EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 texts = st.text() | st.just(SECRET) | st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF), max_size=5)
@@ -100,6 +103,19 @@ def test_a_model_of_numbers_and_texts(body: bytes) -> None:
     check(mixed.post("/predict/batch", content=body), body)
 
 
+every_row = st.tuples(
+    st.booleans() | values, st.integers(-1, 256) | values, numbers | scalars, numbers | scalars, numbers | st.none(), texts | st.none()
+)  # fmt: skip
+every_body = st.lists(every_row | values, max_size=3).map(lambda rows: {"data": rows})
+
+
+@fuzz
+@given(body=every_body.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")))
+def test_a_model_of_every_type(body: bytes) -> None:
+    """Booleans, small and half numbers, and values that may be missing."""
+    check(every_client.post("/predict/batch", content=body), body)
+
+
 @fuzz
 @given(body=bodies | inferences)
 def test_the_protocol(body: bytes) -> None:
@@ -130,10 +146,27 @@ def test_binary_tensors(tail: bytes, size: Any, length: str, rows: int, *, is_ri
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
+every_schema = schemathesis.openapi.from_asgi("/openapi.json", every)
+from_document = settings(
+    max_examples=min(N_EXAMPLES, 50), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
 @schema.parametrize()
-@settings(max_examples=min(N_EXAMPLES, 50), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@from_document
 def test_schemathesis(case: schemathesis.Case[Any]) -> None:
     """All its checks, from the OpenAPI document."""
+    hold_document(case)
+
+
+@every_schema.include(path_regex="^/predict|/infer$").parametrize()
+@from_document
+def test_schemathesis_of_every_type(case: schemathesis.Case[Any]) -> None:
+    """Where a value may be null, true or a small number, too."""
+    hold_document(case)
+
+
+def hold_document(case: schemathesis.Case[Any]) -> None:
     response = case.call()
     # JSON Schema can't say that a tensor's data must fit its shape, nor which model is loaded, nor how many bytes fit.
     is_too_large = response.status_code == 413

@@ -281,6 +281,57 @@ KINDS: dict[str, Callable[[], Kind]] = {
 }  # fmt: skip
 
 
+EVERY_TYPE: list[tuple[str, int, list[Any]]] = [
+    ("flag", TensorProto.BOOL, [None]),
+    ("small", TensorProto.UINT8, [None, 1]),
+    ("half", TensorProto.FLOAT16, [None, 1]),
+    ("large", TensorProto.INT64, [None, 1]),
+    ("amount", TensorProto.FLOAT, [None, 1]),
+    ("color", TensorProto.STRING, [None, 1]),
+]
+_COLORS = ["blue", "red", ""]
+
+
+def every_type() -> Kind:
+    """Booleans, whole and other numbers and texts, each an input; the last two may be missing; a threshold behind."""
+    weights = np.array([2, 0.1, 0.5, 0.001, 1, 0, 1, -1], dtype=np.float32)
+    before = [
+        node("Unsqueeze", ["flag", "one"], ["flag_column"]),
+        *(node("Cast", [name], [f"{name}_float"], to=TensorProto.FLOAT) for name in ("flag_column", "small", "half", "large")),
+        node("IsNaN", ["amount"], ["is_gap"]),
+        node("Where", ["is_gap", "fill", "amount"], ["amount_float"]),
+        node("OneHotEncoder", ["color"], ["color_cube"], domain="ai.onnx.ml", cats_strings=_COLORS, zeros=1),
+        node("Squeeze", ["color_cube", "one"], ["color_float"]),
+        node("Concat", [f"{name}_float" for name in ("flag_column", "small", "half", "large", "amount", "color")], ["all"], axis=1),
+        node("MatMul", ["all", "weights"], ["score"]),
+        node("Neg", ["score"], ["opposite"]),
+        node("Concat", ["score", "opposite"], ["x"], axis=1),
+    ]  # fmt: skip
+    tuned = [
+        node("Gather", ["p", "one"], ["second"], axis=1),
+        node("Greater", ["second", "threshold"], ["is_second"]),
+    ]
+    artifact = by_hand(
+        tuned, [("is_second", TensorProto.BOOL, [None, 1])], EVERY_TYPE, before=before, weights=weights[:, None],
+        fill=np.float32(1), threshold=np.float32(0.9),
+    )  # fmt: skip
+    random = np.random.default_rng(SEED)
+    rows = [
+        [bool(random.integers(2)), int(random.integers(256)), float(np.float16(random.normal(0, 5))), int(random.integers(-5000, 5000)),
+         None if random.random() < 0.3 else float(np.float32(random.normal(20, 9))), [*_COLORS[:2], None][random.integers(3)]]
+        for _ in range(100)
+    ]  # fmt: skip
+    whole = [[flag, small, half, large, 1 if amount is None else amount, *(color == name for name in ("blue", "red", None))]
+             for flag, small, half, large, amount, color in rows]  # fmt: skip
+    score = np.array(whole, dtype=np.float64) @ weights
+    scores = np.stack([score, -score], axis=1) @ _WEIGHTS + _BIAS
+    found = 1 / (1 + np.exp(scores[:, ::-1] - scores))
+    return Kind(artifact, rows, found, [str(bool(second > 0.9)) for second in found[:, 1]], ["False", "True"])
+
+
+KINDS["every type"] = every_type
+
+
 def multi_label(estimator: Any) -> bytes:
     rows, targets = make_multilabel_classification(n_samples=200, n_features=8, n_classes=4, random_state=SEED)
     estimator.fit(rows, targets)
