@@ -17,16 +17,19 @@ Rows = Sequence[Sequence[Value]] | NDArray[np.floating[Any]]
 Arrays = list[NDArray[Any]]
 Values = list[Any] | NDArray[Any]
 
-# The least and the largest float64 that each type has room for. A float is rounded up to infinity from half a step
-# beyond its own largest; and from 2**53 on JSON's numbers, which are float64, may stand for a neighbour.
+# The largest float64 that each float has room for: it is rounded up to infinity from half a step beyond its own largest.
+LARGEST = {
+    "float16": math.nextafter(65520, 0),
+    "float32": float.fromhex("0x1.fffffefffffffp+127"),
+    "float64": sys.float_info.max,
+}
+# The least and the largest number of each type. From 2**53 on JSON's numbers, which are float64, may be a neighbour's.
 RANGES = {
-    "float16": (-math.nextafter(65520, 0), math.nextafter(65520, 0)),
-    "float32": (float.fromhex("-0x1.fffffefffffffp+127"), float.fromhex("0x1.fffffefffffffp+127")),
-    "float64": (-sys.float_info.max, sys.float_info.max),
-    "int64": (1 - 2**53, 2**53 - 1),
-    "uint64": (0, 2**53 - 1),
+    **{type: (-largest, largest) for type, largest in LARGEST.items()},
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32)},
     **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32)},
+    "int64": (1 - 2**53, 2**53 - 1),
+    "uint64": (0, 2**53 - 1),
 }
 NUMBERS = {int, float}
 JSON_TYPES: dict[str, set[type]] = {TEXT: {str}, BOOL: {bool}}  # of an input's values, where they aren't numbers

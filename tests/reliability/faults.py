@@ -94,7 +94,7 @@ CHECKS = {
     "B22 supply": Checks(
         "bandit --quiet --configfile pyproject.toml --recursive function local_server.py model; lint-imports; "
         "pytest tests/integration/test_requirements.py",
-        "function/classifier/checks.py", "import contextlib", "import contextlib, pickle",
+        "function/classifier/loader.py", "import contextlib", "import contextlib, pickle",
     ),
     "B23 scikit-learn": Checks(
         "pytest tests/integration/test_artifact.py tests/integration/test_parity.py -k scikit",
