@@ -23,6 +23,7 @@ from function.observability.emf import EMFRecorder
 from function.observability.inference import Inference, InferenceObserver, Run
 from function.settings import Settings
 from tests.support.entry_points import AccessLines, LocalServer
+from tests.support.kinds import GAPS, KINDS
 from tests.support.models import penguins
 from tests.support.protocol import INFER, INPUT, request
 
@@ -173,6 +174,7 @@ class TestEMF:
         assert [line["errors_4xx"] for line in lines] == [0, 0, 1]
         assert [line["route"] for line in lines] == ["/predict/batch", "/health", "/predict"]
         assert (batch["rows"], batch["rows_outside"], batch["predicted_virginica"]) == (3, 1, 2)
+        assert batch["values_missing"] == 0
         assert 0 < batch["inference_milliseconds"] < batch["milliseconds"]
         assert "rows_outside" not in health
         assert "rows_outside" not in error
@@ -207,6 +209,28 @@ class TestInferenceObserver:
         for found in alone:
             counts.update(found.predictions)
         assert together.predictions == {label: 50 * count for label, count in counts.items()}
+
+    @pytest.mark.parametrize("name", ["imputer", "texts", "half of the columns"])
+    @pytest.mark.parametrize("n_runs", [1, 3])
+    def test_missing_values_are_counted(self, name: str, n_runs: int) -> None:
+        """Numbers and texts; none of them is outside of a range."""
+        rows = GAPS[name]().kind.rows
+        classifier = load_bytes(GAPS[name]().kind.artifact, name="gaps")
+
+        found = measure(classifier, rows, n_runs=n_runs)
+
+        assert found.n_missing == n_runs * sum(value is None for row in rows for value in row) > 0
+        assert found.n_rows_outside == 0
+
+    @pytest.mark.parametrize("n_runs", [1, 3])
+    def test_labels_are_the_models_own(self, n_runs: int) -> None:
+        """Not those of the highest probability."""
+        kind = KINDS["threshold 0.1, int64"]()
+        classifier = load_bytes(kind.artifact, name="fraud")
+
+        found = measure(classifier, kind.rows, n_runs=n_runs)
+
+        assert found.predictions == {label: n_runs * kind.labels.count(label) for label in ("0", "1")}
 
     def test_texts_have_no_range(self) -> None:
         """And a model without facts has none at all."""
