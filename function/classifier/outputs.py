@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.classifier import trace
-from function.classifier.model import BOOL, FLOATS, WHOLE, Probabilities, cut
+from function.classifier.model import BOOL, FLOATS, TEXT, WHOLE, Probabilities, cut
 from function.classifier.onnx_file import Graph
 from function.classifier.session import TYPES, Output
 from function.errors import ArtifactError
@@ -51,6 +51,13 @@ def to_class_ids(values: NDArray[Any]) -> list[str]:
     """Give labels as class ids: as text, whole numbers without decimals."""
     listed = values.ravel().tolist()
     return [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value) for value in listed]
+
+
+def parse_class_id(class_id: str, type: str) -> str | int:
+    """Give a class id as the session's output of labels has it; a whole number equals one of any type."""
+    if type == TEXT:
+        return class_id
+    return class_id == "True" if type == BOOL else int(class_id)
 
 
 def find_probabilities(outputs: Sequence[Output], answers: Answers, graph: Graph) -> Output:

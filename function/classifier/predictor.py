@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from function.classifier import diagnosis
 from function.classifier.inputs import FEW, Arrays, Rows, find_row_fault, to_arrays, to_list
 from function.classifier.model import Model, Probabilities
-from function.classifier.outputs import TOLERANCE, to_class_ids, to_probabilities
+from function.classifier.outputs import TOLERANCE, parse_class_id, to_probabilities
 from function.classifier.session import RUN_ERRORS, Session
 from function.errors import ArtifactError
 
@@ -31,8 +31,8 @@ class Classifier:
         self._outputs = [signature.output_name]
         if model.label_rule == "MODEL" and signature.label_name is not None and not model.is_argmax:
             self._outputs.append(signature.label_name)
-        self._class_ids = model.class_ids or ()
-        self._classes = {class_id: index for index, class_id in enumerate(self._class_ids)}
+        class_ids = enumerate(model.class_ids or ()) if len(self._outputs) > 1 else ()
+        self._classes = {parse_class_id(class_id, signature.label_type): index for index, class_id in class_ids}
 
     def predict(self, rows: Rows) -> Probabilities:
         """Give each row's class probabilities.
@@ -79,7 +79,8 @@ class Classifier:
         Raises:
             FeaturesError: a label is none of the model's classes.
         """
-        classes = [self._classes.get(class_id, -1) for class_id in to_class_ids(labels)]
+        find = self._classes.get
+        classes = [find(label, -1) for label in labels.ravel().tolist()]
         if -1 in classes:
             raise diagnosis.no_class(classes.index(-1))
         return np.array(classes)

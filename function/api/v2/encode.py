@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from function.api.responses import JSON, Body, to_json
 from function.classifier import Classifier, Model, Prediction
 from function.classifier.model import BOOL, FLOATS, TEXT, WHOLE
+from function.classifier.outputs import parse_class_id
 from function.classifier.predictor import find_classes, pick
 
 HEADER = "Inference-Header-Content-Length"
@@ -83,9 +83,10 @@ def _values(output: Output, model: Model, prediction: Prediction) -> tuple[str, 
     probabilities = prediction.probabilities
     if output.name == model.signature.label_name:
         class_ids, type = model.class_ids or (), model.signature.label_type
-        is_text = type == TEXT
-        values = pick(class_ids, prediction) if is_text else _to_array(class_ids, type)[find_classes(prediction)]
-        return DATATYPES[type], (len(probabilities),), values
+        if type == TEXT:
+            return "BYTES", (len(probabilities),), pick(class_ids, prediction)
+        values = np.array([parse_class_id(class_id, type) for class_id in class_ids], dtype=type)
+        return DATATYPES[type], (len(probabilities),), values[find_classes(prediction)]
     if not output.n_classes:
         return "FP32", probabilities.shape, probabilities.ravel()
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, : output.n_classes]
@@ -95,13 +96,6 @@ def _values(output: Output, model: Model, prediction: Prediction) -> tuple[str, 
         for index in indexes
     ]
     return "BYTES", order.shape, ranked
-
-
-def _to_array(class_ids: Sequence[str], type: str) -> NDArray[Any]:
-    """Give class ids as what the model's own label is."""
-    if type == BOOL:
-        return np.array([class_id == "True" for class_id in class_ids])
-    return np.array(list(map(float if type in FLOATS else int, class_ids)), dtype=type)
 
 
 def _pack(texts: Sequence[str]) -> bytes:
