@@ -212,15 +212,21 @@ def _match(
 
 
 def _fits(guess: Sequence[str], ids: Sequence[str], found: Probabilities) -> bool:
-    """Say whether each class is more probable where it is the label than where it isn't: of two, wherever it is."""
+    """Say whether each class is more probable where it is the label than where it isn't.
+
+    Of two classes, in each of those rows; of more, on average, and the label is mostly that of the highest.
+    """
     if len(guess) != found.shape[1] or not set(ids) <= set(guess):
         return False
     classes = np.array([guess.index(class_id) for class_id in ids])
-    if (classes == found.argmax(axis=1)).all():
+    share_highest = (classes == found.argmax(axis=1)).mean()
+    if share_highest == 1:
         return True
     seen = np.unique(classes)
+    if len(seen) == 1 or (found.shape[1] > 2 and share_highest < 0.5):
+        return False
     measure = (np.min, np.max) if found.shape[1] == 2 else (np.mean, np.mean)
-    return len(seen) > 1 and all(_rises(found[:, index], classes == index, *measure) for index in seen)
+    return all(_rises(found[:, index], classes == index, *measure) for index in seen)
 
 
 def _order(ids: Sequence[str], found: Probabilities) -> tuple[str, ...] | None:
