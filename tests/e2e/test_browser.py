@@ -52,7 +52,7 @@ def penguin_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("penguins")
     path = folder / "penguins.onnx"
     path.write_bytes(penguins().artifact)
-    describe([str(path), str(PENGUINS), "--target", "species"])
+    describe([str(path), str(PENGUINS), "--target", "species", "--in-place"])
     with LocalServer.start(folder / "log", MODEL_FILEPATH=str(path)) as server:
         yield server.url
 
