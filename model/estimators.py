@@ -58,6 +58,7 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
     numbers = DoubleTensorType if is_double else FloatTensorType
     proto: onnx.ModelProto = convert_sklearn(
         estimator,
+        name=type(model).__name__,  # else one drawn by chance
         target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools takes no newer one
         initial_types=_name_inputs(table, numbers) if is_by_column else [(MATRIX, numbers([None, len(table)]))],
         options={id(estimator): {"zipmap": False}}
@@ -65,6 +66,7 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
         custom_conversion_functions=CONVERTERS | boosters,
         custom_shape_calculators=SHAPES,
     )
+    proto.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set: any order
     if threshold is not None:
         artifact.label_by_threshold(proto, model.classes_.tolist(), *threshold)
     if not is_by_column:

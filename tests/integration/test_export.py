@@ -366,6 +366,17 @@ def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Pat
     assert training["accuracy_from"] == f"{len(unseen)} rows that it wasn't trained on"
 
 
+def test_the_same_model_gives_the_same_bytes(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """On the same day."""
+    model = make_pipeline(prepare(OneHotEncoder()), RandomForestClassifier(5, random_state=SEED))
+    model.fit(penguins, penguins["species"])
+
+    for name in ("a", "b"):
+        export(model, penguins, penguins["species"], tmp_path / f"{name}.onnx")
+
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
 def whole(table: pd.DataFrame) -> pd.DataFrame:
     return table[NUMBERS].fillna(table[NUMBERS].mean())
 
