@@ -53,6 +53,7 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:tracing -c tests/all.txt -o function/tracing.txt
 	$(COMPILE) --group pyproject.toml:server -c tests/all.txt -o requirements.txt
 	$(COMPILE) --group pyproject.toml:runtime -c tests/all.txt -o tests/support/runtime.txt
+	$(COMPILE) --group pyproject.toml:networks -c tests/all.txt -o tests/support/networks.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/support/kserve.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:train -c tests/all.txt -o model/requirements.txt
 	for name in mlserver litserve bentoml plots; do \

@@ -1,4 +1,4 @@
-"""What skl2onnx 1.20 loses of scikit-learn's estimators or fails on, written anew: gaps in texts, in categories and in trees.
+"""What skl2onnx 1.20 loses of scikit-learn's estimators or fails on, written anew: gaps in texts and in categories, and float64.
 
 These are converters as https://onnx.ai/sklearn-onnx/auto_tutorial/plot_jcustom_syntax.html has them, by class.
 """
@@ -135,17 +135,6 @@ def convert_as_float32(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Cast", answers, output=outputs[1].full_name, to=tensor_type(outputs[1]))
 
 
-def convert_forest(scope: Any, operator: Any, container: Any) -> None:
-    """Convert a forest or a tree with the side to which each node sends gaps.
-
-    skl2onnx loses it: https://github.com/onnx/sklearn-onnx/issues/1253
-    """
-    forest = operator.raw_operator
-    trees = [tree.tree_ for tree in getattr(forest, "estimators_", [forest])]
-    sides = [int(side) for tree in trees for side in tree.missing_go_to_left]
-    convert_as_float32(scope, operator, Trees(container, {"nodes_missing_value_tracks_true": sides}))
-
-
 def convert_with_double(scope: Any, operator: Any, container: Any) -> None:
     """Convert trees that compare float64: those of HistGradientBoostingClassifier and LightGBM."""
     trees, stages = Trees(container, {}), getattr(operator.raw_operator, "_predictors", None)
@@ -209,6 +198,6 @@ CONVERTERS = {
     HistGradientBoostingClassifier: convert_with_double,
     GradientBoostingClassifier: convert_as_float32,
     **dict.fromkeys(
-        (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier), convert_forest
+        (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier), convert_as_float32
     ),
 }

@@ -1,7 +1,4 @@
-"""`model.export` of PyTorch and Keras, which no file of requirements has: they are a gigabyte.
-
-`pip install torch onnxscript keras` for these tests.
-"""
+"""`model.export` of PyTorch and Keras, run by test_networks.py in an environment that has them."""
 
 import os
 from pathlib import Path
@@ -9,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("onnxscript")
+from function.classifier import load
+from function.errors import ArtifactError
+from model.export import export
+from tests.support.models import SEED, wine
 
-from function.classifier import load  # noqa: E402
-from function.errors import ArtifactError  # noqa: E402
-from model.export import export  # noqa: E402
-from tests.support.models import SEED, wine  # noqa: E402
+os.environ["KERAS_BACKEND"] = "torch"
+import keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs
 TOLERANCE = 1e-5  # float32's 7 digits, less what the sums of a model lose
@@ -78,12 +76,8 @@ def test_keras(
     is_binary: bool,  # noqa: FBT001
     rows: tuple[NDArray[np.float32], NDArray[Any]],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A model that ends in a softmax, or in one sigmoid."""
-    if "KERAS_BACKEND" not in os.environ:
-        monkeypatch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
     X, names = rows
     y = (names == "class_1").astype(int) if is_binary else np.unique(names, return_inverse=True)[1]
     keras.utils.set_random_seed(SEED)
