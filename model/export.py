@@ -100,6 +100,7 @@ def export(  # noqa: PLR0913 - a notebook's one call
     attempt = Export(framework, model, trained, certified, answers, labels, tolerance)
     candidate, certificate = attempt.find()
     described = attempt.describe(candidate, certificate)
+    path.parent.mkdir(parents=True, exist_ok=True)
     artifact.save(path, candidate.model, described.facts)
     print(f"{path}: {described.summarize(count_rows(trained.table))}")
     return certificate

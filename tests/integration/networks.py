@@ -9,9 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from function.classifier import load
+from function.classifier import load, load_bytes
 from function.errors import ArtifactError
 from model.export import export
+from tests.integration.test_readme import EXPORTERS, run_row
 from tests.support.models import SEED, wine
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -61,6 +62,20 @@ def test_pytorch(rows: tuple[NDArray[np.float32], NDArray[Any]], tmp_path: Path)
     assert np.abs(classifier.predict(X.tolist()) - expected).max() <= TOLERANCE
 
 
+def test_the_readmes_row_for_pytorch(
+    rows: tuple[NDArray[np.float32], NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of one's own, with the softmax behind the logits."""
+    X, names = rows
+    model = train_torch(X, np.unique(names, return_inverse=True)[1], 3)
+    monkeypatch.chdir(tmp_path)
+
+    classifier = load_bytes(run_row(EXPORTERS["PyTorch"], model=model, torch=torch), name="wine")
+
+    expected = torch.softmax(model.eval()(torch.tensor(X)), dim=1).detach().numpy()
+    assert np.abs(classifier.predict(X.tolist()) - expected).max() <= TOLERANCE
+
+
 def test_logits_are_refused(rows: tuple[NDArray[np.float32], NDArray[Any]], tmp_path: Path) -> None:
     """With what to do about it."""
     X, names = rows
@@ -76,6 +91,7 @@ def test_keras(
     is_binary: bool,  # noqa: FBT001
     rows: tuple[NDArray[np.float32], NDArray[Any]],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A model that ends in a softmax, or in one sigmoid."""
     X, names = rows
@@ -87,10 +103,13 @@ def test_keras(
     model.fit(X, y, epochs=30, verbose=0)
 
     certificate = export(model, X, y, tmp_path / "wine.onnx")
+    monkeypatch.chdir(tmp_path)
+    as_in_readme = load_bytes(run_row(EXPORTERS["Keras"], model=model), name="wine")
 
     assert (certificate.framework, certificate.rows) == (f"Keras {keras.__version__}", 178)
     classifier = load(tmp_path / "wine.onnx")
     expected = np.asarray(model.predict(X, verbose=0))
     expected = np.hstack([1 - expected, expected]) if is_binary else expected
     assert np.abs(classifier.predict(X.tolist()) - expected).max() <= TOLERANCE
+    assert np.abs(as_in_readme.predict(X.tolist()) - expected).max() <= TOLERANCE
     assert classifier.model.labels == tuple(map(str, range(2 if is_binary else 3)))
