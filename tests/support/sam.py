@@ -60,8 +60,7 @@ class SamLocal:
             api._wait(process)
             yield api
         finally:
-            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, on which sam removes its containers
-            process.wait(timeout=60)
+            _interrupt(process)
 
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=60)
@@ -75,3 +74,14 @@ class SamLocal:
                 return
             assert time.monotonic() < end, self.log_path.read_text()
             time.sleep(0.1)
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    """End sam as Ctrl-C does, on which it removes its containers: more than once, for it may miss one when it is busy."""
+    for _ in range(6):
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+            return
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
