@@ -78,7 +78,7 @@ class SamLocal:
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
     """End sam as Ctrl-C does, on which it removes its containers: more than once, for it may miss one when it is busy."""
-    for _ in range(6):
+    for _ in range(3):
         os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
