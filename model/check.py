@@ -18,6 +18,8 @@ from function.api.limits import find_limits
 from function.api.responses import JSON
 from function.classifier import Classifier, Model, load
 from function.classifier.onnx_file import read_opsets
+from function.classifier.outputs import to_class_ids, to_probabilities
+from function.classifier.trial import Trial
 from function.errors import ServiceError
 from function.settings import Settings
 
@@ -43,6 +45,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "name", f"{model.name}, version {model.version}, at /v2/models/{quote(model.name)}"
     yield "made by", f"{model.producer or 'nobody that it names'}; opsets {opsets}"
     yield from _describe_signature(model)
+    yield "rule", _describe_rule(classifier)
     yield "parity", _describe_certificate(model)
     body = json.dumps({"data": [model.sample]})
     header = "-H 'content-type: application/json'"
@@ -73,22 +76,32 @@ def _describe_signature(model: Model) -> Iterator[tuple[str, str]]:
     missing = [feature.name for feature, fill in zip(model.features, columns.fills, strict=True) if fill is not None]
     yield "missing", f"null is taken in {', '.join(missing)}" if missing else "null is refused in every feature"
     yield "labels", f"{', '.join(model.labels)} (from {model.labels_from})"
-    yield "rule", _describe_rule(model)
 
 
-def _describe_rule(model: Model) -> str:
-    """Say what makes a row's label."""
-    name, n_differ = model.signature.label_name, f"{model.n_differ} of {model.n_tried} rows around its sample"
-    if model.label_rule == "MODEL":
-        rule = f"MODEL: the label is what {name} gives"
-        return (
-            f"{rule}, by its graph the highest probability"
-            if model.is_argmax
-            else f"{rule}; in {n_differ} not the highest probability"
-        )
+def _describe_rule(classifier: Classifier) -> str:
+    """Say what makes a row's label, and how often another would come of the other rule."""
+    model = classifier.model
+    name = model.signature.label_name
     if name is None:
         return "HIGHEST: the class with the highest probability, for the model gives no label"
+    if model.label_rule == "MODEL" and model.is_argmax:
+        return f"MODEL: the label is what {name} gives, by its graph the highest probability"
+    n_differ = f"{_count_differing(classifier)} rows around its sample"
+    if model.label_rule == "MODEL":
+        return f"MODEL: the label is what {name} gives; in {n_differ} not the highest probability"
     return f"HIGHEST: the class with the highest probability, in {n_differ} not what {name} gives"
+
+
+def _count_differing(classifier: Classifier) -> str:
+    """Count the rows whose own label isn't that of the highest probability, where the classes meet too: "3 of 120"."""
+    model, output = classifier.model, classifier.model.signature.output_name
+    trial = Trial(classifier.session, model.columns, model.sample)
+    trial.find_meeting(output)
+    answers = trial.answers
+    highest = to_probabilities(answers[output], len(answers[output])).argmax(axis=1)
+    own = to_class_ids(answers[model.signature.label_name or ""])
+    n_differ = sum((model.class_ids or ())[place] != label for place, label in zip(highest, own, strict=True))
+    return f"{n_differ} of {len(own)}"
 
 
 def _describe_certificate(model: Model) -> str:

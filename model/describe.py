@@ -101,7 +101,7 @@ def _list(names: Iterable[str]) -> str:
 
 def _width(found: onnx.ValueInfoProto) -> int:
     sizes = found.type.tensor_type.shape.dim
-    return int(sizes[1].dim_value) if len(sizes) == 2 else 0
+    return int(sizes[1].dim_value) if len(sizes) == 2 else int(len(sizes) == 1)
 
 
 def read_table(cells: Cells, columns: Sequence[Column]) -> Table:

@@ -102,13 +102,9 @@ def load_bytes(
     columns = _find_columns(session, graph, facts, allow_missing=allow_missing)
     sample = facts.sample.row if facts.sample else _default_sample(columns)
     checks.check_width("sample values", columns, len(sample))
-    tried = _try(session, graph, columns, sample, names, label_rule)
-    probabilities, own = np.clip(tried.probabilities[0], 0, 1), tried.own
-    probabilities.setflags(write=False)
-    checks.check_sample(probabilities, facts.sample)
+    tried = _try(Trial(session, columns, sample), graph, names, label_rule)
+    checks.check_sample(tried.of_sample, facts.sample)
     columns, notes = _drop_failing(tried.session, columns, sample, tried.signature.output_name)
-    class_ids = own.ids if own else tried.class_ids
-    n_differ = int((own.classes != tried.probabilities.argmax(axis=1)).sum()) if own else 0
     model = Model(
         name=name,
         version=session.version,
@@ -116,63 +112,67 @@ def load_bytes(
         producer=session.producer,
         signature=tried.signature,
         columns=columns,
-        class_ids=class_ids,
-        label_rule=label_rule if own else "HIGHEST",
-        is_argmax=own is not None and n_differ == 0 and is_argmax(graph, own.name, tried.signature.output_name),
-        labels=_name_classes(class_ids or _indexes(len(probabilities)), names),
-        labels_from=_find_source(labels, facts.labels, class_ids),
+        class_ids=tried.class_ids,
+        label_rule=label_rule if tried.signature.label_name else "HIGHEST",
+        is_argmax=tried.is_argmax,
+        labels=_name_classes(tried.class_ids or _indexes(len(tried.of_sample)), names),
+        labels_from=_find_source(labels, facts.labels, tried.class_ids),
         sample=sample,
-        sample_probabilities=probabilities,
+        sample_probabilities=tried.of_sample,
         training=facts.training,
         certificate=facts.certificate,
-        n_tried=len(tried.probabilities),
-        n_differ=n_differ,
         notes=notes,
     )
-    checks.check_labels(model.labels, len(probabilities))
+    checks.check_labels(model.labels, len(tried.of_sample))
     return Classifier(tried.session, model)
 
 
 class _Tried(NamedTuple):
-    """A session as it can be run, and what a trial showed of its outputs.
-
-    The class ids are those of the probabilities, where the file gives them.
-    """
+    """A session as it can be run, what a trial showed of its outputs, and the sample's probabilities."""
 
     session: Session
     signature: Signature
-    probabilities: Probabilities
-    own: Labels | None
     class_ids: tuple[str, ...] | None
+    is_argmax: bool
+    of_sample: Probabilities
 
 
-def _try(
-    session: Session,
-    graph: Graph,
-    columns: Columns,
-    sample: Sequence[Value],
-    names: Sequence[str] | None,
-    label_rule: LabelRule,
-) -> _Tried:
-    """Try a session, with more rows unless the graph shows that its label is the highest probability."""
-    trial = Trial(session, columns, sample)
-    output = find_probabilities(session.outputs, trial.answers, graph)
-    own = None
-    with contextlib.suppress(UnclearLabelError):
-        own = find_labels(session.outputs, trial.answers, graph, output, names)
-    if own is None or len(session.outputs) > 2 or not is_argmax(graph, own.name, output.name):
-        trial.find_meeting(output.name)
-        try:
-            own = find_labels(session.outputs, trial.answers, graph, output, names)
-        except UnclearLabelError:
-            if label_rule != "HIGHEST":
-                raise
-            own = None
+def _try(trial: Trial, graph: Graph, names: Sequence[str] | None, label_rule: LabelRule) -> _Tried:
+    outputs = trial.session.outputs
+    output = find_probabilities(outputs, trial.answers, graph)
+    own = _find_labels(trial, graph, output, names, label_rule)
     answers = trial.answers[output.name]
     found = to_probabilities(answers, len(answers))
-    class_ids = trial.keys.get(output.name) or find_class_ids(graph, output.name, found.shape[1])
-    tolerance = find_tolerance(output, found.shape[1], graph)
-    return _Tried(trial.session, _sign(trial.session, output, own, tolerance), found, own, class_ids)
+    class_ids = own.ids if own else trial.keys.get(output.name) or find_class_ids(graph, output.name, found.shape[1])
+    # As float64 two probabilities may differ that are the same as float32.
+    is_shown = own is not None and output.type == "tensor(float)" and is_argmax(graph, own.name, output.name)
+    of_sample = np.clip(found[0], 0, 1)
+    of_sample.setflags(write=False)
+    return _Tried(
+        session=trial.session,
+        signature=_sign(trial.session, output, own, find_tolerance(output, found.shape[1], graph)),
+        class_ids=class_ids,
+        is_argmax=own is not None and is_shown and bool((own.classes == found.argmax(axis=1)).all()),
+        of_sample=of_sample,
+    )
+
+
+def _find_labels(
+    trial: Trial, graph: Graph, output: Output, names: Sequence[str] | None, label_rule: LabelRule
+) -> Labels | None:
+    """Find the output of labels, with more rows where the file doesn't say which it is."""
+    outputs, keys = trial.session.outputs, trial.keys.get(output.name)
+    with contextlib.suppress(UnclearLabelError):
+        own = find_labels(outputs, trial.answers, graph, output, keys, names)
+        if own is None or (own.is_traced and len(outputs) == 2):
+            return own
+    trial.find_meeting(output.name)
+    try:
+        return find_labels(outputs, trial.answers, graph, output, keys, names)
+    except UnclearLabelError:
+        if label_rule == "HIGHEST":
+            return None
+        raise
 
 
 def _find_columns(session: Session, graph: Graph, facts: Facts, *, allow_missing: bool) -> Columns:

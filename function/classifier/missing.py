@@ -108,8 +108,9 @@ class _Flow:
     def _keep(self, node: Node, taken: Places) -> Places | None:
         """Say which columns a node hands on; None where missing values wouldn't stay what they are."""
         if node.operator in PICKS:
-            indexes = self._graph.constants(node.inputs[1])
-            return tuple(taken[int(index)] for index in indexes) if indexes else None
+            places = [int(index) for index in self._graph.constants(node.inputs[1]) or ()]
+            is_within = all(-len(taken) <= place < len(taken) for place in places)
+            return tuple(taken[place] for place in places) if places and is_within else None
         if node.operator == "Cast":
             to = node.attribute("to")
             return taken if to and to.integers("i")[0] in FLOATING else None

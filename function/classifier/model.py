@@ -121,8 +121,6 @@ class Model:
         sample_probabilities: its answer to that row, float32, shape (n_classes,).
         training: facts of its training, where the artifact carries them.
         certificate: how far its answers are from its framework's, where the artifact carries it.
-        n_tried: rows that it was tried with at the start.
-        n_differ: those of them whose label isn't that of the highest probability.
         notes: what its deployer should know, a line each.
     """
 
@@ -141,8 +139,6 @@ class Model:
     sample_probabilities: Probabilities
     training: Mapping[str, Any] | None
     certificate: Certificate | None
-    n_tried: int
-    n_differ: int
     notes: tuple[str, ...]
 
     @property

@@ -19,6 +19,7 @@ TENSOR = {
     "data_type": 2, "float_data": 4, "int32_data": 5, "string_data": 6, "int64_data": 7, "name": 8, "raw_data": 9,
     "double_data": 10,
 }  # fmt: skip
+MOST_BYTES = 1_000_000  # of a constant that is looked into: weights are larger
 PACKED = {1: "f", 6: "i", 7: "q", 9: "?", 11: "d"}  # TensorProto's data types -> those of struct
 
 
@@ -116,6 +117,8 @@ def read_opsets(artifact: bytes) -> dict[str, int]:
 
 
 def _read_tensor(tensor: Message) -> tuple[str, ...]:
+    if len(tensor.content) > MOST_BYTES:
+        return ()
     (data_type, *_) = (*tensor.integers("data_type"), 0)
     packed = next((part for name in ("raw_data", "float_data", "double_data") for part in tensor.values(name)), None)
     if isinstance(packed, memoryview) and data_type in PACKED:

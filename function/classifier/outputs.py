@@ -28,12 +28,16 @@ class UnclearLabelError(ArtifactError):
 
 
 class Labels(NamedTuple):
-    """The output of labels: its name and type, the class ids in the order of the probabilities, the trial's classes."""
+    """The output of labels: its name and type, the class ids in the order of the probabilities, the trial's classes.
+
+    Whether the file itself says that order, or the trial has shown it.
+    """
 
     name: str
     type: str
     ids: tuple[str, ...]
     classes: NDArray[np.intp]
+    is_traced: bool
 
 
 def to_probabilities(output: Any, n_rows: int) -> Probabilities:
@@ -134,7 +138,12 @@ def _find_sum_fault(output: Output, known: NDArray[np.float64], graph: Graph) ->
 
 
 def find_labels(
-    outputs: Sequence[Output], answers: Answers, graph: Graph, probabilities: Output, names: Sequence[str] | None
+    outputs: Sequence[Output],
+    answers: Answers,
+    graph: Graph,
+    probabilities: Output,
+    keys: tuple[str, ...] | None,
+    names: Sequence[str] | None,
 ) -> Labels | None:
     """Choose the output of labels: among those that come from the scores, if any do.
 
@@ -143,6 +152,7 @@ def find_labels(
         answers: what they gave in a trial.
         graph: of the artifact.
         probabilities: the output of probabilities.
+        keys: of the ZipMap, where the probabilities are one; onnxruntime sorts them.
         names: labels that are known, in the order of the probabilities; they may be the model's own.
 
     Returns:
@@ -157,10 +167,10 @@ def find_labels(
     candidates = list(_find_candidates(outputs, answers, graph, probabilities))
     of_scores = [candidate for candidate in candidates if trace.comes_from(graph, candidate[0].name, nodes)]
     for output, ids in of_scores or candidates:
-        known = trace.find_class_ids(graph, output.name, found.shape[1])
+        known = keys or trace.find_class_ids(graph, output.name, found.shape[1])
         if (order := _match(ids, found, known, names)) is not None:
             classes = np.array([order.index(class_id) if class_id in order else -1 for class_id in ids])
-            fits.append(Labels(output.name, TYPES[output.type], order, classes))
+            fits.append(Labels(output.name, TYPES[output.type], order, classes, known is not None))
         else:
             unclear.append(f"{output.name!r} gives {cut(', '.join(sorted(set(ids))), 100)}")
     if any(not np.array_equal(fits[0].classes, other.classes) for other in fits):

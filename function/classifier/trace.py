@@ -41,10 +41,16 @@ def _trace_class_ids(graph: Graph, output: str) -> tuple[str, ...]:
         if ids := _class_labels(node):
             return ids
         if node.operator in PICKS_CLASSES:
-            return graph.constants(node.inputs[0]) or ()
+            return (graph.constants(node.inputs[0]) or ()) if _picks_highest(graph, node) else ()
         if node.operator == "LabelEncoder":
             return _translate(node, _trace_class_ids(graph, node.inputs[0]))
     return ()
+
+
+def _picks_highest(graph: Graph, node: Node) -> bool:
+    """Say whether the places that a node picks are the columns of scores; of a threshold they may be the reverse."""
+    source = _find_source(graph, node.inputs[1])
+    return source is not None and source.operator in ("ArgMax", "TopK")
 
 
 def _class_labels(node: Node) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from function.settings import Settings, shipped_model
 from model.artifact import take_booleans
 from model.describe import main
 from tests.support.entry_points import ROOT
+from tests.support.kinds import KINDS
 from tests.support.models import penguins, scaled, sigmoid, sklearn, texts, wine
 
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
@@ -519,3 +520,15 @@ def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
         result = describe(*arguments)
         assert result.returncode == 1
         assert result.stderr.startswith(start)
+
+
+def test_inputs_of_rank_1_are_columns_too(tmp_path: Path) -> None:
+    """As EBM's export has them, one a feature."""
+    path = tmp_path / "flat.onnx"
+    path.write_bytes(KINDS["inputs of rank 1"]().artifact)
+    rows = write_csv(tmp_path / "rows.csv", [["in_a", "in_b", "ill"], [14, 20, "no"], [20, 25, "yes"], [30, 20, "no"]])
+
+    result = describe(path, rows, "--in-place")
+
+    assert result.stdout == f"{path}: described 2 features and the labels 0, 1\n"
+    assert [feature["name"] for feature in metadata(path)["features"]] == ["in_a", "in_b"]

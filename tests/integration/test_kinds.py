@@ -148,6 +148,35 @@ def test_what_cant_be_answered_rightly_is_refused(make: Any, message: str) -> No
         assert re.fullmatch(message, str(raised.value)), raised.value
 
 
+def test_probabilities_that_float32_cant_tell_apart_leave_the_label_to_the_model() -> None:
+    """Its argmax is of float64, in which the second is a little more."""
+    nodes = [
+        helper.make_node("Cast", ["p"], ["p64"], to=TensorProto.DOUBLE),
+        helper.make_node("Add", ["p64", "little"], ["precise"]),
+        helper.make_node("ArgMax", ["precise"], ["label"], axis=1, keepdims=0),
+    ]
+    artifact = by_hand(
+        nodes,
+        [("label", TensorProto.INT64, [None])],
+        probabilities=("precise", TensorProto.DOUBLE, [None, 2]),
+        little=np.array([0, 1e-12]),
+    )
+    classifier = load_bytes(artifact, name="precise")
+    level = [[0.0, 70.0]]  # 0.1 * 70 is 7
+
+    assert classifier.predict(level).tolist() == [[0.5, 0.5]]
+    assert classifier.predict_label(level) == ["1"]
+
+
+def test_a_graph_that_picks_what_isnt_there_takes_no_missing_values() -> None:
+    """It is read with care: onnxruntime finds such a thing when it runs it."""
+    pick = helper.make_node("Gather", ["given", "far"], ["x"], axis=1)
+    artifact = by_hand(inputs=[("given", TensorProto.FLOAT, [None, 2])], before=[pick], far=np.array([0, 5]))
+
+    with pytest.raises(ArtifactError, match=r"^the model fails on its sample "):
+        load_bytes(artifact, name="far")
+
+
 def test_an_unclear_label_can_be_left_alone() -> None:
     """LABEL_RULE=HIGHEST needs none."""
     classifier = load_bytes(two_labels_that_differ(), name="two", label_rule="HIGHEST")

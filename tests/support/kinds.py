@@ -118,6 +118,37 @@ def argmax(outputs: Sequence[Described] = (), nodes: Sequence[onnx.NodeProto] = 
     return Kind(artifact, ROWS, P, [str(place) for place in P.argmax(axis=1)], ["0", "1"])
 
 
+def zipmap(names: Names) -> Kind:
+    """Class ids that aren't in their alphabet's order, which onnxruntime gives a ZipMap's keys."""
+    nodes = [
+        node("ArgMax", ["p"], ["place"], axis=1, keepdims=0),
+        node("Gather", ["names", "place"], ["label"]),
+        node("ZipMap", ["p"], ["maps"], domain="ai.onnx.ml", classlabels_strings=names),
+    ]
+    outputs: list[Described] = [("label", TensorProto.STRING, [None])]
+    model = onnx.ModelProto.FromString(by_hand(nodes, outputs, names=np.array(names, dtype=object)))
+    one = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    model.graph.output[0].CopyFrom(helper.make_value_info("maps", helper.make_sequence_type_proto(one)))
+    order = [list(names).index(name) for name in sorted(names)]
+    clear = np.flatnonzero(np.abs(P[:, 0] - 0.5) > 1e-6)  # of equals the first counts, which here is the other
+    labels = [names[place] for place in P[clear].argmax(axis=1)]
+    return Kind(model.SerializeToString(), _ROWS[clear].tolist(), P[clear][:, order], labels, sorted(names))
+
+
+def picked_in_reverse() -> Kind:
+    """The names are listed from the second class to the first, for the place says whether it is the first."""
+    nodes = [
+        node("Gather", ["p", "one"], ["second"], axis=1),
+        node("Less", ["second", "threshold"], ["is_first"]),
+        node("Cast", ["is_first"], ["place"], to=TensorProto.INT64),
+        node("Gather", ["listed", "place"], ["label"]),
+    ]
+    listed = np.array(["fraud", "ok"], dtype=object)
+    artifact = by_hand(nodes, [("label", TensorProto.STRING, _COLUMN)], threshold=np.float32(0.3), listed=listed)
+    labels = [["fraud", "ok"][int(second < np.float32(0.3))] for second in P[:, 1].astype(np.float32)]
+    return Kind(artifact, ROWS, P, labels, ["ok", "fraud"])
+
+
 def no_label(artifact: bytes, rows: list[list[Any]] | None = None) -> Kind:
     return Kind(artifact, rows or ROWS, P, [str(place) for place in P.argmax(axis=1)], ["0", "1"], "HIGHEST")
 
@@ -262,6 +293,8 @@ KINDS: dict[str, Callable[[], Kind]] = {
         ["0", "1"]),
     **{f"label of {name}, from 1": partial(label_of_type, kind) for name, kind in TYPES.items()
        if name not in ("bool", "float16")},
+    "ZipMap, not sorted": lambda: zipmap(["ok", "fraud"]),
+    "picked in reverse": picked_in_reverse,
     "SVC": lambda: svc(scaled_wine("names")),
     "GaussianNB and its class labels": lambda: trained(GaussianNB(), tens(), output_class_labels=True),
     "row number beside the label": lambda: argmax(
