@@ -34,6 +34,11 @@ class Described(NamedTuple):
     n_right: int | None = None
     is_better: bool = True
 
+    def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
+        """Count the rows that are labelled rightly, and say whether these are more than by always saying the same."""
+        is_better = sum(rated) > Counter(truth).most_common(1)[0][1]
+        return self._replace(n_right=sum(rated), is_better=is_better)
+
     def summarize(self, n_rows: int) -> str:
         """Say in a line what was found in so many rows."""
         features, labels = self.facts.features or (), self.facts.labels or ()
@@ -60,13 +65,8 @@ def find_facts(
 ) -> Described:
     """Find the facts of a model in the rows that it was trained on; those with a gap that it doesn't take don't count.
 
-    Args:
-        model: the artifact.
-        table: its features, in order.
-        truth: the true label of each row; None to leave labels and training facts as they are.
-        labels: those of the classes, if they are known.
-        takes_missing: the features in which it takes gaps; None to find out by the true labels, or by its graph.
-        certificate: takes the place of the one that is there.
+    `table` has the model's features in order, `truth` the label of each row: None leaves labels and training facts as
+    they are. Without `takes_missing`, the features that take gaps are found by the truth, or by the graph.
 
     Raises:
         ArtifactError: a row isn't what the model takes, or the labels aren't clear.
@@ -78,25 +78,20 @@ def find_facts(
     classifier = load(model, table, labels)
     best = _try(classifier, table, truth, asks_with_gaps=truth is not None or bool(takes_missing))
     names, right = _judge(classifier.model, table, truth, best)
-    if takes_missing is None:
-        takes_missing = {name for name, values in table.items() if _is_taken(values, right)}
-    counted = _count(table, truth, best, takes_missing)
+    taken = {name for name, values in table.items() if _is_taken(values, right)}
+    taken = taken if takes_missing is None else set(takes_missing)
+    counted = _count(table, truth, best, taken)
     shown = {name: [values[index] for index in counted] for name, values in table.items()}
     rated = [right[index] for index in counted]
     facts = Facts(
-        features=_describe_features(classifier.model, shown, takes_missing),
+        features=_describe_features(classifier.model, shown, taken),
         labels=_by_class_id(names, classifier.model.class_ids),
         sample=Sample(row=classifier.model.sample, probabilities=tuple(classifier.model.sample_probabilities.tolist())),
         training=before.training if truth is None else _training(rated),
         certificate=certificate or before.certificate,
     )
-    rating = _rate(rated, [truth[index] for index in counted]) if truth is not None else ()
-    return Described(facts, len(counted), sum(None in row for row in read_rows(shown)), *rating)
-
-
-def _rate(rated: Sequence[bool], truth: Truth) -> tuple[int, bool]:
-    """Count the rows that are labelled rightly, and say whether these are more than by always saying the same."""
-    return sum(rated), sum(rated) > Counter(truth).most_common(1)[0][1]
+    described = Described(facts, len(counted), sum(None in row for row in read_rows(shown)))
+    return described if truth is None else described.rate(rated, [truth[index] for index in counted])
 
 
 def load(

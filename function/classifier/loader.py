@@ -57,6 +57,13 @@ def load(
     that the artifact carries, else from its class ids. A digest comes from `sha256`, and from a file beside the
     artifact with `.sha256` behind its name.
 
+    Args:
+        path: of the artifact.
+        label_path: of its labels.
+        sha256: the digest that it must have.
+        label_rule: HIGHEST to take the class with the highest probability, whatever the artifact's own label is.
+        allow_missing: any number or text may be missing.
+
     Raises:
         ArtifactError: names the file, the cause and the fix.
     """
@@ -84,14 +91,7 @@ def load_bytes(
     label_rule: LabelRule = "MODEL",
     allow_missing: bool = False,
 ) -> Classifier:
-    """Make the session, and try it with the sample and some rows around it.
-
-    Args:
-        artifact: an ONNX file's bytes.
-        name: of the model.
-        labels: human names by class index; None to take those that the artifact has.
-        label_rule: HIGHEST to take the class with the highest probability, whatever the artifact's own label is.
-        allow_missing: any number or text may be missing.
+    """Make a classifier of an ONNX file's bytes; labels are human names by class index, the rest is as in `load`.
 
     Raises:
         ArtifactError: not a classifier that can be served, or its facts, labels and answers disagree.
@@ -100,8 +100,7 @@ def load_bytes(
     facts = read_facts(session.metadata)
     names = labels if labels is not None else facts.labels
     columns = _find_columns(session, graph, facts, allow_missing=allow_missing)
-    sample = facts.sample.row if facts.sample else _default_sample(columns)
-    checks.check_width("sample values", columns, len(sample))
+    sample = _find_sample(columns, facts)
     tried = _try(Trial(session, columns, sample), graph, names, label_rule)
     checks.check_sample(tried.of_sample, facts.sample)
     columns, notes = _drop_failing(tried.session, columns, sample, tried.signature.output_name)
@@ -123,7 +122,6 @@ def load_bytes(
         certificate=facts.certificate,
         notes=notes,
     )
-    checks.check_labels(model.labels, len(tried.of_sample))
     return Classifier(tried.session, model)
 
 
@@ -229,6 +227,12 @@ def _default_features(inputs: Sequence[Input], graph: Graph) -> tuple[Feature, .
     )
 
 
+def _find_sample(columns: Columns, facts: Facts) -> tuple[Value, ...]:
+    sample = facts.sample.row if facts.sample else _default_sample(columns)
+    checks.check_width("sample values", columns, len(sample))
+    return sample
+
+
 def _default_sample(columns: Columns) -> tuple[Value, ...]:
     if len(columns.inputs) == 1 and len(columns.types) == len(IRIS_SAMPLE) and columns.types[0] not in (*WHOLE, BOOL):
         return IRIS_SAMPLE
@@ -241,9 +245,10 @@ def _default_sample(columns: Columns) -> tuple[Value, ...]:
 def _name_classes(class_ids: tuple[str, ...], labels: Sequence[str] | None) -> tuple[str, ...]:
     """Put labels into the order of the probabilities; what the model itself calls its classes counts most."""
     if labels is None or set(labels) == set(class_ids):
-        return class_ids
-    if set(class_ids) == set(_indexes(len(labels))):
-        return tuple(labels[int(class_id)] for class_id in class_ids)
+        labels = class_ids
+    elif set(class_ids) == set(_indexes(len(labels))):
+        labels = [labels[int(class_id)] for class_id in class_ids]
+    checks.check_labels(labels, len(class_ids))
     return tuple(labels)
 
 

@@ -163,10 +163,7 @@ def find_labels(
     """
     found = to_probabilities(answers[probabilities.name], len(answers[probabilities.name]))
     fits, unclear = list[Labels](), list[str]()
-    nodes = trace.find_score_nodes(graph, probabilities.name)
-    candidates = list(_find_candidates(outputs, answers, graph, probabilities))
-    of_scores = [candidate for candidate in candidates if trace.comes_from(graph, candidate[0].name, nodes)]
-    for output, ids in of_scores or candidates:
+    for output, ids in _find_candidates(outputs, answers, graph, probabilities):
         known = keys or trace.find_class_ids(graph, output.name, found.shape[1])
         if (order := _match(ids, found, known, names)) is not None:
             classes = np.array([order.index(class_id) if class_id in order else -1 for class_id in ids])
@@ -184,8 +181,17 @@ def find_labels(
 
 def _find_candidates(
     outputs: Sequence[Output], answers: Answers, graph: Graph, probabilities: Output
+) -> list[tuple[Output, list[str]]]:
+    """Find outputs that may be labels, with what they gave: those that come from the scores, if any do."""
+    nodes = trace.find_score_nodes(graph, probabilities.name)
+    found = list(_find_few_valued(outputs, answers, graph, probabilities))
+    return [candidate for candidate in found if trace.comes_from(graph, candidate[0].name, nodes)] or found
+
+
+def _find_few_valued(
+    outputs: Sequence[Output], answers: Answers, graph: Graph, probabilities: Output
 ) -> Iterator[tuple[Output, list[str]]]:
-    """Give outputs that may be labels, with what they gave: one value a row, of few, that is no input.
+    """Give outputs of one value a row, of few, that is no input, with what they gave.
 
     Raises:
         ArtifactError: one is a line of labels.
