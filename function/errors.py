@@ -9,7 +9,7 @@
         ├── TooLargeError     more bytes or rows than the limit
         └── UnknownModelError another model than the one that is here
 
-They carry facts; `function.app` alone turns them into HTTP.
+They carry facts; `function.api.responses` alone turns them into HTTP.
 """
 
 
