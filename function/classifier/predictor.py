@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from function.classifier import diagnosis
 from function.classifier.inputs import FEW, Arrays, Rows, find_row_fault, to_arrays, to_list
-from function.classifier.model import Model, Probabilities
+from function.classifier.model import TEXT, Model, Probabilities
 from function.classifier.outputs import TOLERANCE, parse_class_id, to_probabilities
 from function.classifier.session import RUN_ERRORS, Session
 from function.errors import ArtifactError
@@ -22,7 +22,11 @@ class Prediction(NamedTuple):
 
 
 class Classifier:
-    """A session, and the model that it runs."""
+    """A session, and the model that it runs.
+
+    Attributes:
+        class_values: the class ids as the session's output of labels has them, in the order of the probabilities.
+    """
 
     def __init__(self, session: Session, model: Model) -> None:
         self.session = session
@@ -31,8 +35,10 @@ class Classifier:
         self._outputs = [signature.output_name]
         if model.label_rule == "MODEL" and signature.label_name is not None and not model.is_argmax:
             self._outputs.append(signature.label_name)
-        class_ids = enumerate(model.class_ids or ()) if len(self._outputs) > 1 else ()
-        self._classes = {parse_class_id(class_id, signature.label_type): index for index, class_id in class_ids}
+        class_ids = model.class_ids or () if signature.label_name else ()
+        values = [parse_class_id(name, signature.label_type) for name in class_ids]
+        self.class_values = np.array(values, dtype=object if signature.label_type == TEXT else signature.label_type)
+        self._classes = {value: index for index, value in enumerate(values)}
 
     def predict(self, rows: Rows) -> Probabilities:
         """Give each row's class probabilities.

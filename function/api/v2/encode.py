@@ -10,8 +10,7 @@ from starlette.responses import Response
 from function.api.responses import JSON, Body, to_json
 from function.classifier import Classifier, Model, Prediction
 from function.classifier.model import BOOL, FLOATS, TEXT, WHOLE
-from function.classifier.outputs import parse_class_id
-from function.classifier.predictor import find_classes, pick
+from function.classifier.predictor import find_classes
 
 HEADER = "Inference-Header-Content-Length"
 DATATYPES = {
@@ -59,7 +58,7 @@ def encode(
     """Write the outputs that the caller wants, with the id that the request had."""
     described, binary = [], b""
     for output in outputs:
-        datatype, shape, values = _values(output, classifier.model, prediction)
+        datatype, shape, values = _values(output, classifier, prediction)
         found = tensor(output.name, datatype, *shape)
         if output.is_binary:
             part = _pack(values) if datatype == "BYTES" else np.asarray(values, BINARY[datatype]).tobytes()
@@ -78,15 +77,12 @@ def encode(
     return Body(document + binary, "application/octet-stream", headers={HEADER: str(len(document))})
 
 
-def _values(output: Output, model: Model, prediction: Prediction) -> tuple[str, Sequence[int], Any]:
+def _values(output: Output, classifier: Classifier, prediction: Prediction) -> tuple[str, Sequence[int], Any]:
     """Give an output's datatype, its shape, and its values row by row."""
-    probabilities = prediction.probabilities
+    model, probabilities = classifier.model, prediction.probabilities
     if output.name == model.signature.label_name:
-        class_ids, type = model.class_ids or (), model.signature.label_type
-        if type == TEXT:
-            return "BYTES", (len(probabilities),), pick(class_ids, prediction)
-        values = np.array([parse_class_id(class_id, type) for class_id in class_ids], dtype=type)
-        return DATATYPES[type], (len(probabilities),), values[find_classes(prediction)]
+        datatype, values = DATATYPES[model.signature.label_type], classifier.class_values[find_classes(prediction)]
+        return datatype, (len(probabilities),), values.tolist() if datatype == "BYTES" else values
     if not output.n_classes:
         return "FP32", probabilities.shape, probabilities.ravel()
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, : output.n_classes]
