@@ -1,6 +1,7 @@
 """`python local_server.py`: the real Gunicorn, its settings, its start and its end."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -96,6 +97,26 @@ class TestServing:
             "rows": 1,
             "request_id": "is-it-you",
         }
+
+    def test_a_connection_outlives_head(self, tmp_path: Path) -> None:
+        """Its next request isn't mistaken for the body that HEAD's answer lacks, and nothing is complained of."""
+        with LocalServer.start(tmp_path / "log") as server:
+            address = urlsplit(server.url).netloc
+            with contextlib.closing(http.client.HTTPConnection(address, timeout=10)) as connection:
+                for method, path in (
+                    ("HEAD", "/"),
+                    ("HEAD", "/predict"),
+                    ("HEAD", "/openapi.json"),
+                    ("GET", "/health"),
+                ):
+                    connection.request(method, path)
+                    first = connection.sock
+                    body = connection.getresponse().read()
+                    assert connection.sock is first is not None
+            server.wait_for(lambda log: log.count('"access"') == 4)
+
+        assert body == b'{"health":"ok"}'
+        assert [json.loads(line)["level"] for line in server.log().splitlines()].count("ERROR") == 0
 
     def test_the_workers_share_connections_out(self, tmp_path: Path) -> None:
         """Those that come at once too; which of them accepts one is left to chance within narrow bounds."""
