@@ -13,11 +13,15 @@ from typing import Any
 
 import boto3
 import pytest
+from samcli.cli.types import CfnParameterOverridesType
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 from starlette.testclient import TestClient
 
+from function.api.app import create_app
+from function.classifier import Classifier
+from function.settings import Settings
 from tests.support.calls import EVENTS
 from tests.support.emulator import Emulator
 from tests.support.entry_points import ROOT, Event, answer_of, http_entry_point
@@ -225,17 +229,18 @@ def test_the_outputs_say_where_it_is(stack: dict[str, str]) -> None:
 
 
 def test_what_was_uploaded_answers(
-    deployed: Emulator, event: Event, client: TestClient, function: dict[str, Any]
+    deployed: Emulator, event: Event, classifier: Classifier, function: dict[str, Any]
 ) -> None:
     """Taken from S3 again, read-only, with the function's own settings: 401 without the key, with it as everywhere."""
+    settings = Settings.load({"API_KEY_SHA256": PARAMETERS["ApiKeySha256"]})
+    client = TestClient(create_app(settings, classifier), headers={"x-api-key": KEY})
     for name, call in EVENTS.items():
         incoming = event(name)
         assert answer_of(deployed.invoke(incoming)).status == (
             200 if name in ("health", "discovery", "page") else 401
         ), name
         incoming.get("headers", {})["x-api-key"] = KEY
-        if name not in ("discovery", "openapi"):  # they describe the key
-            assert answer_of(deployed.invoke(incoming)) == http_entry_point(client)(call), name
+        assert answer_of(deployed.invoke(incoming)) == http_entry_point(client)(call), name
 
 
 def test_every_parameter_arrives(packaged: Path) -> None:
@@ -243,6 +248,7 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     given = {
         "ApiKeySha256": PARAMETERS["ApiKeySha256"],
         "CorsOrigins": "https://example.org,https://example.com",
+        "BasePath": "/iris",
         "MemorySize": "512",
         "ReservedConcurrency": "5",
         "RequestsPerSecond": "7",
@@ -255,7 +261,8 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     function = boto3.client("lambda").get_function(FunctionName=made["ClassifierFunction"])
     configuration = function["Configuration"]
     assert configuration["MemorySize"] == 512
-    assert configuration["Environment"]["Variables"]["CORS_ORIGINS"] == given["CorsOrigins"]
+    variables = configuration["Environment"]["Variables"]
+    assert (variables["CORS_ORIGINS"], variables["BASE_PATH"]) == (given["CorsOrigins"], given["BasePath"])
     assert function["Concurrency"] == {"ReservedConcurrentExecutions": 5}
     (stage,) = boto3.client("apigatewayv2").get_stages(ApiId=made["Api"])["Items"]
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 7, "ThrottlingRateLimit": 7.0}
@@ -309,6 +316,28 @@ def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
         commands,
     )
     assert ".venv/bin/sam build --parameter-overrides Architecture=arm64" in commands
+
+
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [
+        ("AlarmTopicArn=", {"AlarmTopicArn": ""}),
+        ("AlarmTopicArn= MemorySize=512 CorsOrigins=", {"AlarmTopicArn": "", "MemorySize": "512", "CorsOrigins": ""}),
+        ("OtlpEndpoint=https://a.example/?key=", {"OtlpEndpoint": "https://a.example/?key="}),
+        ("Layers=arn:1,arn:2 BasePath=/iris", {"Layers": "arn:1,arn:2", "BasePath": "/iris"}),
+        ("", {}),
+    ],
+)
+def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str], tmp_path: Path) -> None:
+    """An empty one reaches sam as one that sam reads."""
+    dry = make("--dry-run", "deploy", "ALLOW_ANONYMOUS=true", f"PARAMETERS={given}", home=tmp_path)
+    command = dry.stdout.replace("\\\n", "").partition(".venv/bin/sam deploy --parameter-overrides ")[2].splitlines()[0]
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
+
+    read = CfnParameterOverridesType().convert(tuple(words.stdout.split("\0")[:-1]), None, None)
+
+    always = {"Revision", "Architecture", "ApiKeySha256", "AllowAnonymous"}
+    assert {name: value for name, value in read.items() if name not in always} == arrives
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`python local_server.py`: the real Gunicorn, its settings, its start and its end."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from function.settings import Settings
 from local_server import ServerSettings
 from model.train import Trained
 from tests.support.entry_points import ROOT, LocalServer
+from tests.support.secrets import KEY, WRONG_KEYS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 
@@ -75,7 +77,9 @@ class TestServing:
         """The id of our request is in its log, in one access line."""
         with local_server.client() as client:
             response = client.post("/predict", content=ROW, headers={"X-Request-ID": "is-it-you"})
-        assert set(response.headers) == {"date", "content-length", "content-type", "x-request-id", "x-model-sha256"}
+        assert set(response.headers) == {
+            "date", "content-length", "content-type", "cache-control", "x-request-id", "x-model-sha256"
+        }  # fmt: skip
         local_server.wait_for(lambda log: "is-it-you" in log)
 
         lines = [json.loads(line) for line in local_server.log().splitlines()]
@@ -93,6 +97,26 @@ class TestServing:
             "rows": 1,
             "request_id": "is-it-you",
         }
+
+    def test_a_connection_outlives_head(self, tmp_path: Path) -> None:
+        """Its next request isn't mistaken for the body that HEAD's answer lacks, and nothing is complained of."""
+        with LocalServer.start(tmp_path / "log") as server:
+            address = urlsplit(server.url).netloc
+            with contextlib.closing(http.client.HTTPConnection(address, timeout=10)) as connection:
+                for method, path in (
+                    ("HEAD", "/"),
+                    ("HEAD", "/predict"),
+                    ("HEAD", "/openapi.json"),
+                    ("GET", "/health"),
+                ):
+                    connection.request(method, path)
+                    first = connection.sock
+                    body = connection.getresponse().read()
+                    assert connection.sock is first is not None
+            server.wait_for(lambda log: log.count('"access"') == 4)
+
+        assert body == b'{"health":"ok"}'
+        assert [json.loads(line)["level"] for line in server.log().splitlines()].count("ERROR") == 0
 
     def test_the_workers_share_connections_out(self, tmp_path: Path) -> None:
         """Those that come at once too; which of them accepts one is left to chance within narrow bounds."""
@@ -299,6 +323,16 @@ class TestStart:
     def test_a_bad_setting(self, name: str, value: str, message: str) -> None:
         """One line that names the variable and the value."""
         assert_refused(run(**{name: value}), f"SettingsError: {name}={value!r}: {message}")
+
+    @pytest.mark.parametrize("value", WRONG_KEYS.values(), ids=WRONG_KEYS)
+    def test_a_key_in_place_of_its_digest(self, value: str) -> None:
+        """One line without it."""
+        result = run(API_KEY_SHA256=value)
+
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith("SettingsError: API_KEY_SHA256: expected ")
+        assert result.stderr.count("\n") == 1
+        assert KEY not in result.stderr
 
     def test_a_logging_configuration_that_is_none(self) -> None:
         """One line; its end is in the words of this Python's logging."""
