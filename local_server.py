@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging.config
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -35,6 +36,7 @@ from function.settings import Environment, Settings
 # Behind the open requests, for the last spans and counts: then Gunicorn would kill a worker and suspect a lack of memory.
 END_SECONDS = 3
 SPAN_SECONDS = 2  # of these for the spans
+FEWEST_FILES = 32  # a worker has 14 open before its first connection
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - tempfile makes the names in it
 
 
@@ -140,6 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     _open_standard_streams()
     try:
         settings = ServerSettings.load(os.environ)
+        _check_files()
         _find_temporary_folder()
         options = _options(settings, Settings.load(os.environ))
         os.environ["METRICS"] = os.environ.get("METRICS") or "PROMETHEUS"  # empty is unset, as everywhere
@@ -155,6 +158,13 @@ def _open_standard_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def _check_files() -> None:
+    """Refuse fewer open files than a worker takes: Gunicorn would start another one again and again."""
+    n_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if n_files < FEWEST_FILES:
+        raise SettingsError(f"ulimit -n: expected at least {FEWEST_FILES} open files, got {n_files}")
 
 
 def _find_temporary_folder() -> None:

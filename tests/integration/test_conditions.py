@@ -104,8 +104,13 @@ class TestMaster:
         """Killed, it can tell them nothing; a new start takes the port, and nothing is left in the temporary folder."""
         port = str(free_port())
         with LocalServer.start(tmp_path / "log", WORKERS="2", PORT=port, TMPDIR=str(tmp_path)) as server:
-            with httpx2.Client(base_url=server.url) as client:
+            address = urlsplit(server.url)
+            with (
+                httpx2.Client(base_url=server.url) as client,
+                socket.create_connection((address.hostname, address.port)) as stuck,
+            ):
                 client.get("/health")  # over a connection that stays open
+                stuck.sendall(b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n")
                 pids = server.worker_pids
                 server.process.kill()
                 server.process.wait()
@@ -241,6 +246,13 @@ class TestFiles:
                 assert client.post("/predict", content=ROW).status_code == 200
                 assert "web_single_requests_total" in client.get("/metrics").text
         assert "Traceback" not in server.log()
+
+    def test_too_few_are_refused(self) -> None:
+        """One line in place of workers that start again and again."""
+        result = run(*under("ulimit -n 16"))
+
+        line = "SettingsError: ulimit -n: expected at least 32 open files, got 16\n"
+        assert (result.returncode, result.stdout, result.stderr) == (1, "", line)
 
     def test_a_container_that_may_write_nowhere(self, tmp_path: Path) -> None:
         """Its shared memory will do."""

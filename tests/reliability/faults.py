@@ -121,6 +121,10 @@ CHECKS = {
         "pytest tests/integration/test_conditions.py -k 'nowhere or temporary'",
         "local_server.py", "        _find_temporary_folder()\n", "",
     ),
+    "B28 few descriptors": Checks(
+        "pytest tests/integration/test_conditions.py -k 'descriptors or too_few'",
+        "local_server.py", "        _check_files()\n", "",
+    ),
     "B28 output that is full, gone or ASCII": Checks(
         "pytest tests/integration/test_conditions.py -k 'Output and not closed'",
         "function/observability/logs.py", "handler = Output(sys.stdout)", "handler = logging.StreamHandler(sys.stdout)",
