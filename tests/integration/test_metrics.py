@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ ROWS = {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5], [9.9, 3.3, 6.0, 2.5
 def read(text: str) -> dict[str, float]:
     """Sample -> value."""
     return {name: float(value) for name, value in re.findall(r"^(\w+(?:{.*})?) (\S+)$", text, re.MULTILINE)}
+
+
+def run_apart(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run it, and leave the thread the event loop that it has, as `asyncio.run` doesn't."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(coroutine)
 
 
 def asked_by_grafana() -> set[str]:
@@ -149,7 +156,7 @@ class TestPrometheusRecorder:
                 histogram.labels('/"').observe(seconds)
                 counter.labels('/"', "200").inc()
 
-        asyncio.run(record())
+        run_apart(record())
 
         expected = re.sub(r"(?m)^.*_created.*\n", "", prometheus_client.generate_latest(registry).decode())
         text = recorder.read().decode()
@@ -173,7 +180,7 @@ class TestPrometheusRecorder:
             recorder.hand_over()
             recorder.hand_over()
 
-        asyncio.run(record())
+        run_apart(record())
         folder.unlink()
         recorder.hand_over()
 
