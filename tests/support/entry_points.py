@@ -191,6 +191,14 @@ def free_port() -> int:
         return port
 
 
+def is_running(pid: int) -> bool:
+    """Not gone, nor waiting for somebody to take notice of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @dataclass
 class LocalServer:
     """`python local_server.py` in a process group of its own, its output in a file."""
@@ -200,12 +208,12 @@ class LocalServer:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, log_path: Path, **environ: str) -> Iterator[Self]:
-        """Wait until every worker serves, and end the server with the block."""
+    def start(cls, log_path: Path, *condition: str, **environ: str) -> Iterator[Self]:
+        """Wait until every worker serves, and end the server with the block; a command makes the condition for it."""
         environ = {"PORT": "0", "WORKERS": "1"} | environ
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, ROOT / "local_server.py"],
+                [*condition, sys.executable, str(ROOT / "local_server.py")],
                 env=os.environ | environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -213,7 +221,7 @@ class LocalServer:
             )
         server = cls(process, log_path)
         try:
-            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"]))
+            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"] or 1))
             yield server
         finally:
             if process.poll() is None:

@@ -31,6 +31,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "cors_origins": (),
         "base_path": "",
         "metrics": "NONE",
+        "metrics_folder": None,
         "log_level": "INFO",
         "log_labels": False,
         "log_format": "JSON",
@@ -58,6 +59,7 @@ def test_every_setting_is_read() -> None:
         "LOG_FORMAT": "text",
         "LOG_LABELS": "true",
         "METRICS": "prometheus",
+        "METRICS_FOLDER": "/counters",
         "PATH": "/bin",
     }
 
@@ -77,6 +79,7 @@ def test_every_setting_is_read() -> None:
         "cors_origins": ("https://a.example", "https://b.example"),
         "base_path": "/iris",
         "metrics": "PROMETHEUS",
+        "metrics_folder": Path("/counters"),
         "log_level": "DEBUG",
         "log_labels": True,
         "log_format": "TEXT",
@@ -202,6 +205,7 @@ def test_the_local_server_has_the_original_run_scripts_names() -> None:
         "limit_max_requests": 0,
         "max_requests_jitter": 0,
         "graceful_timeout": 30,
+        "shutdown_delay": 0,
         "request_timeout": 10,
         "app_name": "function.main:app",
         "reload": False,
