@@ -25,6 +25,7 @@ from function.errors import ServiceError, SettingsError
 from function.observability import logs, tracing
 from function.server.fair import FairServer
 from function.server.protocol import Protocol
+from function.server.rules import Rules
 from function.settings import Environment, Settings
 
 
@@ -48,6 +49,7 @@ class ServerSettings(Environment):
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
     graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at the end")] = 30
     request_timeout: Annotated[PositiveInt, Field(description="seconds that a request may take to arrive")] = 10
+    keep_alive: Annotated[PositiveInt, Field(description="seconds that a connection may wait for another request")] = 75
     app_name: Annotated[str, Field(pattern=r"^\w+(\.\w+)*(:\w.*)?$", description="the ASGI app to serve")] = (
         "function.main:app"
     )
@@ -68,7 +70,8 @@ class Worker(UvicornWorker):
         super().__init__(*args, **kwargs)
         # A second before Gunicorn would kill the worker and suspect a lack of memory.
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - 1
-        self.config.http = partial(Protocol, request_timeout=ServerSettings.load(os.environ).request_timeout)
+        request_timeout = ServerSettings.load(os.environ).request_timeout
+        self.config.http = partial(Protocol, rules=Rules(request_timeout, self.cfg.keepalive))
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -167,6 +170,7 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
         "max_requests": server.limit_max_requests,
         "max_requests_jitter": server.max_requests_jitter,
         "graceful_timeout": server.graceful_timeout + 1,
+        "keepalive": server.keep_alive,
         "reload": server.reload,
         "post_fork": lambda _, __: _trace(),
         "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # what the reloader calls
