@@ -9,7 +9,7 @@ from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 Headers = Sequence[tuple[bytes, bytes]]
 
 # RFC 9110, 7.2: host [ ":" port ]; without the comma, which a proxy may read as two of them.
-_IS_HOST = re.compile(rb"([\w.~!$&'()*+;=%-]+|\[[\da-fA-F:.]+\])(:\d*)?").fullmatch
+_IS_HOST = re.compile(rb"([\w.~!$&'()*+;=%-]+|\[[\w:.%~-]+\])(:\d*)?").fullmatch
 
 
 class HeadError(Exception):

@@ -37,7 +37,7 @@ class Arriving(HttpToolsProtocol):
         self._rule = rules.connected
         self._since = 0.0  # when the state began, by the event loop's clock
         self._n_bytes = 0  # that brought the request no further
-        self._n_body_left = 0  # at most, of a body whose length is declared
+        self._n_body_left = 0  # of a body whose length is declared
         self._unparsed = memoryview(b"")
         self._refusal = b""  # waits for the answers before it
         self._is_eof = False
@@ -61,17 +61,13 @@ class Arriving(HttpToolsProtocol):
                 if self.transport.is_held:
                     self.transport.release()
                 return
-            n_bytes = SLICE
-            if self._rule is self._rules.body:
-                n_bytes = max(n_bytes, self._n_body_left - SLICE)
+            n_bytes = max(SLICE, self._n_body_left)
             part, self._unparsed = self._unparsed[:n_bytes], self._unparsed[n_bytes:]
             self._feed(part)
         self._unparsed = memoryview(b"")
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._n_bytes += len(data)
-        if self._rule is self._rules.body:
-            self._n_body_left -= len(data)
         try:
             self._feed_parser(data)
         except httptools.HttpParserError:
@@ -131,6 +127,7 @@ class Arriving(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._n_bytes = 0
+        self._n_body_left -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
