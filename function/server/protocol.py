@@ -16,6 +16,7 @@ from function.server.head import HeadError, answer_options, check_head, without_
 from function.server.rules import MAX_FRAMING_BYTES, MAX_HEAD_BYTES, MOST_WAITING, Rules
 from function.server.transport import JoiningTransport
 
+LAST_LOOK = 0.02  # seconds between a deadline and what follows from it
 SLICE = 2 * 1024  # bytes that are parsed before somebody looks how many requests were in them
 HEAD_TOO_LARGE = (431, f"expected a head of at most {MAX_HEAD_BYTES} bytes, got more", "head_too_large")
 FRAMING_TOO_LARGE = (
@@ -153,6 +154,7 @@ class Protocol(Arriving):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
         self._has_stalled = False  # an answer is whole, and the client reads too little of it
         self._read: tuple[int, float] | None = None  # bytes that the client had read, and when
 
@@ -233,9 +235,13 @@ class Protocol(Arriving):
         if not self.transport.is_reading and self._rule in (self._rules.head, self._rules.body):
             self._since = now
         left = self._since + self._rule.seconds - now
-        if left <= 0:
+        if left > 0:
+            self._is_late = False
+        elif self._is_late:
             left = self._rules.interval
             self._end_late()
+        else:  # if the event loop was busy, what has come may not be read yet
+            self._is_late, left = True, LAST_LOOK
         self._timer = self.loop.call_later(min(left, self._rules.interval), self._check)
 
     def _leaves_unread(self, now: float) -> bool:
@@ -243,9 +249,9 @@ class Protocol(Arriving):
         if not self.transport.n_unsent:
             self._read = None
             return False
-        n_sent = self.transport.n_sent
-        if self._read is None or n_sent - self._read[0] >= self._rules.unread.n_bytes:
-            self._read = n_sent, now
+        n_read = self.transport.n_read
+        if self._read is None or n_read - self._read[0] >= self._rules.unread.n_bytes:
+            self._read = n_read, now
         return now - self._read[1] >= self._rules.unread.seconds
 
     def _end_late(self) -> None:

@@ -1,6 +1,10 @@
 """What a connection writes to and reads from: answers that come together are one packet, and reading can be held."""
 
 import asyncio
+import contextlib
+import fcntl
+import struct
+import termios
 from typing import Any
 
 MOST_WAITING_BYTES = 64 * 1024
@@ -29,9 +33,13 @@ class JoiningTransport:
         return self._transport.get_write_buffer_size()
 
     @property
-    def n_sent(self) -> int:
-        """Bytes that the system has taken so far."""
-        return self._n_written - self.n_unsent
+    def n_read(self) -> int:
+        """Bytes that have reached the client's system so far."""
+        n_queued = 0
+        with contextlib.suppress(OSError):  # Linux: https://man7.org/linux/man-pages/man7/tcp.7.html, SIOCOUTQ
+            answer = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+            (n_queued,) = struct.unpack("i", answer)
+        return self._n_written - self.n_unsent - n_queued
 
     @property
     def is_reading(self) -> bool:

@@ -122,6 +122,7 @@ def test_the_local_server_has_the_original_run_scripts_names() -> None:
         "max_requests_jitter": 0,
         "graceful_timeout": 30,
         "request_timeout": 10,
+        "keep_alive": 75,
         "app_name": "function.main:app",
         "reload": False,
     }
