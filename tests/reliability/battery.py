@@ -34,6 +34,7 @@ from function.classifier import load
 from function.errors import ArtifactError
 from function.settings import shipped_model
 from tests.reliability.faults import CHECKS, Line
+from tests.support import nginx
 from tests.support.calls import ROW
 from tests.support.entry_points import READY, ROOT, LocalServer
 
@@ -456,6 +457,38 @@ def b20_stop(signal_: int = signal.SIGSTOP) -> Line:
     return Line(f"replaced in {seconds:.1f} s, {n_answered} of {n_tried} answered meanwhile", seconds <= 32, seconds)
 
 
+def b30_proxy(keep_alive: int = 75) -> Line:
+    """40 clients of an nginx that keeps connections for 60 s rest for about as long as a short KEEP_ALIVE lasts."""
+    statuses = Counter[int]()
+
+    def ask_slowly(url: str, client: int) -> None:
+        random_ = random.Random(client)  # noqa: S311 - the same pauses each time
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        for _ in range(30):
+            connection.request("POST", PATH, ROW)
+            response = connection.getresponse()
+            response.read()
+            statuses[response.status] += 1
+            time.sleep(2 + random_.uniform(-0.01, 0.01))
+
+    with tempfile.TemporaryDirectory() as folder, serve(KEEP_ALIVE=str(keep_alive)) as server:
+        with nginx.before(server.url, Path(folder)) as url, ThreadPoolExecutor(40) as pool:
+            list(pool.map(partial(ask_slowly, url), range(40)))
+            time.sleep(58)  # nginx still has its connections
+            statuses.update(ask_through(url) for _ in range(40))
+    figure = ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items()))
+    return Line(figure, set(statuses) == {200}, statuses.total() - statuses[200])
+
+
+def ask_through(url: str) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request("POST", PATH, ROW)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
 BATTERY: dict[str, tuple[Callable[[], Line], Callable[[], Line]]] = {
     "B4 body cap | 1 MB taken, a byte more refused, ≤ 100 ms, ≤ 5 MB": (b4_body_cap, lambda: b4_body_cap(2 * CAP)),
     "B5 worst valid request | ≤ 500 ms, ≤ 6 MB, others ≤ 250 ms": (b5_worst_valid, lambda: b5_worst_valid(1)),
@@ -481,6 +514,7 @@ BATTERY: dict[str, tuple[Callable[[], Line], Callable[[], Line]]] = {
     ),
     "B16 1,000 invocations | 1 session, ≤ 3 MB": (b16_instance, lambda: b16_instance("leaking")),
     "B18 soak | ≤ 10 MB, ≤ 1 MB per 10,000": (b18_soak, lambda: b18_soak(leak="tests.reliability.controls:leaking")),
+    "B30 nginx that keeps connections | 0 × 502": (b30_proxy, lambda: b30_proxy(2)),
     "B20 SIGSTOP of a worker | ≤ 32 s": (b20_stop, lambda: b20_stop(signal.SIGCONT)),
 }
 
