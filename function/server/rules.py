@@ -19,9 +19,8 @@ are closed, the longest of them first.
 from typing import NamedTuple
 
 MAX_HEAD_BYTES = 16 * 1024
-MAX_FRAMING_BYTES = (
-    16 * 1024
-)  # of chunk sizes, their extensions, and trailers, between two bytes of a body or behind it
+# Chunk sizes, their extensions, and trailers: what lies between two bytes of a body, or behind it.
+MAX_FRAMING_BYTES = 16 * 1024
 MAX_EMPTY_BYTES = 64
 LEAST_READ_BYTES = 64 * 1024  # of an answer, in each REQUEST_TIMEOUT
 MOST_WAITING = 8  # requests
