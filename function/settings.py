@@ -116,6 +116,9 @@ class Settings(Environment):
             description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, as the local server has it"
         ),
     ] = "NONE"
+    metrics_folder: Annotated[
+        Path | None, Field(description="where processes share Prometheus' counters; the local server makes one")
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
     ] = "INFO"

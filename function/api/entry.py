@@ -75,7 +75,10 @@ class Service(FastAPI):
         fields: Mapping[str, object] = {}
         if self._recorder is not None:
             route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
-            fields = self._recorder.record(route, record.status, seconds, record.run)
+            try:
+                fields = self._recorder.record(route, record.status, seconds, record.run)
+            except Exception:  # a request that isn't counted has its answer and its line all the same
+                log.exception("the request can't be counted")
         self._access_log.write(scope, record, seconds, fields)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,7 @@
 """Sends the spans that FastAPI makes to where OpenTelemetry's own variables say; without them nothing is imported."""
 
+import sys
+import threading
 from collections.abc import Callable, Mapping
 
 from function.errors import SettingsError
@@ -30,7 +32,21 @@ def start() -> Callable[[], object]:
         raise SettingsError(message) from None
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
-        provider = TracerProvider()  # its exit handler sends what is left
+        provider = TracerProvider(shutdown_on_exit=False)  # its exit handler has no bound
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         trace.set_tracer_provider(provider)
     return provider.force_flush
+
+
+def stop(seconds: float) -> None:
+    """Send the spans that wait, for so long at most: a collector out of reach would hold up the end by its timeouts."""
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return
+    from opentelemetry import trace  # noqa: PLC0415 - it is there
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        thread = threading.Thread(target=provider.shutdown, daemon=True)  # whose own wait can't be told how long
+        thread.start()
+        thread.join(seconds)

@@ -190,12 +190,12 @@ class LocalServer:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, log_path: Path, **environ: str) -> Iterator[Self]:
-        """Wait until every worker serves, and end the server with the block."""
+    def start(cls, log_path: Path, *condition: str, **environ: str) -> Iterator[Self]:
+        """Wait until every worker serves, and end the server with the block; a command makes the condition for it."""
         environ = {"PORT": "0", "WORKERS": "1"} | environ
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, ROOT / "local_server.py"],
+                [*condition, sys.executable, str(ROOT / "local_server.py")],
                 env=os.environ | environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -30,6 +30,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "api_key_sha256": (),
         "cors_origins": (),
         "metrics": "NONE",
+        "metrics_folder": None,
         "log_level": "INFO",
         "log_labels": False,
         "log_format": "JSON",
@@ -56,6 +57,7 @@ def test_every_setting_is_read() -> None:
         "LOG_FORMAT": "text",
         "LOG_LABELS": "true",
         "METRICS": "prometheus",
+        "METRICS_FOLDER": "/counters",
         "PATH": "/bin",
     }
 
@@ -74,6 +76,7 @@ def test_every_setting_is_read() -> None:
         "api_key_sha256": (DIGEST, "b" * 64),
         "cors_origins": ("https://a.example", "https://b.example"),
         "metrics": "PROMETHEUS",
+        "metrics_folder": Path("/counters"),
         "log_level": "DEBUG",
         "log_labels": True,
         "log_format": "TEXT",
@@ -121,6 +124,7 @@ def test_the_local_server_has_the_original_run_scripts_names() -> None:
         "limit_max_requests": 0,
         "max_requests_jitter": 0,
         "graceful_timeout": 30,
+        "shutdown_delay": 0,
         "request_timeout": 10,
         "app_name": "function.main:app",
         "reload": False,
