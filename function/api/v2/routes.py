@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from function.api.body import read_body
 from function.api.inference import Runner
 from function.api.responses import JSON
 from function.api.schemas import ProtocolError, declare
@@ -90,7 +89,7 @@ def _add_model_routes(router: APIRouter, path: str, runner: Runner) -> None:
     async def model_infer(request: Request) -> Response:
         """Give class probabilities, and the class ids where the model gives them, for the rows of an inference request."""
         check_model(model, request.path_params)
-        body = await read_body(request, limits.max_body_bytes)
+        body = await runner.read_body(request)
         decoded = decode(body, request.headers.get(HEADER), model, limits)
         record: Record = request.scope["record"]
         record.n_rows = n_rows = len(decoded.arrays[0])
