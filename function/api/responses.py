@@ -58,6 +58,8 @@ def error(
 def request_error(path: str, error_: RequestError, *, is_encoded: bool) -> Response:
     """Answer a request's error, and say where in the body it stands in the names on the wire."""
     if is_encoded and isinstance(error_, BodyError):
-        error_ = BodyError("expected a body as it is, got one with a Content-Encoding", type="content_encoding")
+        message = "expected a body as it is, got one with a Content-Encoding; send it without, not compressed"
+        headers = {"Accept-Encoding": "identity"}  # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16
+        return error(path, 415, message, type="content_encoding", loc=("body",), headers=headers)
     place = ("data", *error_.where) if isinstance(error_, FeaturesError) else error_.where
     return error(path, STATUSES[type(error_)], error_.message, type=error_.type, loc=("body", *place))

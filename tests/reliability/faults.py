@@ -62,7 +62,8 @@ CHECKS = {
         "function/api/body.py", "except ValueError as", "except KeyError as",
     ),
     "B2 schemathesis": Checks(
-        "pytest tests/fuzz/test_fuzz.py -k schemathesis", "function/api/schemas.py", "declare(413, 422)", "declare(413)"
+        "pytest tests/fuzz/test_fuzz.py -k schemathesis", "function/api/schemas.py", "declare(413, 415, 422)",
+        "declare(413, 415)",
     ),
     "B3 numbers": Checks(
         "pytest tests/unit/test_app.py tests/unit/test_classifier.py tests/integration/test_models.py",

@@ -1,9 +1,10 @@
 """The table of calls, good and bad, that every entry point must answer alike."""
 
+import gzip
 import json
 
 from tests.support.entry_points import Call
-from tests.support.protocol import INFERENCES, MODEL, PROTOCOL_CALLS
+from tests.support.protocol import INFER, INFERENCES, MODEL, PROTOCOL_CALLS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
@@ -45,7 +46,8 @@ BODIES: dict[str, tuple[int | None, bytes]] = {
     "no JSON": (422, b"sepal length"),
     "cut short": (422, ROW[:-3]),
     "trailing text": (422, ROW + b"x"),
-    "byte order mark": (422, b"\xef\xbb\xbf" + ROW),
+    "byte order mark": (200, b"\xef\xbb\xbf" + ROW),
+    "two byte order marks": (422, b"\xef\xbb\xbf" * 2 + ROW),
     "UTF-16": (422, ROW.decode().encode("utf-16")),
     "broken UTF-8": (422, b'{"data": [["\xff"]]}'),
     "lone surrogate": (422, rb'{"data": [["\ud800"]]}'),
@@ -110,6 +112,8 @@ CALLS = [
     (Call("/predict/batch: too many rows", "POST", "/predict/batch", rows(*["[5, 3, 1, 0]"] * 10_001)), 413),
     (Call("no content type", "POST", "/predict", ROW, {}), 200),
     (Call("curl's content type", "POST", "/predict", ROW, {"content-type": "application/x-www-form-urlencoded"}), 200),
+    *((Call(f"{path}: gzip", "POST", path, gzip.compress(ROW, mtime=0), {"content-encoding": "gzip"}), 415)
+      for path in (*POST_ROUTES, INFER)),
     (Call("unknown path", "GET", "/nothing"), 404),
     (Call("trailing slash", "GET", "/health/"), 404),
     (Call("upper case", "GET", "/Health"), 404),

@@ -303,9 +303,18 @@ class TestErrors:
 
         response = client.post("/predict", content=body, headers=headers)
 
-        message = "expected a body as it is, got one with a Content-Encoding"
-        assert (response.status_code, response.json()) == (422, error(message, "content_encoding", "body"))
-        assert client.post("/v2/models/iris_svc/infer", content=body, headers=headers).json() == {"error": message}
+        message = "expected a body as it is, got one with a Content-Encoding; send it without, not compressed"
+        assert (response.status_code, response.json()) == (415, error(message, "content_encoding", "body"))
+        assert response.headers["accept-encoding"] == "identity"
+        answer = client.post("/v2/models/iris_svc/infer", content=body, headers=headers)
+        assert (answer.status_code, answer.json()) == (415, {"error": message})
+
+    @pytest.mark.parametrize("encoding", ["identity", "utf-8"])
+    def test_an_encoding_that_changes_nothing_is_taken(self, client: TestClient, encoding: str) -> None:
+        """Some clients name the text's encoding there."""
+        response = client.post("/predict/label", json={"data": [ROW]}, headers={"content-encoding": encoding})
+
+        assert response.json() == {"prediction": "setosa"}
 
     def test_a_length_of_thousands_of_digits(self, client: TestClient) -> None:
         """An event can bring what no HTTP server lets through."""

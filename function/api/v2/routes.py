@@ -83,9 +83,9 @@ def _add_model_routes(router: APIRouter, path: str, runner: Runner) -> None:
         check_model(model, request.path_params)
         return _answer_ready(request, name=model.name)
 
-    body = openapi.request_body(model)
+    statuses, body = (400, 404, 413, 415), openapi.request_body(model)
 
-    @router.post(**describe_route("/infer", "model_infer", "InferenceResponse", 400, 404, 413, requestBody=body))
+    @router.post(**describe_route("/infer", "model_infer", "InferenceResponse", *statuses, requestBody=body))
     async def model_infer(request: Request) -> Response:
         """Give class probabilities, and the class ids where the model gives them, for the rows of an inference request."""
         check_model(model, request.path_params)
