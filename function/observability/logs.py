@@ -47,7 +47,7 @@ class Output(logging.StreamHandler[Any]):
     """Standard output, where a line may be lost: one that is full or closed is no reason for a traceback a line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own
-        if not (isinstance(sys.exception(), OSError) or self.stream.closed):
+        if not isinstance(sys.exception(), OSError) and not getattr(self.stream, "closed", True):  # None: there is none
             super().handleError(record)
 
 

@@ -203,7 +203,7 @@ class LocalServer:
             )
         server = cls(process, log_path)
         try:
-            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"]))
+            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"] or 1))
             yield server
         finally:
             if process.poll() is None:
