@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import re
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
@@ -137,6 +137,26 @@ def test_an_answer_that_breaks_off_is_broken_off(client: TestClient) -> None:
     """Whoever reads half of it must see that it isn't whole."""
     with pytest.raises(ZeroDivisionError):
         client.get("/broken")
+
+
+def test_a_request_that_cant_be_counted_is_answered_and_logged(
+    classifier: Classifier, access_lines: AccessLines, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recorder that fails costs its counts alone."""
+
+    class FailingRecorder:
+        def record(self, *_: object) -> NoReturn:
+            raise OSError(28, "No space left on device")
+
+    app = create_app(Settings(), classifier)
+    app._recorder = FailingRecorder()  # noqa: SLF001 - the one that the app makes doesn't fail
+    answer = TestClient(app).post("/predict/label", json=ROW)
+
+    assert (answer.status_code, answer.json()) == (200, {"prediction": "setosa"})
+    assert [(line["path"], line["status"]) for line in access_lines()] == [("/predict/label", 200)]
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        "the request can't be counted"
+    ]
 
 
 def test_a_middleware_stands_around_every_route(app: FastAPI) -> None:
