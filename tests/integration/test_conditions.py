@@ -17,7 +17,7 @@ import pytest
 
 from function.server.cores import count_cores
 from tests.support.calls import ROW
-from tests.support.entry_points import ROOT, LocalServer, free_port
+from tests.support.entry_points import ROOT, LocalServer, free_port, is_running
 
 LABELS = '{"0": "größe", "1": "b", "2": "c"}'
 
@@ -49,7 +49,7 @@ def run(*condition: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 def wait_until_gone(pid: int, seconds: float = 20) -> None:
     end = time.monotonic() + seconds
-    while Path(f"/proc/{pid}").exists():
+    while is_running(pid):
         assert time.monotonic() < end, f"{pid} is still there after {seconds} s"
         time.sleep(0.02)
 
@@ -69,7 +69,7 @@ class TestCounters:
             with server.client() as client:
                 assert {client.post("/predict", content=ROW).status_code for _ in range(2000)} == {200}
                 server.wait_for(lambda log: "can't be shared for the time being: No space left on device" in log)
-                assert Path(f"/proc/{pid}").exists()
+                assert is_running(pid)
                 filling.unlink()
                 assert 'web_single_requests_total{route="/predict",status="200"} 2000.0' in client.get("/metrics").text
             os.kill(pid, signal.SIGKILL)

@@ -181,6 +181,14 @@ def free_port() -> int:
         return port
 
 
+def is_running(pid: int) -> bool:
+    """Not gone, nor waiting for somebody to take notice of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @dataclass
 class LocalServer:
     """`python local_server.py` in a process group of its own, its output in a file."""
