@@ -59,15 +59,19 @@ class Environment(BaseModel):
         given = {name.upper(): environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
         for name, value in given.items():
             if not value.replace("\n", "").isprintable():  # such as bytes that aren't UTF-8
-                raise SettingsError(f"{name}={value!r}: expected printable text")
+                raise cls._wrong(name, value, "expected printable text")
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0])
-            is_secret = not cls.model_fields[name.lower()].repr
-            value = "" if is_secret else f"={environ[name]!r}"
-            raise SettingsError(f"{name}{value}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise cls._wrong(name, given[name], first["msg"].removeprefix("Value error, ")) from None
+
+    @classmethod
+    def _wrong(cls, name: str, value: str, what: str) -> SettingsError:
+        """Say what is wrong with a variable; a secret's value stands in no message."""
+        is_secret = not cls.model_fields[name.lower()].repr
+        return SettingsError(f"{name}: {what}" if is_secret else f"{name}={value!r}: {what}")
 
 
 class Settings(Environment):

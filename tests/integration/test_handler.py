@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from function.handler import handler
 from tests.support.calls import EVENTS
 from tests.support.entry_points import EVENT_FORMS, AccessLines, Call, Event, answer_of, http_entry_point
+from tests.support.secrets import SECRET, WRONG_KEYS
 
 
 def test_every_event_has_its_call() -> None:
@@ -74,6 +75,19 @@ def test_a_refused_start_says_why(environ: dict[str, str], line: str) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize("value", WRONG_KEYS.values(), ids=WRONG_KEYS)
+def test_a_refused_start_tells_no_secret(value: str) -> None:
+    """A key in place of its digest isn't in the traceback that CloudWatch keeps."""
+    command = [sys.executable, "-c", "import function.main"]
+    environ = {"API_KEY_SHA256": value}
+
+    result = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("function.errors.SettingsError: API_KEY_SHA256: expected ")
+    assert SECRET not in result.stdout + result.stderr
 
 
 GONE = object()

@@ -100,4 +100,8 @@ CHECKS = {
         "pytest tests/integration/test_artifact.py tests/integration/test_parity.py -k scikit",
         "function/classifier/predictor.py", "probabilities.argmax(axis=1)", "probabilities.argmin(axis=1)",
     ),
+    "B27 secrets": Checks(
+        "pytest tests/unit/test_settings.py tests/integration -k 'secret or key_in_place'",
+        "function/settings.py", 'f"{name}: {what}" if is_secret', 'f"{name}: {value}" if is_secret',
+    ),
 }  # fmt: skip

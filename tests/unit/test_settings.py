@@ -1,15 +1,15 @@
 """The environment becomes settings, or one line that says which variable is wrong."""
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
 
 from function.errors import SettingsError
-from function.settings import Settings, shipped_model
+from function.settings import Environment, Settings, shipped_model
 from local_server import ServerSettings
-
-DIGEST = "a" * 64
+from tests.support.secrets import DIGEST, SECRET, WRONG_KEYS
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
@@ -104,6 +104,31 @@ def test_a_wrong_value_is_named(name: str, value: str, message: str) -> None:
     """With what was expected; a key that was meant to be a digest isn't repeated."""
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
         Settings.load({name: value})
+
+
+@pytest.mark.parametrize("value", WRONG_KEYS.values(), ids=WRONG_KEYS)
+@pytest.mark.parametrize(
+    ("settings", "name"), [(settings, name) for settings in (Settings, ServerSettings) for name in settings.model_fields]
+)
+def test_no_secret_is_repeated(settings: type[Environment], name: str, value: str) -> None:
+    """Whatever is wrong with it; nor does the traceback, which Lambda logs."""
+    try:
+        settings.load({name.upper(): value})
+    except SettingsError as error:
+        assert str(error).startswith(name.upper())
+        told = "".join(traceback.format_exception(error))
+        assert (SECRET in told) is settings.model_fields[name].repr
+    else:
+        assert name != "api_key_sha256"
+
+
+def test_it_is_known_which_settings_hold_a_secret() -> None:
+    """One that is called like it, too."""
+    fields = Settings.model_fields | ServerSettings.model_fields
+    secret = {name for name, field in fields.items() if not field.repr}
+
+    assert secret == {"api_key_sha256"}
+    assert secret >= {name for name in fields if re.search("key|secret|token|password|credential", name)}
 
 
 def test_the_local_server_has_the_original_run_scripts_names() -> None:
