@@ -51,9 +51,9 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     try:
         answer = _mangum(event, context)
     except Exception as error:  # noqa: BLE001 - whatever reading a wrong field raises; what the app raises is a 500
-        body = bytes(_refuse(type(error).__name__).body).decode()
-        headers = {"content-type": "application/json"}
-        return {"statusCode": 400, "headers": headers, "body": body, "isBase64Encoded": False}
+        refusal = _refuse(type(error).__name__)
+        headers = {name.decode(): value.decode() for name, value in refusal.raw_headers}
+        return {"statusCode": 400, "headers": headers, "body": bytes(refusal.body).decode(), "isBase64Encoded": False}
     if _send_spans is not None:
         _send_spans()  # Lambda lets nothing run between two invocations
     return answer

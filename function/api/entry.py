@@ -5,7 +5,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 class Service(FastAPI):
     """FastAPI's app with the entry around it: direct routes are called from here, all else goes on to FastAPI.
 
-    Each answer has X-Request-ID, and X-Model-SHA256, which says which model answered: the first 12 digits.
+    Each answer has X-Request-ID, X-Model-SHA256, which says which model answered: the first 12 digits, and unless it
+    brings another Cache-Control, that of an answer that nobody keeps.
     """
 
     def __init__(
@@ -111,12 +112,17 @@ class Service(FastAPI):
         record: Record = scope["record"]
         record.status = response.status_code
         if self._cors is None:  # else they stand around it, and around the answer to a preflight request
-            response.raw_headers += self._own_headers(record)
+            response.raw_headers += self._own_headers(record, response.raw_headers)
         await response(scope, receive, send)
         record.is_answered = True
 
-    def _own_headers(self, record: Record) -> list[tuple[bytes, bytes]]:
-        return [(b"x-request-id", record.request_id.encode()), (b"x-model-sha256", self._sha256)]
+    def _own_headers(self, record: Record, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Give what an answer with these headers gets besides."""
+        own = [(b"x-request-id", record.request_id.encode()), (b"x-model-sha256", self._sha256)]
+        for name, _ in headers:
+            if name == b"cache-control":
+                return own
+        return [*own, responses.NO_STORE]
 
     def _with_headers(self, record: Record, send: Send) -> Send:
         """Give what sends an answer that isn't made here."""
@@ -124,7 +130,7 @@ class Service(FastAPI):
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message["headers"] = [*message["headers"], *self._own_headers(record)]
+                message["headers"] = [*message["headers"], *self._own_headers(record, message["headers"])]
             else:
                 record.is_answered = not message.get("more_body", False)
             await send(message)

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from function.handler import handler
 from tests.support.calls import EVENTS
 from tests.support.entry_points import EVENT_FORMS, AccessLines, Call, Event, answer_of, http_entry_point
-from tests.support.secrets import SECRET, WRONG_KEYS
+from tests.support.secrets import KEY, WRONG_KEYS
 
 
 def test_every_event_has_its_call() -> None:
@@ -87,7 +87,7 @@ def test_a_refused_start_tells_no_secret(value: str) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("function.errors.SettingsError: API_KEY_SHA256: expected ")
-    assert SECRET not in result.stdout + result.stderr
+    assert KEY not in result.stdout + result.stderr
 
 
 GONE = object()
@@ -151,6 +151,7 @@ def test_a_foreign_event_is_refused(event: Any, caplog: pytest.LogCaptureFixture
 
     detail = {"loc": [], "msg": "expected an HTTP request, got another event", "type": "event"}
     assert answer_of(answer).json == {"detail": [detail]}
+    assert answer_of(answer).caching == "no-store"
     assert answer["statusCode"] == 400
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -161,7 +162,9 @@ def test_a_method_can_forge_no_line(method: str) -> None:
     """It stands in the access line."""
     event = EVENT_FORMS["HTTP API"](Call("health", method, "/health"))
 
-    assert handler(event, None)["statusCode"] == 400  # type: ignore[arg-type] # the context isn't used
+    answer = answer_of(handler(event, None))  # type: ignore[arg-type] # the context isn't used
+
+    assert (answer.status, answer.caching) == (400, "no-store")
 
 
 def test_a_schedule_keeps_an_instance_warm(caplog: pytest.LogCaptureFixture) -> None:

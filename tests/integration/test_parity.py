@@ -69,6 +69,7 @@ def test_a_call_gets_the_same_answer_everywhere(
     expected = in_process(call)
 
     assert expected.status == status
+    assert expected.caching == ("no-cache" if (expected.content_type or "").startswith("text/html") else "no-store")
     assert by_fastapi(call) == expected
     assert local(call) == expected
     for form in EVENT_FORMS.values():

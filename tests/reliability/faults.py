@@ -100,6 +100,9 @@ CHECKS = {
         "pytest tests/integration/test_artifact.py tests/integration/test_parity.py -k scikit",
         "function/classifier/predictor.py", "probabilities.argmax(axis=1)", "probabilities.argmin(axis=1)",
     ),
+    "B26 caches": Checks(
+        "pytest tests/e2e/test_caches.py", "function/api/responses.py", '(b"cache-control", b"no-store")', '(b"x-kept", b"yes")'
+    ),
     "B27 secrets": Checks(
         "pytest tests/unit/test_settings.py tests/integration -k 'secret or key_in_place'",
         "function/settings.py", 'f"{name}: {what}" if is_secret', 'f"{name}: {value}" if is_secret',

@@ -43,6 +43,7 @@ class Answer:
     content_type: str | None
     allow: str | None
     json_length: str | None  # of the protocol's binary answers
+    caching: str | None
     body: bytes
 
     @property
@@ -86,11 +87,11 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
     return Answer(result["statusCode"], *_compared(headers), body)
 
 
-def _compared(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
-    content_type, allow, json_length = (
-        headers.get(name) for name in ("content-type", "allow", "inference-header-content-length")
+def _compared(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None, str | None]:
+    content_type, allow, json_length, caching = (
+        headers.get(name) for name in ("content-type", "allow", "inference-header-content-length", "cache-control")
     )
-    return content_type, allow, json_length
+    return content_type, allow, json_length, caching
 
 
 def http_api_event(call: Call) -> dict[str, Any]:

@@ -121,6 +121,18 @@ def test_a_page_that_is_still_the_same_isnt_sent_again(client: TestClient, heade
     assert client.get("/", headers=headers | {"if-none-match": '"other"'}).status_code == 200
 
 
+def test_where_a_key_is_wanted_only_its_browser_keeps_the_page(classifier: Classifier) -> None:
+    """A cache that others use doesn't."""
+    digest = hashlib.sha256(b"mine").hexdigest()
+    locked = TestClient(create_app(Settings.load({"API_KEY_SHA256": digest}), classifier))
+
+    for path in ("/", "/docs"):
+        page = locked.get(path, headers=BROWSER | {"x-api-key": "mine"})
+        assert page.headers.get_list("cache-control") == ["private, no-cache"]
+        again = locked.get(path, headers=BROWSER | {"x-api-key": "mine", "if-none-match": page.headers["etag"]})
+        assert (again.status_code, again.headers.get_list("cache-control")) == (304, ["private, no-cache"])
+
+
 def test_both_forms_are_the_same_page_by_other_tags(client: TestClient) -> None:
     """Or a cache would take one for the other."""
     plain, gzipped = (client.get("/", headers=headers) for headers in (PLAIN, BROWSER))

@@ -45,7 +45,6 @@ def read_page() -> Page:
 
     plain = PARTS.sub(inline, (FOLDER / "index.html").read_text("utf-8")).encode()
     headers = {
-        "Cache-Control": "no-cache",  # kept, but asked for each time: then it is a 304
         "Content-Security-Policy": POLICY.format(**{kind: " ".join(found) for kind, found in hashes.items()}),
         "Referrer-Policy": "no-referrer",
         "Vary": "Accept, Accept-Encoding",
@@ -56,6 +55,8 @@ def read_page() -> Page:
 
 def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter:
     router = APIRouter(tags=["discovery"], **options)
+    # Kept, but asked for each time: then it is a 304. Where a key is wanted, not by a cache that others use.
+    caching = {"Cache-Control": "private, no-cache" if wants_key else "no-cache"}
     html = {"text/html": {"schema": {"type": "string"}}}
     responses: dict[int | str, dict[str, Any]] = {
         200: {"content": html},
@@ -66,13 +67,13 @@ def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter
     async def discover(request: Request) -> Response:
         """Say where everything is; to a browser, which accepts text/html, give the page that tries the model."""
         if _accepts(request, "accept", "text/html"):
-            return _answer(request)
+            return _answer(request, caching)
         return JSON(locate(model, wants_key=wants_key), headers={"Vary": "Accept"})
 
     @router.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         """Give the same page, which shows the API there."""
-        return _answer(request)
+        return _answer(request, caching)
 
     return router
 
@@ -103,13 +104,13 @@ def _accepts(request: Request, header: str, wanted: str) -> bool:
     return False
 
 
-def _answer(request: Request) -> Response:
+def _answer(request: Request, caching: dict[str, str]) -> Response:
     page = read_page()
     # Its binaryMediaTypes say whether a REST API decodes base64, and by default it doesn't; its events alone have a
     # resource. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
     is_rest_api = "resource" in request.scope.get("aws.event", {})
     is_gzipped = _accepts(request, "accept-encoding", "gzip") and not is_rest_api
-    headers = page.headers | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
+    headers = page.headers | caching | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if is_gzipped:
