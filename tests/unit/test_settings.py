@@ -106,6 +106,50 @@ def test_a_wrong_value_is_named(name: str, value: str, message: str) -> None:
         Settings.load({name: value})
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("https://app.example/", "https://app.example"),
+        ("https://app.example/iris?x#y", "https://app.example"),
+        ("HTTPS://App.example", "https://app.example"),
+        ("https://me@app.example", "https://app.example"),
+        ("https://app.example:443", "https://app.example"),
+        ("http://app.example:80/", "http://app.example"),
+        ("http://app.example:8000/", "http://app.example:8000"),
+        ("app.example", "https://app.example"),
+        ("localhost:3000", "https://localhost:3000"),
+        ("https://a.example, http://[::1]:3000/", "http://[::1]:3000"),
+        *((value, "scheme, host and port, such as https://app.example") for value in (
+            "https://*.app.example", "*.app.example", "*, https://app.example", "**", "https://", "https:app.example",
+            "https://app.example:", "https://bücher.example", "https://app example",
+        )),
+    ],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(value: str, written: str) -> None:
+    """With what to write: it would never be the same as a browser's."""
+    message = f"CORS_ORIGINS={value!r}: expected * alone, or each origin as browsers send it; write {written}"
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+        Settings.load({"CORS_ORIGINS": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*",
+        "null",
+        "https://a.example",
+        "http://a.example:8000",
+        "https://[::1]",
+        "http://a:443",
+        "app://a",
+        "moz-extension://a-1",
+    ],
+)
+def test_an_origin_is_taken_as_browsers_send_it(value: str) -> None:
+    """Every one alone."""
+    assert Settings.load({"CORS_ORIGINS": value}).cors_origins == (value,)
+
+
 @pytest.mark.parametrize("value", WRONG_KEYS.values(), ids=WRONG_KEYS)
 @pytest.mark.parametrize(
     ("settings", "name"),
