@@ -5,13 +5,14 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function.api import api_key, responses
@@ -20,6 +21,7 @@ from function.errors import RequestError
 from function.observability.access import CLIENT_CLOSED_REQUEST, AccessLog, Record
 from function.observability.logs import request_id
 from function.observability.recorder import Recorder
+from function.settings import Settings
 
 IS_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 EXPOSED = ("X-Request-ID", "X-Model-SHA256", "Inference-Header-Content-Length")  # to a browser's scripts
@@ -40,8 +42,7 @@ class Service(FastAPI):
         sha256: str,
         access_log: AccessLog,
         recorder: Recorder | None,
-        key_digests: Sequence[str],
-        cors_origins: Sequence[str],
+        settings: Settings,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -49,11 +50,11 @@ class Service(FastAPI):
         self._sha256 = sha256[:12].encode()
         self._access_log = access_log
         self._recorder = recorder
-        self._key_digests = key_digests
+        self._key_digests = settings.api_key_sha256
         self._cors: ASGIApp | None = None
-        if cors_origins:  # around the key, for a preflight request has none
+        if settings.cors_origins:  # around the key, for a preflight request has none
             methods, headers = ["GET", "POST"], ["*"]
-            self._cors = CORSMiddleware(self._answer, cors_origins, methods, headers, expose_headers=EXPOSED)
+            self._cors = CORSMiddleware(self._answer, settings.cors_origins, methods, headers, expose_headers=EXPOSED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, log it and count it."""
@@ -62,14 +63,22 @@ class Service(FastAPI):
             return
         record = scope["record"] = Record(_find_request_id(scope), time.perf_counter())
         token = request_id.set(record.request_id)
+        if is_head := scope["method"] == "HEAD":
+            scope["method"], send = self._find_head_method(scope), _without_body(send)
         try:
             if self._cors is None:
                 await self._answer(scope, receive, send)
             else:
                 await self._cors(scope, receive, self._with_headers(record, send))
         finally:
+            if is_head:
+                scope["method"] = "HEAD"
             self._end(scope, record)
             request_id.reset(token)
+
+    def _find_head_method(self, scope: Scope) -> str:
+        """Find the method whose answer a HEAD request is told about: GET, unless a route takes HEAD itself."""
+        return "HEAD" if any(route.matches(scope)[0] is Match.FULL for route in self.routes) else "GET"
 
     def _end(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started
@@ -136,6 +145,17 @@ class Service(FastAPI):
             await send(message)
 
         return send_with_headers
+
+
+def _without_body(send: Send) -> Send:
+    """Give what sends an answer's head as it is, with the length of the body that it leaves out."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message["body"] = b""
+        await send(message)
+
+    return send_head
 
 
 def _find_request_id(scope: Scope) -> str:

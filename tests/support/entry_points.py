@@ -48,7 +48,8 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        """What the body says; None where there is none, as in the answer to HEAD."""
+        return json.loads(self.body) if self.body else None
 
 
 EntryPoint = Callable[[Call], Answer]

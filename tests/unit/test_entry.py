@@ -123,6 +123,36 @@ def test_a_route_behaves_as_fastapi_documents(
     assert headers == {name: value for name, value in expected.headers.items() if name != "cache-control"}
 
 
+def test_a_route_may_take_head_itself(app: FastAPI) -> None:
+    """Else HEAD is answered as its GET, whoever calls it, and a stream has no body either."""
+
+    @app.head("/top")
+    async def head_of_top() -> Response:
+        return Response(headers={"x-own": "yes"})
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter([b"a", b"b"]), headers={"x-own": "yes"})
+
+    client = TestClient(app)
+
+    for path, own in (("/top", "yes"), ("/stream", "yes"), ("/kept", None)):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content, answer.headers.get("x-own")) == (200, b"", own)
+    assert client.head("/questions/7").status_code == 405
+
+
+def test_head_is_logged_and_counted_as_what_it_was(client: TestClient, access_lines: AccessLines) -> None:
+    """Under its route."""
+    client.head("/kept")
+    client.head("/health")
+
+    assert [(line["method"], line["path"], line["status"]) for line in access_lines()] == [
+        ("HEAD", "/kept", 200),
+        ("HEAD", "/health", 200),
+    ]
+
+
 def test_its_openapi_is_fastapis_too(client: TestClient, plain: TestClient) -> None:
     """Beside that of our routes."""
     paths = client.get("/openapi.json").json()["paths"]
