@@ -58,6 +58,12 @@ def _find_origin(text: str) -> str:
     return found if IS_ORIGIN(found) else "scheme, host and port, such as https://app.example"
 
 
+def _base_path(value: str) -> str:
+    if not re.fullmatch(r"(/[\w.~-]+)+", value):
+        raise ValueError("expected a path such as /iris: a slash before each part, none at the end")
+    return value
+
+
 def _digest(value: str) -> str:
     if not re.fullmatch("[0-9a-fA-F]{64}", value):
         raise ValueError(f"expected a SHA-256 digest, 64 hexadecimal digits; got {len(value)} characters")
@@ -137,6 +143,11 @@ class Settings(Environment):
     cors_origins: Annotated[
         tuple[str, ...], BeforeValidator(_origins), Field(description="comma-separated origins of browser clients")
     ] = ()
+    base_path: Annotated[
+        str,
+        BeforeValidator(_base_path),
+        Field(description="a prefix that a stage, a domain, a balancer or a proxy adds"),
+    ] = ""
     metrics: Annotated[
         Literal["NONE", "EMF", "PROMETHEUS"],
         Upper,

@@ -51,6 +51,7 @@ class Service(FastAPI):
         self._access_log = access_log
         self._recorder = recorder
         self._key_digests = settings.api_key_sha256
+        self._base_path = settings.base_path
         self._cors: ASGIApp | None = None
         if settings.cors_origins:  # around the key, for a preflight request has none
             methods, headers = ["GET", "POST"], ["*"]
@@ -61,6 +62,8 @@ class Service(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+        if self._base_path:
+            scope["path"] = _strip(scope["path"], self._base_path)
         record = scope["record"] = Record(_find_request_id(scope), time.perf_counter())
         token = request_id.set(record.request_id)
         if is_head := scope["method"] == "HEAD":
@@ -145,6 +148,13 @@ class Service(FastAPI):
             await send(message)
 
         return send_with_headers
+
+
+def _strip(path: str, prefix: str) -> str:
+    """Take a prefix off a path that has it."""
+    if not f"{path}/".startswith(f"{prefix}/"):
+        return path
+    return path[len(prefix) :] or "/"
 
 
 def _without_body(send: Send) -> Send:

@@ -643,7 +643,9 @@ class TestKey:
             visit.page.wait_for_selector(".route:has-text('/predict/batch')")
             with visit.page.expect_download() as download:
                 visit.page.locator("#api").get_by_role("link", name="OpenAPI document").click()
-            assert json.loads(Path(download.value.path()).read_text())["openapi"].startswith("3.")
+            document = json.loads(Path(download.value.path()).read_text())
+            assert document["openapi"].startswith("3.")
+            assert document["servers"] == [{"url": locked_url}]
 
     def test_its_code_takes_it_from_the_environment(
         self, browser: Browser, locked_url: str, monkeypatch: pytest.MonkeyPatch

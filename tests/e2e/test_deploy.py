@@ -243,6 +243,7 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     given = {
         "ApiKeySha256": PARAMETERS["ApiKeySha256"],
         "CorsOrigins": "https://example.org,https://example.com",
+        "BasePath": "/iris",
         "MemorySize": "512",
         "ReservedConcurrency": "5",
         "RequestsPerSecond": "7",
@@ -255,7 +256,8 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     function = boto3.client("lambda").get_function(FunctionName=made["ClassifierFunction"])
     configuration = function["Configuration"]
     assert configuration["MemorySize"] == 512
-    assert configuration["Environment"]["Variables"]["CORS_ORIGINS"] == given["CorsOrigins"]
+    variables = configuration["Environment"]["Variables"]
+    assert (variables["CORS_ORIGINS"], variables["BASE_PATH"]) == (given["CorsOrigins"], given["BasePath"])
     assert function["Concurrency"] == {"ReservedConcurrentExecutions": 5}
     (stage,) = boto3.client("apigatewayv2").get_stages(ApiId=made["Api"])["Items"]
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 7, "ThrottlingRateLimit": 7.0}

@@ -29,6 +29,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "max_answer_bytes": 6_225_920,
         "api_key_sha256": (),
         "cors_origins": (),
+        "base_path": "",
         "metrics": "NONE",
         "log_level": "INFO",
         "log_labels": False,
@@ -52,6 +53,7 @@ def test_every_setting_is_read() -> None:
         "MAX_ANSWER_BYTES": "7",
         "API_KEY_SHA256": f"{DIGEST}, {'b' * 64}",
         "CORS_ORIGINS": "https://a.example,https://b.example",
+        "BASE_PATH": "/iris",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": "text",
         "LOG_LABELS": "true",
@@ -73,6 +75,7 @@ def test_every_setting_is_read() -> None:
         "max_answer_bytes": 7,
         "api_key_sha256": (DIGEST, "b" * 64),
         "cors_origins": ("https://a.example", "https://b.example"),
+        "base_path": "/iris",
         "metrics": "PROMETHEUS",
         "log_level": "DEBUG",
         "log_labels": True,
@@ -98,6 +101,8 @@ def test_every_setting_is_read() -> None:
         ("API_KEY_SHA256", " ", "API_KEY_SHA256: expected comma-separated values, got 1 of which at least one is empty"),
         ("API_TITLE", "\udcff", r"API_TITLE='\udcff': expected printable text"),
         ("CORS_ORIGINS", ",", "CORS_ORIGINS=',': expected comma-separated values, got 2 of which at least one is empty"),
+        *(("BASE_PATH", value, (f"BASE_PATH={value!r}: expected a path such as /iris: a slash before each part, "
+           "none at the end")) for value in ("iris", "/iris/", "/", "//iris", "/a//b", "/iris?", "/a b", "https://a.b/iris")),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(name: str, value: str, message: str) -> None:
