@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from function.handler import handler
@@ -88,6 +89,36 @@ def test_a_refused_start_tells_no_secret(value: str) -> None:
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("function.errors.SettingsError: API_KEY_SHA256: expected ")
     assert KEY not in result.stdout + result.stderr
+
+
+HOSTS = ["[2001:db8::1]", "[2001:db8::1]:8443", "a.example:8443", "a.example", "a.example:", "::1", ""]
+
+
+@pytest.mark.parametrize("form", EVENT_FORMS)
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_address_may_be_any_host(form: str, host: str, client: TestClient) -> None:
+    """An IPv6 address too, as a balancer without a name has it."""
+    for port in ("443", "none"):
+        headers = {"Host": host, "X-Forwarded-Port": port}
+        event = EVENT_FORMS[form](Call("label", "GET", "/label", headers=headers))
+
+        answer = answer_of(handler(event, None))  # type: ignore[arg-type] # the context isn't used
+
+        assert answer == http_entry_point(client)(Call("label", "GET", "/label"))
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [("/top", {"k": ["3"]}), ("/top", {"k": "3"}), ("/top?k=3", {"k": ["3"]}), ("/top?k=3", None)],
+)
+def test_a_query_of_vpc_lattice_arrives(path: str, parameters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whichever of its forms."""
+    app = FastAPI()
+    app.get("/top")(lambda k: {"k": k})
+    monkeypatch.setattr("function.handler.app", app)
+    event = EVENT_FORMS["VPC Lattice"](Call("top", "GET", path)) | {"queryStringParameters": parameters}
+
+    assert answer_of(handler(event, None)).json == {"k": "3"}  # type: ignore[arg-type] # the context isn't used
 
 
 GONE = object()
@@ -167,10 +198,27 @@ def test_a_method_can_forge_no_line(method: str) -> None:
     assert (answer.status, answer.caching) == (400, "no-store")
 
 
-def test_a_schedule_keeps_an_instance_warm(caplog: pytest.LogCaptureFixture) -> None:
-    """Quietly."""
+@pytest.mark.parametrize(
+    ("source", "arn", "detail"),
+    [("aws.events", "events:eu-central-1:123456789012:rule/warm", {}),
+     ("aws.scheduler", "scheduler:eu-central-1:123456789012:schedule/default/warm", "{}")],
+)  # fmt: skip
+def test_a_schedule_keeps_an_instance_warm(
+    source: str, arn: str, detail: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Quietly: a rule of EventBridge, and its Scheduler by what it sends where nothing else is asked for."""
     caplog.set_level(logging.INFO)
-    event = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    event = {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Scheduled Event",
+        "source": source,
+        "account": "123456789012",
+        "time": "2026-11-25T10:00:00Z",
+        "region": "eu-central-1",
+        "resources": [f"arn:aws:{arn}"],
+        "detail": detail,
+    }
 
     assert handler(event, None) == {"statusCode": 204}  # type: ignore[arg-type] # the context isn't used
     assert caplog.records == []

@@ -162,6 +162,7 @@ EVENTS = {
     "predict_rest_api": Call("predict", "POST", "/predict", ROW),
     "predict_function_url": Call("predict", "POST", "/predict", ROW),
     "predict_alb": Call("predict", "POST", "/predict", ROW),
+    "predict_lattice": Call("predict", "POST", "/predict", ROW),
     "predict_label": Call("predict_label", "POST", "/predict/label", ROW),
     "infer": INFERENCES["flat data"],
     "infer_binary": INFERENCES["binary input"],

@@ -119,6 +119,13 @@ def alb_multi_value_event(call: Call) -> dict[str, Any]:
     return event | {"multiValueHeaders": {name: [value] for name, value in event.pop("headers").items()}}
 
 
+def lattice_event(call: Call) -> dict[str, Any]:
+    event = _template("predict_lattice")
+    kept = {"headers": {name: values[0] for name, values in event["headers"].items()}}
+    headers = {name: [value] for name, value in _headers(call, kept).items()}
+    return event | {"method": call.method, "path": call.path, "headers": headers} | _body(call)
+
+
 def in_base64(to_event: Callable[[Call], dict[str, Any]]) -> Callable[[Call], dict[str, Any]]:
     """The same form with its body as base64, as a gateway sends what it takes for binary."""
 
@@ -134,6 +141,7 @@ EVENT_FORMS = {
     "Function URL": function_url_event,
     "ALB": alb_event,
     "ALB, multi-value": alb_multi_value_event,
+    "VPC Lattice": lattice_event,
 }
 
 
