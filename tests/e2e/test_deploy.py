@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from samcli.cli.types import CfnParameterOverridesType
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
@@ -311,6 +312,28 @@ def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
         commands,
     )
     assert ".venv/bin/sam build --parameter-overrides Architecture=arm64" in commands
+
+
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [
+        ("AlarmTopicArn=", {"AlarmTopicArn": ""}),
+        ("AlarmTopicArn= MemorySize=512 CorsOrigins=", {"AlarmTopicArn": "", "MemorySize": "512", "CorsOrigins": ""}),
+        ("OtlpEndpoint=https://a.example/?key=", {"OtlpEndpoint": "https://a.example/?key="}),
+        ("Layers=arn:1,arn:2 BasePath=/iris", {"Layers": "arn:1,arn:2", "BasePath": "/iris"}),
+        ("", {}),
+    ],
+)
+def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str], tmp_path: Path) -> None:
+    """An empty one reaches sam as one that sam reads."""
+    dry = make("--dry-run", "deploy", "ALLOW_ANONYMOUS=true", f"PARAMETERS={given}", home=tmp_path)
+    command = dry.stdout.replace("\\\n", "").partition(".venv/bin/sam deploy --parameter-overrides ")[2].splitlines()[0]
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
+
+    read = CfnParameterOverridesType().convert(tuple(words.stdout.split("\0")[:-1]), None, None)
+
+    always = {"Revision", "Architecture", "ApiKeySha256", "AllowAnonymous"}
+    assert {name: value for name, value in read.items() if name not in always} == arrives
 
 
 @pytest.mark.parametrize(
