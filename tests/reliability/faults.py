@@ -107,4 +107,8 @@ CHECKS = {
         "pytest tests/unit/test_settings.py tests/integration -k 'secret or key_in_place'",
         "function/settings.py", 'f"{name}: {what}" if is_secret', 'f"{name}: {value}" if is_secret',
     ),
+    "B31 gateways": Checks(
+        "pytest tests/integration/test_base_path.py tests/integration/test_handler.py",
+        "function/api/entry.py", 'return path[len(prefix) :] or "/"', "return path",
+    ),
 }  # fmt: skip
