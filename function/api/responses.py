@@ -16,14 +16,21 @@ STATUSES: dict[type[RequestError], int] = {
 }
 
 
+NO_STORE = (b"cache-control", b"no-store")  # else a cache could hand out what was answered to somebody with a key
+
+
 class Body(Response):
-    """A body as it is, with the least that Starlette's own response does for one."""
+    """A body as it is, which no cache keeps, with the least that Starlette's own response does for one."""
 
     def __init__(
         self, body: bytes, media_type: str, status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         self.body, self.status_code, self.background = body, status_code, None
-        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode())]
+        self.raw_headers = [
+            NO_STORE,
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", media_type.encode()),
+        ]
         if headers is not None:
             self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 

@@ -152,5 +152,15 @@ CHECKS = {
     "B32 readiness before the end": Checks(
         "pytest tests/integration/test_conditions.py -k 'isn_t_ready or delay_ends'",
         "function/server/fair.py", "self._notice.is_given", "False",
+    "B26 caches": Checks(
+        "pytest tests/e2e/test_caches.py", "function/api/responses.py", '(b"cache-control", b"no-store")', '(b"x-kept", b"yes")'
+    ),
+    "B27 secrets": Checks(
+        "pytest tests/unit/test_settings.py tests/integration -k 'secret or key_in_place'",
+        "function/settings.py", 'f"{name}: {what}" if is_secret', 'f"{name}: {value}" if is_secret',
+    ),
+    "B31 gateways": Checks(
+        "pytest tests/integration/test_base_path.py tests/integration/test_handler.py",
+        "function/api/entry.py", 'return path[len(prefix) :] or "/"', "return path",
     ),
 }  # fmt: skip

@@ -4,12 +4,16 @@ import gzip
 import json
 
 from tests.support.entry_points import Call
-from tests.support.protocol import INFER, INFERENCES, MODEL, PROTOCOL_CALLS
+from tests.support.protocol import GETS, INFER, INFERENCES, MODEL, PROTOCOL_CALLS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
 OBJECT = '{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}'
 PAGE = Call("page", "GET", "/", headers={"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip"})
+GET_ROUTES = (
+    *("/", "/health", "/metadata", "/label", "/predict/test", "/predict/test/label", "/docs", "/openapi.json"),
+    *(path for path, status in GETS.items() if status == 200),
+)
 POST_ROUTES = ("/predict", "/predict/label", "/predict/batch")
 
 
@@ -125,6 +129,11 @@ CALLS = [
     (Call("PUT", "PUT", "/predict", ROW), 405),
     (Call("DELETE", "DELETE", "/predict/batch"), 405),
     (Call("OPTIONS", "OPTIONS", "/predict"), 405),
+    *((Call(f"HEAD {path}", "HEAD", path, headers={}), 200) for path in GET_ROUTES),
+    *((Call(f"HEAD {path}", "HEAD", path, headers={}), 405) for path in (*POST_ROUTES, INFER)),
+    (Call("HEAD of the page", "HEAD", "/", headers=PAGE.headers), 200),
+    (Call("HEAD of an unknown path", "HEAD", "/nothing", headers={}), 404),
+    (Call("HEAD of another model", "HEAD", "/v2/models/another", headers={}), 404),
     *PROTOCOL_CALLS,
 ]  # fmt: skip
 
@@ -157,6 +166,7 @@ EVENTS = {
     "predict_rest_api": Call("predict", "POST", "/predict", ROW),
     "predict_function_url": Call("predict", "POST", "/predict", ROW),
     "predict_alb": Call("predict", "POST", "/predict", ROW),
+    "predict_lattice": Call("predict", "POST", "/predict", ROW),
     "predict_label": Call("predict_label", "POST", "/predict/label", ROW),
     "infer": INFERENCES["flat data"],
     "infer_binary": INFERENCES["binary input"],
