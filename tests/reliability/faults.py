@@ -152,6 +152,7 @@ CHECKS = {
     "B32 readiness before the end": Checks(
         "pytest tests/integration/test_conditions.py -k 'isn_t_ready or delay_ends'",
         "function/server/fair.py", "self._notice.is_given", "False",
+    ),
     "B26 caches": Checks(
         "pytest tests/e2e/test_caches.py", "function/api/responses.py", '(b"cache-control", b"no-store")', '(b"x-kept", b"yes")'
     ),
