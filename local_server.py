@@ -35,7 +35,7 @@ from function.settings import Environment, Settings
 # Behind the open requests, for the last spans and counts: then Gunicorn would kill a worker and suspect a lack of memory.
 END_SECONDS = 3
 SPAN_SECONDS = 2  # of these for the spans
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - tempfile makes the names in it
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 - tempfile makes the names in it
 
 
 class ServerSettings(Environment):
