@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import contextlib
 import gc
 import logging.config
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,18 +25,30 @@ from uvicorn_worker import UvicornWorker
 
 from function.errors import ServiceError, SettingsError
 from function.observability import logs, tracing
+from function.observability.counters import CounterFolder
+from function.server.cores import count_cores
 from function.server.fair import FairServer
+from function.server.master import Master, Notice
 from function.server.protocol import Protocol
 from function.server.rules import Rules
 from function.settings import Environment, Settings
+
+# Behind the open requests, for the last spans and counts: then Gunicorn would kill a worker and suspect a lack of memory.
+END_SECONDS = 3
+SPAN_SECONDS = 2  # of these for the spans
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 - tempfile makes the names in it
 
 
 class ServerSettings(Environment):
     """What the local server can be told besides the app's own settings."""
 
-    host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every one")] = "127.0.0.1"
+    host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every one of IPv4, :: for IPv6 too")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 for any free one")] = 8000
-    workers: Annotated[PositiveInt, Field(description="worker processes; default: one a core")] = os.cpu_count() or 1
+    workers: Annotated[PositiveInt, Field(description="worker processes; default: one a core that may be used")] = (
+        count_cores()
+    )
     uvicorn_worker: Annotated[str, Field(description="Gunicorn worker class")] = "local_server.Worker"
     loglevel: Annotated[
         Literal["debug", "info", "warning", "error", "critical"],
@@ -48,6 +62,9 @@ class ServerSettings(Environment):
     limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
     graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at the end")] = 30
+    shutdown_delay: Annotated[
+        int, Field(ge=0, le=3600, description="seconds at SIGTERM in which readiness is 503 and all else is answered")
+    ] = 0
     request_timeout: Annotated[PositiveInt, Field(description="seconds that a request may take to arrive")] = 10
     keep_alive: Annotated[PositiveInt, Field(description="seconds that a connection may wait for another request")] = 75
     app_name: Annotated[str, Field(pattern=r"^\w+(\.\w+)*(:\w.*)?$", description="the ASGI app to serve")] = (
@@ -68,8 +85,7 @@ class Worker(UvicornWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # A second before Gunicorn would kill the worker and suspect a lack of memory.
-        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - 1
+        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - END_SECONDS
         request_timeout = ServerSettings.load(os.environ).request_timeout
         self.config.http = partial(Protocol, rules=Rules(request_timeout, self.cfg.keepalive))
 
@@ -81,7 +97,7 @@ class Worker(UvicornWorker):
     async def _serve(self) -> None:
         """Serve as UvicornWorker does, by a server of ours."""
         self.config.app, self.config.workers = self.wsgi, self.cfg.workers
-        server = FairServer(self.config)
+        server = FairServer(self.config, master=self.ppid, notice=self.app.notice)
         self._install_sigquit_handler()
         await server.serve(sockets=self.sockets)
 
@@ -93,10 +109,15 @@ class Worker(UvicornWorker):
 class LocalServer(BaseApplication):
     """Gunicorn configured by settings instead of a command line."""
 
-    def __init__(self, options: dict[str, Any], app_name: str) -> None:
+    def __init__(self, options: dict[str, Any], settings: ServerSettings) -> None:
         self.options = options
-        self.app_name = app_name
+        self.app_name = settings.app_name
+        self.shutdown_delay = settings.shutdown_delay
+        self.notice = Notice()
         super().__init__()
+
+    def run(self) -> None:
+        Master(self, self.notice, self.shutdown_delay).run()
 
     def load_config(self) -> None:
         for name, value in self.options.items():
@@ -119,27 +140,50 @@ def main(arguments: list[str] | None = None) -> None:
         epilog=_explain(ServerSettings) + _explain(Settings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(arguments)
+    _open_standard_streams()
     try:
         settings = ServerSettings.load(os.environ)
+        _find_temporary_folder()
         options = _options(settings, Settings.load(os.environ))
         os.environ["METRICS"] = os.environ.get("METRICS") or "PROMETHEUS"  # empty is unset, as everywhere
         if os.environ["METRICS"].upper() == "PROMETHEUS":
-            _count_in_files()
-        LocalServer(options, settings.app_name).run()
+            os.environ["METRICS_FOLDER"] = os.environ.get("METRICS_FOLDER") or _make_folder()
+        LocalServer(options, settings).run()
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def _count_in_files() -> None:
-    """Give the workers' counters a folder, for as long as this process runs."""
+def _open_standard_streams() -> None:
+    """Hold 0 to 2 where they are closed: a client's connection would get one of them, and what somebody prints."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+def _find_temporary_folder() -> None:
+    """Find one for Gunicorn's and the counters' files; a container that may write nowhere has its shared memory."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        if not os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+            message = (
+                "TMPDIR: expected a temporary folder that can be written to, got none, nor is /tmp or /dev/shm one"
+            )
+            raise SettingsError(message) from None
+        tempfile.tempdir = SHARED_MEMORY
+
+
+def _make_folder() -> str:
+    """Make the folder in which the workers share their counters, for as long as this process runs."""
     folder, master = tempfile.mkdtemp(prefix="web-single-"), os.getpid()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before prometheus_client is imported
 
     def remove() -> None:
-        if os.getpid() == master:  # the workers inherit this with the fork, and each of them ends
+        # The workers inherit this with the fork, and each of them ends; the last ones, where the master is gone.
+        if os.getpid() == master or os.getppid() != master:
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
+    return folder
 
 
 def _explain(settings: type[Environment]) -> str:
@@ -169,15 +213,24 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
         "backlog": server.backlog,
         "max_requests": server.limit_max_requests,
         "max_requests_jitter": server.max_requests_jitter,
-        "graceful_timeout": server.graceful_timeout + 1,
+        "graceful_timeout": server.graceful_timeout + END_SECONDS,
         "keepalive": server.keep_alive,
         "reload": server.reload,
         "post_fork": lambda _, __: _trace(),
+        "worker_exit": lambda _, __: tracing.stop(SPAN_SECONDS),
+        "child_exit": lambda arbiter, _: _merge_counters(arbiter.WORKERS),
         "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # what the reloader calls
         # Loaded once, before the workers: a broken model stops the start, and one that breaks later harms nobody.
         "preload_app": not server.reload,
         "control_socket_disable": True,  # nothing here uses it, and it is open by default
     }
+
+
+def _merge_counters(alive: Collection[int]) -> None:
+    """Add the counters of workers that are gone together: each renewed worker would leave a file."""
+    if (folder := os.environ.get("METRICS_FOLDER")) is not None:
+        with contextlib.suppress(OSError):  # such as that of a full disk: the next time
+            CounterFolder(Path(folder)).merge(alive)
 
 
 def _trace() -> None:
@@ -207,8 +260,11 @@ def _worker_class(name: str) -> type[Any]:
 def _listen(server: ServerSettings) -> int:
     """Take the port ourselves: Gunicorn would try for 5 seconds and log 15 lines if it is in use."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    is_both = server.host == "::" and socket.has_dualstack_ipv6()  # every address, of IPv4 too
     try:
-        listener = socket.create_server((server.host, server.port), family=family, backlog=server.backlog)
+        listener = socket.create_server(
+            (server.host, server.port), family=family, backlog=server.backlog, dualstack_ipv6=is_both
+        )
     except OSError as error:
         where = f"HOST={server.host!r} PORT={server.port}"
         cause = (error.strerror or str(error)).partition(" (")[0]  # without Python's copy of the address

@@ -1,7 +1,11 @@
-"""AWS Lambda's entry point: the app as a handler of HTTP API, REST API, Function URL and ALB events."""
+"""AWS Lambda's entry point: the app as a handler of HTTP API, REST API, Function URL, ALB and VPC Lattice events."""
 
 import logging
+import random
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from function import init_phase
 
@@ -12,6 +16,7 @@ with init_phase.shortened():
     # stack chunks, which then are taken and given back at each call.
     import numpy as np  # noqa: F401
     from mangum import Mangum
+    from mangum.handlers import alb, api_gateway
     from mangum.types import LambdaContext
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
@@ -20,6 +25,12 @@ with init_phase.shortened():
     from function.main import app, is_traced
     from function.observability import tracing
 
+    with suppress(ImportError):  # it is in Lambda's runtime alone
+        from snapshot_restore_py import register_after_restore
+
+        register_after_restore(random.seed)  # else all instances of one snapshot would draw the same ids of spans
+
+SCHEDULES = ("aws.events", "aws.scheduler")  # a rule of EventBridge, and its Scheduler
 log = logging.getLogger(__name__)
 
 
@@ -37,23 +48,45 @@ def _refuse(what: str) -> Response:
     return responses.error("", 400, "expected an HTTP request, got another event", type="event")
 
 
+def _name_server(headers: Mapping[str, str]) -> tuple[str, int]:
+    """Name the server, which nothing here asks for: Mangum's own takes the colons of an IPv6 address for a port's."""
+    return headers.get("host", ""), 443
+
+
+def _from_lattice(event: dict[str, Any]) -> dict[str, Any]:
+    """Give a request of VPC Lattice as one of an HTTP API.
+
+    Its version 2: https://docs.aws.amazon.com/vpc-lattice/latest/ug/lambda-functions.html
+    """
+    headers = {name: value if isinstance(value, str) else ",".join(value) for name, value in event["headers"].items()}
+    path, _, query = event["path"].partition("?")
+    query = query or urlencode(event.get("queryStringParameters") or {}, doseq=True)
+    http = {"method": event["method"], "path": path, "sourceIp": headers.get("x-forwarded-for", "")}
+    context = event["requestContext"] | {"http": http}
+    return event | {"headers": headers, "rawQueryString": query, "requestContext": context}
+
+
 _loop = asyncio.new_event_loop()
 asyncio.set_event_loop(_loop)  # Mangum asks for the current loop here and in every call
 _mangum = Mangum(_answer, lifespan="off")  # "auto" would start up and shut down in every invocation
+# Where Mangum's own is imported and called.
+alb.get_server_and_port = api_gateway.get_server_and_port = _name_server  # type: ignore[attr-defined]
 _send_spans = tracing.start() if is_traced else None
 
 
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     """Answer one invocation: an HTTP request; a schedule, which keeps an instance warm; 400 to anything else."""
-    if isinstance(event, dict) and event.get("source") == "aws.events":
+    if isinstance(event, dict) and event.get("source") in SCHEDULES:
         return {"statusCode": 204}
     asyncio.set_event_loop(_loop)  # whoever called asyncio.run() in between has unset it
     try:
+        if "serviceNetworkArn" in event["requestContext"]:
+            event = _from_lattice(event)
         answer = _mangum(event, context)
     except Exception as error:  # noqa: BLE001 - whatever reading a wrong field raises; what the app raises is a 500
-        body = bytes(_refuse(type(error).__name__).body).decode()
-        headers = {"content-type": "application/json"}
-        return {"statusCode": 400, "headers": headers, "body": body, "isBase64Encoded": False}
+        refusal = _refuse(type(error).__name__)
+        headers = {name.decode(): value.decode() for name, value in refusal.raw_headers}
+        return {"statusCode": 400, "headers": headers, "body": bytes(refusal.body).decode(), "isBase64Encoded": False}
     if _send_spans is not None:
         _send_spans()  # Lambda lets nothing run between two invocations
     return answer

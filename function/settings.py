@@ -34,6 +34,36 @@ def _split(value: str) -> tuple[str, ...]:
     return parts
 
 
+# What a browser sends as Origin: no path, no slash at the end, no port that is its scheme's own.
+# https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin
+IS_ORIGIN = re.compile(
+    r"null|(?!http://[^:]*:80$|https://[^:]*:443$)[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+).fullmatch
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = _split(value)
+    wrong = [origin for origin in origins if not IS_ORIGIN(origin)]
+    if wrong and origins != ("*",):
+        message = "expected * alone, or each origin as browsers send it"
+        raise ValueError(f"{message}; write {_find_origin(wrong[0])}")
+    return origins
+
+
+def _find_origin(text: str) -> str:
+    """Find what was meant: scheme, host and port of an address."""
+    scheme, _, rest = text.lower().rpartition("://")
+    host = re.split("[/?#]", rest)[0].rpartition("@")[2].removesuffix({"http": ":80"}.get(scheme, ":443"))
+    found = f"{scheme or 'https'}://{host}"
+    return found if IS_ORIGIN(found) else "scheme, host and port, such as https://app.example"
+
+
+def _base_path(value: str) -> str:
+    if not re.fullmatch(r"(/[\w.~-]+)+", value):
+        raise ValueError("expected a path such as /iris: a slash before each part, none at the end")
+    return value
+
+
 def _digest(value: str) -> str:
     if not re.fullmatch("[0-9a-fA-F]{64}", value):
         raise ValueError(f"expected a SHA-256 digest, 64 hexadecimal digits; got {len(value)} characters")
@@ -59,15 +89,19 @@ class Environment(BaseModel):
         given = {name.upper(): environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
         for name, value in given.items():
             if not value.replace("\n", "").isprintable():  # such as bytes that aren't UTF-8
-                raise SettingsError(f"{name}={value!r}: expected printable text")
+                raise cls._wrong(name, value, "expected printable text")
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0])
-            is_secret = not cls.model_fields[name.lower()].repr
-            value = "" if is_secret else f"={environ[name]!r}"
-            raise SettingsError(f"{name}{value}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise cls._wrong(name, given[name], first["msg"].removeprefix("Value error, ")) from None
+
+    @classmethod
+    def _wrong(cls, name: str, value: str, what: str) -> SettingsError:
+        """Say what is wrong with a variable; a secret's value stands in no message."""
+        is_secret = not cls.model_fields[name.lower()].repr
+        return SettingsError(f"{name}: {what}" if is_secret else f"{name}={value!r}: {what}")
 
 
 class Settings(Environment):
@@ -107,8 +141,13 @@ class Settings(Environment):
         Field(description="comma-separated SHA-256 digests of the accepted X-API-Key values", repr=False),
     ] = ()
     cors_origins: Annotated[
-        tuple[str, ...], BeforeValidator(_split), Field(description="comma-separated origins of browser clients")
+        tuple[str, ...], BeforeValidator(_origins), Field(description="comma-separated origins of browser clients")
     ] = ()
+    base_path: Annotated[
+        str,
+        BeforeValidator(_base_path),
+        Field(description="a prefix that a stage, a domain, a balancer or a proxy adds"),
+    ] = ""
     metrics: Annotated[
         Literal["NONE", "EMF", "PROMETHEUS"],
         Upper,
@@ -116,6 +155,9 @@ class Settings(Environment):
             description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, as the local server has it"
         ),
     ] = "NONE"
+    metrics_folder: Annotated[
+        Path | None, Field(description="where processes share Prometheus' counters; the local server makes one")
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
     ] = "INFO"

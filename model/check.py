@@ -111,7 +111,7 @@ def _hints(model: Model) -> Iterator[str]:
         yield "the file doesn't name its classes: are the labels in the order of the probabilities?"
     elif model.labels_from == "a label file" and not set(model.class_ids) <= set(map(str, range(10_000))):
         yield f"the label file renames the model's own classes {', '.join(model.class_ids)}"
-    if "float64" in model.columns.types:
+    if "float64" in model.columns.types and model.certificate is None:
         yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
 
 

@@ -1,156 +1,98 @@
 """Writes into an artifact what a CSV of its training data says: names, ranges, labels, a sample, training facts.
 
-python -m model.describe my.onnx training.csv --target species
+python -m model.describe my.onnx training.csv --target species --in-place
 """
 
 import argparse
-import contextlib
-import csv
-import math
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from function.classifier import Model, load_bytes
-from function.classifier.facts import FACTS_KEY, Facts, Feature, Sample, read_facts, read_labels
-from function.errors import ArtifactError, FeaturesError, ServiceError
+from function.classifier.onnx_file import Graph
+from function.classifier.trace import find_categories
+from function.errors import ArtifactError, ServiceError
+from model.table import (
+    Cells,
+    Table,
+    Value,
+    count_rows,
+    parse_booleans,
+    parse_labels,
+    parse_numbers,
+    parse_texts,
+    read_csv,
+)
 
 try:
     import onnx
 except ImportError:
     sys.exit("model.describe writes with the package onnx, which isn't here: `make .venv/train` installs it")
-
-EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
-MOST_VALUES = 100  # of a column of texts: one with more, or whose texts hardly repeat, is no choice
-
-Row = dict[str, str]
+from model import artifact
+from model.facts import find_facts
 
 
 class Column(NamedTuple):
-    """One feature, by its name in the CSV."""
+    """One feature of a model, by its name in the CSV."""
 
     name: str
-    is_text: bool
+    type: int  # TensorProto's
+    known: tuple[str, ...]  # the texts that an encoder of the model knows
 
 
-def _as_input(name: str) -> str:
-    """Give a column the name that skl2onnx gives its input."""
-    return re.sub(r"\W", "_", name)
-
-
-def read_csv(path: Path) -> list[Row]:
-    """Read a CSV with a header, delimited by commas, semicolons or tabs; what stands for no value becomes "".
-
-    Raises:
-        ArtifactError: says what is wrong with it, and in which line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            names = reader.fieldnames or []
-            rows = []
-            for row in reader:
-                if None in row or None in row.values():
-                    expected = f"{len(names)} cells, as the header has"
-                    raise ArtifactError(f"{path}: expected {expected}, line {reader.line_num} has others")
-                rows.append({name: "" if cell in EMPTY else cell for name, cell in row.items()})
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ArtifactError(f"{path}: expected a CSV in UTF-8 with a header; {error}") from None
-    if len(set(names)) < len(names) or not rows:
-        raise ArtifactError(f"{path}: expected a header of different names, and rows below it")
-    return rows
-
-
-def describe(model: onnx.ModelProto, rows: Sequence[Row], target: str | None, labels: Sequence[str] | None) -> Facts:
-    """Find the facts of a model in the rows that it was trained on; those with an empty cell don't count.
-
-    Args:
-        model: the artifact.
-        rows: column -> text.
-        target: the column of the true labels, if there is one; else the labels and training facts stay as they are.
-        labels: those of the classes, if they are known.
-
-    Raises:
-        ArtifactError: the columns aren't the model's, a cell isn't what its column takes, or the labels aren't clear.
-    """
-    before = read_facts({entry.key: entry.value for entry in model.metadata_props})
-    columns = _columns(model, [name for name in rows[0] if name != target])
-    wanted = [*(column.name for column in columns), *([target] if target else [])]
-    whole = {number: row for number, row in enumerate(rows, 1) if all(row[name] for name in wanted)}
-    if not whole:
-        raise ArtifactError("expected at least one row without an empty cell")
-    features = tuple(_feature(column, [row[column.name] for row in whole.values()]) for column in columns)
-    values = [[row[name] if is_text else float(row[name]) for name, is_text in columns] for row in whole.values()]
-    if labels is None and target is None:
-        labels = before.labels
-    classifier = load_bytes(write(model, Facts(sample=Sample(row=tuple(values[0])))), name="the model", labels=labels)
-    loaded = classifier.model
-    try:
-        best = classifier.predict(values).argmax(axis=1).tolist()
-    except FeaturesError as error:
-        place = dict(zip(("row", "column"), map(int, error.where), strict=False))
-        where = f"data row {list(whole)[place['row']]}"
-        if "column" in place:
-            where += f", column {columns[place['column']].name!r}"
-        raise ArtifactError(f"{where}: the model fails on it; was it trained on these rows?") from None
-    names, training = loaded.labels, before.training
-    if target is not None:
-        names, accuracy = _learn_labels(best, [row[target] for row in whole.values()], loaded)
-        accuracy_from = "the rows that it is described by"
-        training = {"rows": len(whole), "accuracy": round(accuracy, 4), "accuracy_from": accuracy_from}
-        training |= {"described": datetime.now(UTC).date().isoformat()}
-    sample = Sample(row=tuple(values[0]), probabilities=tuple(loaded.sample_probabilities.tolist()))
-    return Facts(features=features, labels=_by_class_id(names, loaded.class_ids), sample=sample, training=training)
-
-
-def _learn_labels(best: Sequence[int], truth: Sequence[str], model: Model) -> tuple[tuple[str, ...], float]:
-    """Give the labels, and the share of rows that the model labels rightly."""
-    names = model.labels
-    called = names
-    if not set(truth) <= set(names) or model.labels_from == "their positions":
-        called = _vote(best, truth, len(names))
-        if model.labels_from != "a label file":
-            names = called
-    right = sum(called[index] == label for index, label in zip(best, truth, strict=True))
-    if right <= Counter(truth).most_common(1)[0][1]:
-        message = f"it labels {right / len(truth):.2%} of the rows rightly, no more than by always saying the same"
-        raise ArtifactError(f"{message}; are the columns, or the labels, in another order?")
-    return names, right / len(truth)
-
-
-def write(model: onnx.ModelProto, facts: Facts) -> bytes:
-    """Put facts in place of those that an artifact has; what else it says of itself stays."""
-    others = {entry.key: entry.value for entry in model.metadata_props if entry.key != FACTS_KEY}
-    onnx.helper.set_model_props(model, others | {FACTS_KEY: facts.model_dump_json(exclude_none=True)})
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
-    """Find the model's columns in the CSV: by name where each has an input of its own, else in their order."""
+def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
+    """Find the model's columns in a CSV: by name where each has an input of its own, else in their order."""
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [
-        (found.name, found.type.tensor_type.elem_type == onnx.TensorProto.STRING, _width(found))
-        for found in model.graph.input
-        if found.name not in weights
-    ]
-    if len(inputs) > 1 and all(width == 1 for _, _, width in inputs):
-        known = {_as_input(name): name for name in names} | {name: name for name in names}
-        if missing := [name for name, _, _ in inputs if name not in known]:
-            message = f"expected a column for each input of the model, none is called {', '.join(missing)}"
-            raise ArtifactError(f"{message}; the CSV has {_list(names)}")
-        return [Column(known[name], is_text) for name, is_text, _ in inputs]
-    takes = [is_text for _, is_text, width in inputs for _ in range(width)]
-    if len(names) != len(takes):
-        message = f"expected {len(takes)} columns, as the model takes, besides --target and --ignore"
+    inputs = [found for found in model.graph.input if found.name not in weights]
+    known = find_categories(Graph(model.SerializeToString()))
+    if len(inputs) > 1 and all(_width(found) == 1 for found in inputs):
+        columns = match([found.name for found in inputs], names)
+    else:
+        columns = list(names)
+        inputs = [found for found in inputs for _ in range(_width(found))]
+    if len(columns) != len(inputs):
+        message = f"expected {len(inputs)} columns, as the model takes, besides --target and --ignore"
         raise ArtifactError(f"{message}; got {len(names)}: {_list(names)}")
-    return [Column(name, is_text) for name, is_text in zip(names, takes, strict=True)]
+    return [
+        Column(name, found.type.tensor_type.elem_type, known.get(found.name, ()))
+        for name, found in zip(columns, inputs, strict=True)
+    ]
+
+
+def match(inputs: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Find the column of each input, by its name or by what skl2onnx makes of it.
+
+    https://github.com/onnx/sklearn-onnx/blob/1.20.0/skl2onnx/common/_topology.py, _generate_unique_name
+
+    Raises:
+        ArtifactError: an input has no column, or may have several.
+    """
+    if set(inputs) <= set(names):
+        return list(inputs)
+    mangled: dict[str, list[str]] = {}
+    for name in names:
+        mangled.setdefault(_mangle(name), []).append(name)
+    found = {input: mangled.get(input) or _find_numbered(input, mangled) for input in inputs}
+    if missing := [input for input, columns in found.items() if not columns]:
+        message = f"expected a column for each input of the model, none is called {', '.join(missing)}"
+        raise ArtifactError(f"{message}; the CSV has {_list(names)}")
+    if unclear := next((columns for columns in found.values() if len(columns) > 1), None):
+        rivals = ", ".join(input for input, columns in found.items() if columns == unclear)
+        message = f"expected one column for each input of the model, {rivals} may be {' or '.join(map(repr, unclear))}"
+        raise ArtifactError(f"{message}; give the CSV's columns the names of the inputs")
+    return [column for (column,) in found.values()]
+
+
+def _mangle(name: str) -> str:
+    mangled = re.sub(r"[^\w+]", "_", name)
+    return f"_{mangled}" if re.match("[0-9]", mangled) else mangled
+
+
+def _find_numbered(input: str, mangled: Mapping[str, list[str]]) -> list[str]:
+    """Find the columns of which one may be an input with a number behind it, which says that others have its name."""
+    columns = mangled.get(input.rstrip("0123456789"), [])
+    return columns if len(columns) > 1 else []
 
 
 def _list(names: Iterable[str]) -> str:
@@ -162,34 +104,17 @@ def _width(found: onnx.ValueInfoProto) -> int:
     return int(sizes[1].dim_value) if len(sizes) == 2 else 0
 
 
-def _feature(column: Column, cells: Sequence[str]) -> Feature:
-    if column.is_text:
-        values = sorted(set(cells))
-        is_choice = len(values) <= min(MOST_VALUES, len(cells) / 2)
-        return Feature(name=column.name, values=tuple(values) if is_choice else None)
-    try:
-        numbers = [float(cell) for cell in cells]
-    except ValueError as error:
-        raise ArtifactError(f"column {column.name!r}: expected numbers; {error}") from None
-    if not all(map(math.isfinite, numbers)):
-        raise ArtifactError(f"column {column.name!r}: expected finite numbers")
-    return Feature(name=column.name, min=min(numbers, default=None), max=max(numbers, default=None))
+def read_table(cells: Cells, columns: Sequence[Column]) -> Table:
+    """Read the cells of each column as what the model takes there."""
+    return {column.name: _read_cells(column, cells[column.name]) for column in columns}
 
 
-def _vote(best: Sequence[int], truth: Sequence[str], n_classes: int) -> tuple[str, ...]:
-    """Name each class as most of the rows are called that the model puts there."""
-    calls = Counter(zip(best, truth, strict=True))
-    names = tuple(max(sorted(set(truth)), key=lambda name: calls[index, name]) for index in range(n_classes))
-    if len(set(names)) < n_classes or not all(calls[index, name] for index, name in enumerate(names)):
-        raise ArtifactError("the rows don't show which class has which label; name them in a file for --labels")
-    return names
-
-
-def _by_class_id(names: Sequence[str], class_ids: Sequence[str] | None) -> tuple[str, ...]:
-    """Put labels into the order in which a label.json has them."""
-    if class_ids is None or set(class_ids) != {str(index) for index in range(len(names))}:
-        return tuple(names)
-    return tuple(name for _, name in sorted(zip(map(int, class_ids), names, strict=True)))
+def _read_cells(column: Column, cells: Sequence[str]) -> list[Value]:
+    if column.type == onnx.TensorProto.STRING:
+        return parse_texts(cells, column.known)
+    if column.type == onnx.TensorProto.BOOL:
+        return parse_booleans(column.name, cells)
+    return parse_numbers(column.name, cells)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -202,59 +127,29 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or as the target says"
     )
-    parser.add_argument("--output", type=Path, help="where to write; default: the artifact itself")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, help="where to write")
+    where.add_argument("--in-place", action="store_true", help="write into the artifact itself")
     arguments = parser.parse_args(given)
-    output = arguments.output or arguments.artifact
+    if arguments.output is None and not arguments.in_place:
+        sys.exit(f"expected --output FILE, or --in-place to write into {arguments.artifact} itself")
     try:
-        rows = [
-            {name: cell for name, cell in row.items() if name not in arguments.ignore}
-            for row in read_csv(arguments.csv)
-        ]
-        if arguments.target is not None and arguments.target not in rows[0]:
-            raise ArtifactError(f"{arguments.csv}: no column is called {arguments.target}; it has {_list(rows[0])}")
-        model = _load(arguments.artifact)
-        facts = describe(model, rows, arguments.target, _read_labels(arguments.labels, arguments.artifact))
-        artifact = write(model, facts)
-        load_bytes(artifact, name=output.stem, labels=_read_labels(None, output))  # as it will be served
-        _replace(output, artifact)
+        _run(arguments, arguments.output or arguments.artifact)
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    print(f"{output}: {_summarize(facts, len(rows))}")
 
 
-def _read_labels(path: Path | None, artifact: Path) -> Sequence[str] | None:
-    """Read the labels that are given, else those beside the artifact, as the service does."""
-    beside = artifact.with_name("label.json")
-    return read_labels(path or beside) if path or beside.exists() else None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise ArtifactError(f"{path}: can't be written ({error.strerror}); --output names another") from None
-
-
-def _summarize(facts: Facts, n_rows: int) -> str:
-    features, labels, training = facts.features or (), facts.labels or (), facts.training or {}
-    text = f"described {len(features)} feature{'s' if len(features) > 1 else ''} and the labels {', '.join(labels)}"
-    if "described" in training:
-        text += f" by {training['rows']} whole rows of {n_rows}, {training['accuracy']:.2%} of which it labels rightly"
-    return text
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load_from_string(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path}: can't be read ({error.strerror})") from None
-    except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here names
-        raise ArtifactError(f"{path}: no ONNX model; {error}") from None
+def _run(arguments: argparse.Namespace, output: Path) -> None:
+    cells, target = read_csv(arguments.csv), arguments.target
+    names = [name for name in cells if name not in arguments.ignore]
+    if target is not None and target not in names:
+        raise ArtifactError(f"{arguments.csv}: no column is called {target}; it has {_list(names)}")
+    model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
+    table = read_table(cells, read_columns(model, [name for name in names if name != target]))
+    truth = parse_labels(cells[target], labels or ()) if target is not None else None
+    described = find_facts(model, table, truth, labels)
+    artifact.save(output, model, described.facts)
+    print(f"{output}: {described.summarize(count_rows(table))}")
 
 
 if __name__ == "__main__":

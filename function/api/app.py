@@ -21,7 +21,7 @@ from function.api.routing import DirectRoute, index_routes
 from function.api.schemas import Errors, ProtocolError, declare
 from function.api.v2 import routes as v2
 from function.classifier import Classifier
-from function.errors import RequestError
+from function.errors import RequestError, SettingsError
 from function.observability.access import AccessLog
 from function.observability.inference import InferenceObserver
 from function.observability.recorder import ReadableRecorder, Recorder, create_recorder
@@ -31,19 +31,20 @@ from function.settings import Settings
 def create_app(settings: Settings, classifier: Classifier) -> Service:
     """Build the app that every entry point serves; routes may be added to it as FastAPI documents."""
     model, observer = classifier.model, InferenceObserver(classifier)
-    recorder = create_recorder(settings.metrics, model, observer)
+    recorder = create_recorder(settings.metrics, model, observer, settings.metrics_folder)
     routes = _create_routes(settings, classifier, recorder)
-    return Service(
+    service = Service(
         direct_routes=index_routes(routes, {"model": model.name, "version": model.version}),
         sha256=model.sha256,
         access_log=AccessLog(settings.log_format, observer if settings.log_labels else None),
         recorder=recorder,
-        key_digests=settings.api_key_sha256,
-        cors_origins=settings.cors_origins,
+        settings=settings,
         title=settings.api_title,
         description=settings.api_description,
         version=settings.api_version,
         telemetry={"metrics": False, "logs": False},  # nothing sends them, and FastAPI asks in each request
+        # Where the document is, behind any prefix: https://spec.openapis.org/oas/v3.1.1#server-object
+        servers=[{"url": "."}],
         docs_url=None,  # FastAPI's own takes its scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name the host that the entry point believes it has
@@ -54,6 +55,15 @@ def create_app(settings: Settings, classifier: Classifier) -> Service:
         },
         routes=routes,
     )
+    _check_base_path(settings.base_path, service.routes)
+    return service
+
+
+def _check_base_path(base_path: str, routes: Sequence[BaseRoute]) -> None:
+    first = base_path.split("/")[1:2]
+    if first in [getattr(route, "path", "/").split("/")[1:2] for route in routes]:
+        message = "expected another beginning than that of a route, whose own paths would be cut"
+        raise SettingsError(f"BASE_PATH={base_path!r}: {message}")
 
 
 def _create_routes(settings: Settings, classifier: Classifier, recorder: Recorder | None) -> list[BaseRoute]:

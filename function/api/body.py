@@ -1,5 +1,6 @@
 """A request's body: its bytes, at most so many, and the JSON in them."""
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from function.errors import BodyError, TooLargeError
 
 
 async def read_body(request: Request, max_bytes: int) -> bytearray:
-    """Read a request's body.
+    """Read a request's body, without a byte order mark.
 
     Raises:
         TooLargeError: as soon as it is known to be larger.
@@ -30,6 +31,8 @@ async def read_body(request: Request, max_bytes: int) -> bytearray:
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
         has_more = message.get("more_body", False)
+    if body.startswith(BOM_UTF8):  # Windows' editors begin a file with it
+        del body[: len(BOM_UTF8)]
     return body
 
 

@@ -5,13 +5,14 @@ import random
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function.api import api_key, responses
@@ -20,6 +21,7 @@ from function.errors import RequestError
 from function.observability.access import CLIENT_CLOSED_REQUEST, AccessLog, Record
 from function.observability.logs import request_id
 from function.observability.recorder import Recorder
+from function.settings import Settings
 
 IS_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 EXPOSED = ("X-Request-ID", "X-Model-SHA256", "Inference-Header-Content-Length")  # to a browser's scripts
@@ -29,7 +31,8 @@ log = logging.getLogger(__name__)
 class Service(FastAPI):
     """FastAPI's app with the entry around it: direct routes are called from here, all else goes on to FastAPI.
 
-    Each answer has X-Request-ID, and X-Model-SHA256, which says which model answered: the first 12 digits.
+    Each answer has X-Request-ID, X-Model-SHA256, which says which model answered: the first 12 digits, and unless it
+    brings another Cache-Control, that of an answer that nobody keeps.
     """
 
     def __init__(
@@ -39,8 +42,7 @@ class Service(FastAPI):
         sha256: str,
         access_log: AccessLog,
         recorder: Recorder | None,
-        key_digests: Sequence[str],
-        cors_origins: Sequence[str],
+        settings: Settings,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -48,34 +50,48 @@ class Service(FastAPI):
         self._sha256 = sha256[:12].encode()
         self._access_log = access_log
         self._recorder = recorder
-        self._key_digests = key_digests
+        self._key_digests = settings.api_key_sha256
+        self._base_path = settings.base_path
         self._cors: ASGIApp | None = None
-        if cors_origins:  # around the key, for a preflight request has none
+        if settings.cors_origins:  # around the key, for a preflight request has none
             methods, headers = ["GET", "POST"], ["*"]
-            self._cors = CORSMiddleware(self._answer, cors_origins, methods, headers, expose_headers=EXPOSED)
+            self._cors = CORSMiddleware(self._answer, settings.cors_origins, methods, headers, expose_headers=EXPOSED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, log it and count it."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+        if self._base_path:
+            scope["path"] = _strip(scope["path"], self._base_path)
         record = scope["record"] = Record(_find_request_id(scope), time.perf_counter())
         token = request_id.set(record.request_id)
+        if is_head := scope["method"] == "HEAD":
+            scope["method"], send = self._find_head_method(scope), _without_body(send)
         try:
             if self._cors is None:
                 await self._answer(scope, receive, send)
             else:
                 await self._cors(scope, receive, self._with_headers(record, send))
         finally:
+            if is_head:
+                scope["method"] = "HEAD"
             self._end(scope, record)
             request_id.reset(token)
+
+    def _find_head_method(self, scope: Scope) -> str:
+        """Find the method whose answer a HEAD request is told about: GET, unless a route takes HEAD itself."""
+        return "HEAD" if any(route.matches(scope)[0] is Match.FULL for route in self.routes) else "GET"
 
     def _end(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started
         fields: Mapping[str, object] = {}
         if self._recorder is not None:
             route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
-            fields = self._recorder.record(route, record.status, seconds, record.run)
+            try:
+                fields = self._recorder.record(route, record.status, seconds, record.run)
+            except Exception:  # a request that isn't counted has its answer and its line all the same
+                log.exception("the request can't be counted")
         self._access_log.write(scope, record, seconds, fields)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,12 +127,17 @@ class Service(FastAPI):
         record: Record = scope["record"]
         record.status = response.status_code
         if self._cors is None:  # else they stand around it, and around the answer to a preflight request
-            response.raw_headers += self._own_headers(record)
+            response.raw_headers += self._own_headers(record, response.raw_headers)
         await response(scope, receive, send)
         record.is_answered = True
 
-    def _own_headers(self, record: Record) -> list[tuple[bytes, bytes]]:
-        return [(b"x-request-id", record.request_id.encode()), (b"x-model-sha256", self._sha256)]
+    def _own_headers(self, record: Record, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Give what an answer with these headers gets besides."""
+        own = [(b"x-request-id", record.request_id.encode()), (b"x-model-sha256", self._sha256)]
+        for name, _ in headers:
+            if name == b"cache-control":
+                return own
+        return [*own, responses.NO_STORE]
 
     def _with_headers(self, record: Record, send: Send) -> Send:
         """Give what sends an answer that isn't made here."""
@@ -124,12 +145,30 @@ class Service(FastAPI):
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message["headers"] = [*message["headers"], *self._own_headers(record)]
+                message["headers"] = [*message["headers"], *self._own_headers(record, message["headers"])]
             else:
                 record.is_answered = not message.get("more_body", False)
             await send(message)
 
         return send_with_headers
+
+
+def _strip(path: str, prefix: str) -> str:
+    """Take a prefix off a path that has it."""
+    if not f"{path}/".startswith(f"{prefix}/"):
+        return path
+    return path[len(prefix) :] or "/"
+
+
+def _without_body(send: Send) -> Send:
+    """Give what sends an answer's head as it is, with the length of the body that it leaves out."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message["body"] = b""
+        await send(message)
+
+    return send_head
 
 
 def _find_request_id(scope: Scope) -> str:

@@ -1,11 +1,14 @@
 """Runs the model for a request where it holds up nobody else, and notes the run for metrics."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
 from starlette.responses import Response
 
+from function.api.body import read_body
 from function.api.limits import Limits
 from function.api.rows import read_rows
 from function.classifier import Classifier, Prediction
@@ -15,8 +18,10 @@ from function.observability.access import Record
 from function.observability.inference import Run
 
 # What takes longer runs in the thread pool, so that other requests needn't wait for it. The way to the pool and back
-# takes half a millisecond, and beside it the event loop waits 5 ms at a time for Python's lock.
+# takes half a millisecond, and beside it the event loop waits 5 ms at a time for Python's lock: for one batch after the
+# other, since several would fight for that lock, and all be later.
 LOOP_SECONDS = 0.01
+LARGE_BYTES = 64 * 1024  # from which on a body takes a millisecond or more to parse
 N_TIMED = 32  # rows from which on a run's time says what a row takes; below, what a call takes counts more
 
 
@@ -27,11 +32,25 @@ class Runner:
         self.classifier = classifier
         self.limits = limits
         self._row_seconds = LOOP_SECONDS  # until a run has shown less
+        self._pool = CapacityLimiter(1)
+        self._turn = asyncio.Lock()
+
+    async def read_body(self, request: Request) -> bytearray:
+        """Read a request's body; of large ones that have come together one goes on in a turn of the event loop.
+
+        Raises:
+            TooLargeError, ClientDisconnect: as `read_body` of `body`.
+        """
+        body = await read_body(request, self.limits.max_body_bytes)
+        if len(body) >= LARGE_BYTES:
+            async with self._turn:
+                await asyncio.sleep(0)  # else each would find it free in one and the same turn
+        return body
 
     async def answer(self, n_rows: int, make: Callable[[], Response]) -> Response:
         """Make an answer to so many rows."""
         if n_rows > 1 and n_rows * self._row_seconds > LOOP_SECONDS:
-            return await run_in_threadpool(self._time, n_rows, make)
+            return await to_thread.run_sync(self._time, n_rows, make, limiter=self._pool)
         return self._time(n_rows, make)
 
     def _time(self, n_rows: int, make: Callable[[], Response]) -> Response:

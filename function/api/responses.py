@@ -16,14 +16,21 @@ STATUSES: dict[type[RequestError], int] = {
 }
 
 
+NO_STORE = (b"cache-control", b"no-store")  # else a cache could hand out what was answered to somebody with a key
+
+
 class Body(Response):
-    """A body as it is, with the least that Starlette's own response does for one."""
+    """A body as it is, which no cache keeps, with the least that Starlette's own response does for one."""
 
     def __init__(
         self, body: bytes, media_type: str, status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         self.body, self.status_code, self.background = body, status_code, None
-        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode())]
+        self.raw_headers = [
+            NO_STORE,
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", media_type.encode()),
+        ]
         if headers is not None:
             self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
@@ -58,6 +65,8 @@ def error(
 def request_error(path: str, error_: RequestError, *, is_encoded: bool) -> Response:
     """Answer a request's error, and say where in the body it stands in the names on the wire."""
     if is_encoded and isinstance(error_, BodyError):
-        error_ = BodyError("expected a body as it is, got one with a Content-Encoding", type="content_encoding")
+        message = "expected a body as it is, got one with a Content-Encoding; send it without, not compressed"
+        headers = {"Accept-Encoding": "identity"}  # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16
+        return error(path, 415, message, type="content_encoding", loc=("body",), headers=headers)
     place = ("data", *error_.where) if isinstance(error_, FeaturesError) else error_.where
     return error(path, STATUSES[type(error_)], error_.message, type=error_.type, loc=("body", *place))

@@ -114,6 +114,7 @@ _ERROR_STATUSES = {
     401: "No key, or none that is accepted",
     404: "Another model, or another version of it",
     413: "More bytes or rows than `limits` in /metadata",
+    415: "A body with a Content-Encoding, such as a compressed one",
     422: "Not JSON, or not rows that the model takes",
     500: "Unexpected failure; the log has its traceback under the request id",
 }
@@ -129,7 +130,7 @@ def declare_body(model: Model, max_rows: int) -> dict[str, Any]:
     content = {"application/json": {"schema": body_schema(model, max_rows)}}
     return {
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
-        "responses": declare(413, 422),
+        "responses": declare(413, 415, 422),
     }
 
 

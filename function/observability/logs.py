@@ -35,6 +35,22 @@ class JSONLine(OrjsonFormatter):
         return json.dumps(log_data | {"timestamp": log_data["timestamp"].isoformat()}, default=str)
 
 
+class TextLine(logging.Formatter):
+    """Writes what standard output's encoding lacks by its number, as the access lines do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        return super().format(record).encode(encoding, "backslashreplace").decode(encoding)
+
+
+class Output(logging.StreamHandler[Any]):
+    """Standard output, where a line may be lost: one that is full or closed is no reason for a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own
+        if not isinstance(sys.exception(), OSError) and not getattr(self.stream, "closed", True):  # None: there is none
+            super().handleError(record)
+
+
 def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:
     """Send everything to standard output, in place of whatever is set up."""
     logging.basicConfig(level=level, handlers=[handler(format)], force=True)
@@ -44,7 +60,7 @@ def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:
 
 def handler(format: Literal["JSON", "TEXT"]) -> logging.Handler:
     """Make the one handler of all lines."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = Output(sys.stdout)
     handler.addFilter(RequestId())
     handler.setFormatter(_json() if format == "JSON" else _text())
     return handler
@@ -61,4 +77,4 @@ def _json() -> logging.Formatter:
 
 def _text() -> logging.Formatter:
     fmt = "{asctime} {levelname:<7} {name} {message} {request_id}"
-    return logging.Formatter(fmt, style="{", defaults={"request_id": ""})
+    return TextLine(fmt, style="{", defaults={"request_id": ""})

@@ -1,43 +1,52 @@
-"""Metrics for Prometheus: counters in files that the workers share, handed over once a second."""
+"""Metrics for Prometheus: sums that each worker keeps, and shares once a second."""
 
 import asyncio
 import atexit
+import logging
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
-import prometheus_client
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from function.classifier import Model
+from function.observability.counters import CounterFolder, Sums, add
 from function.observability.inference import MOST_LABELS, InferenceObserver, Run
 
 PREFIX = "web_single"
+# Name -> help and labels; the first is a histogram, the others are counters.
+METRICS = {
+    "request_seconds": ("Time to answer", ["route"]),
+    "requests": ("Requests", ["route", "status"]),
+    "rows": ("Rows that the model has answered", []),
+    "rows_outside": ("Rows outside the training data's ranges", []),
+    "values_missing": ("Values that were missing", []),
+    "inference_seconds": ("Time in the model", []),
+    "predictions": ("Rows by label", ["label"]),
+}
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)  # seconds
 INTERVAL = 1.0  # seconds between two hand-overs
 MOST_WAITING = 1_000  # requests, or rows, that wait for one
+log = logging.getLogger(__name__)
 
 
 class PrometheusRecorder:
     """Puts aside what each request measured, and hands it over all at once.
 
     That is each second, before `read`, and when the process ends; at a kill -9 up to a second is lost. Counted in each
-    request, it would take as long as the model. PROMETHEUS_MULTIPROC_DIR says where the files are.
+    request, it would take as long as the model. Without a folder nothing is shared with other processes.
     """
 
-    def __init__(self, model: Model, observer: InferenceObserver) -> None:
+    def __init__(self, model: Model, observer: InferenceObserver, folder: Path | None) -> None:
         self._observer = observer
-        counter = prometheus_client.Counter
-        self._requests = counter(f"{PREFIX}_requests", "Requests", ["route", "status"], registry=None)
-        name = f"{PREFIX}_request_seconds"
-        self._seconds = _Histogram(name, "Time to answer", ["route"], registry=None, buckets=BUCKETS)
-        self._rows = counter(f"{PREFIX}_rows", "Rows that the model has answered", registry=None)
-        self._outside = counter(f"{PREFIX}_rows_outside", "Rows outside the training data's ranges", registry=None)
-        self._missing = counter(f"{PREFIX}_values_missing", "Values that were missing", registry=None)
-        self._inference = counter(f"{PREFIX}_inference_seconds", "Time in the model", registry=None)
-        predictions = counter(f"{PREFIX}_predictions", "Rows by label", ["label"], registry=None)
-        self._predictions = {label: predictions.labels(label) for label in model.labels[:MOST_LABELS]}
+        self._folder = CounterFolder(folder) if folder is not None else None
+        self._is_shared = True  # as far as is known
+        self._labels = model.labels[:MOST_LABELS]
+        self._sums: Sums = {}
         self._times = defaultdict[tuple[str, int], list[float]](list)  # (route, status) -> seconds of each request
         self._runs: list[Run] = []
         self._n_rows = 0
@@ -51,8 +60,8 @@ class PrometheusRecorder:
             self._runs.append(run)
             self._n_rows += len(run.prediction.probabilities)
         if len(times) > MOST_WAITING or self._n_rows > MOST_WAITING:
-            self.hand_over()
-        elif not self._is_due:
+            self._count()
+        if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_later(INTERVAL, self._hand_over_in_time)
         return {}
@@ -62,38 +71,82 @@ class PrometheusRecorder:
         self.hand_over()
 
     def hand_over(self) -> None:
-        """Add what waits to the shared counters."""
+        """Count what waits, and share the sums; on a full disk they wait for the next time."""
+        self._count()
+        if self._folder is None or not self._sums:
+            return
+        try:
+            self._folder.write(self._sums)
+            self._is_shared = True
+        except OSError as error:
+            if self._is_shared:
+                log.warning("the counters of this worker can't be shared for the time being: %s", error.strerror)
+            self._is_shared = False
+
+    def _count(self) -> None:
+        """Add what waits to the sums."""
         times, runs = self._times, self._runs
         self._times, self._runs, self._n_rows = defaultdict(list), [], 0
         for (route, status), seconds in times.items():
-            self._requests.labels(route, str(status)).inc(len(seconds))
-            self._seconds.labels(route).observe_all(seconds)
+            counts = Counter(bisect_left(BUCKETS, amount) for amount in seconds)
+            in_buckets = [float(counts[index]) for index in range(len(BUCKETS) + 1)]
+            more: Sums = {
+                ("requests", route, str(status)): [len(seconds)],
+                ("request_seconds", route): [*in_buckets, sum(seconds)],
+            }
+            add(self._sums, more)
         if runs:
             self._count_inferences(runs)
 
     def _count_inferences(self, runs: Sequence[Run]) -> None:
         found = self._observer.measure(runs)
-        self._rows.inc(found.n_rows)
-        self._outside.inc(found.n_rows_outside)
-        self._missing.inc(found.n_missing)
-        self._inference.inc(found.seconds)
-        for label, count in found.predictions.items():
-            if (counter := self._predictions.get(label)) is not None:
-                counter.inc(count)
+        more: Sums = {
+            ("rows",): [found.n_rows],
+            ("rows_outside",): [found.n_rows_outside],
+            ("values_missing",): [found.n_missing],
+            ("inference_seconds",): [found.seconds],
+        }
+        more |= {("predictions", label): [n] for label, n in found.predictions.items() if label in self._labels}
+        add(self._sums, more)
 
     def read(self) -> bytes:
         """Give the sums over all workers in Prometheus' text format; those of the others are up to a second old."""
         self.hand_over()
-        registry = prometheus_client.CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return bytes(prometheus_client.generate_latest(registry))
+        sums: Sums = {("predictions", label): [0] for label in self._labels}
+        sums |= {(name,): [0] for name, (_, labels) in METRICS.items() if not labels}
+        add(sums, self._sums if self._folder is None else self._folder.read(self._sums))
+        registry = CollectorRegistry()
+        registry.register(_Families(sums))
+        return generate_latest(registry)
 
 
-class _Histogram(prometheus_client.Histogram):
-    """A histogram that takes many observations at once, as `observe` takes each."""
+class _Families:
+    """Sums as prometheus_client takes them from whoever has counted by oneself.
 
-    def observe_all(self, amounts: Sequence[float]) -> None:
-        self._sum.inc(sum(amounts))
-        counts = Counter(bisect_left(self._upper_bounds, amount) for amount in amounts)
-        for index, count in counts.items():
-            self._buckets[index].inc(count)
+    https://prometheus.github.io/client_python/collector/custom/
+    """
+
+    def __init__(self, sums: Sums) -> None:
+        self._sums = sums
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (text, labels) in METRICS.items():
+            found = [(values, numbers) for (metric, *values), numbers in self._sums.items() if metric == name]
+            if name == "request_seconds":
+                yield _histogram(name, text, labels, found)
+                continue
+            counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+            for values, (number,) in found:
+                counter.add_metric(values, number)
+            yield counter
+
+
+def _histogram(
+    name: str, text: str, labels: Sequence[str], found: Sequence[tuple[list[str], list[float]]]
+) -> HistogramMetricFamily:
+    """Add up the buckets: each of Prometheus' holds what those below it hold too."""
+    family = HistogramMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+    bounds = [*map(str, map(float, BUCKETS)), "+Inf"]
+    for values, (*counts, total) in found:
+        family.add_metric(values, list(zip(bounds, accumulate(counts), strict=True)), total)
+    return family

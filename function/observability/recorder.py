@@ -1,6 +1,7 @@
 """Where the metrics of a request go: METRICS chooses one of these."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from function.classifier import Model
@@ -24,12 +25,12 @@ class ReadableRecorder(Protocol):
 
 
 def create_recorder(
-    kind: Literal["NONE", "EMF", "PROMETHEUS"], model: Model, observer: InferenceObserver
+    kind: Literal["NONE", "EMF", "PROMETHEUS"], model: Model, observer: InferenceObserver, folder: Path | None = None
 ) -> Recorder | None:
-    """Make the recorder of a kind; None for NONE."""
+    """Make the recorder of a kind, None for NONE; processes share Prometheus' counters in a folder."""
     if kind == "PROMETHEUS":
-        # Not in the Lambda package, and prometheus_client reads its variable when it is imported.
+        # Not in the Lambda package.
         from function.observability.prometheus import PrometheusRecorder  # noqa: PLC0415
 
-        return PrometheusRecorder(model, observer)
+        return PrometheusRecorder(model, observer, folder)
     return EMFRecorder(model, observer) if kind == "EMF" else None

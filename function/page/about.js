@@ -38,7 +38,8 @@ const makeOpenApiLink = () =>
     if (!service.wantsKey) return;
     event.preventDefault();
     const { answer } = await ask("openapi.json");
-    save("openapi.json", JSON.stringify(answer, null, 2));
+    const servers = [{ url: address("").slice(0, -1) }]; // the document's own is relative to where it was
+    save("openapi.json", JSON.stringify({ ...answer, servers }, null, 2));
   } }, "OpenAPI document");
 
 const flatten = (facts) =>

@@ -81,7 +81,13 @@ function toValue(cell, { type, missing }, separator) {
 
 const expected = ({ type }) => (type === "bool" ? "true or false" : `a ${WHOLE.includes(type) ? "whole " : ""}number`);
 
+// A spreadsheet runs these, whoever wrote them: https://owasp.org/www-community/attacks/CSV_Injection
+const FORMULA = /^\s*[=+\-@＝＋－＠]|^[\t\r]/;
+const NUMBER = /^\s*[+-]?[.,]?\d[\d.,]*(e[+-]?\d+)?\s*$/i; // in whatever notation
+
+/** Write records; an apostrophe before what isn't a number keeps a spreadsheet from running it. */
 function writeCsv(rows, separator) {
+  const guard = (cell) => (FORMULA.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell);
   const quote = (cell) => (/[",;\t\r\n]|^\s|\s$/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
-  return rows.map((cells) => `${cells.map(quote).join(separator === "\0" ? "," : separator)}\r\n`).join("");
+  return rows.map((cells) => `${cells.map(guard).map(quote).join(separator === "\0" ? "," : separator)}\r\n`).join("");
 }

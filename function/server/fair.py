@@ -1,14 +1,19 @@
-"""How workers share one listening socket: the more connections a worker has, the later it accepts another."""
+"""How a worker serves: how it shares one listening socket with the others, and how it hears of the end.
+
+The more connections a worker has, the later it accepts another.
+"""
 
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn import Server
+from uvicorn import Config, Server
 
+from function.server.master import Notice
 from function.server.protocol import Protocol
 
 # A worker that accepts whatever waits takes most of the connections that come at once, and the others rest.
@@ -16,12 +21,27 @@ FEW = 4  # connections that a worker accepts at once
 SECONDS = 0.001  # that it leaves a further one to the others; event loops count whole milliseconds
 SHARE = 8  # of so many connections, one more is accepted at a time
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+ORPHAN_SECONDS = 1  # that open requests get
 SHORT_SECONDS = 1  # until it tries again, as asyncio has it, and between two lines about it
 log = logging.getLogger("uvicorn.error")
 
 
 class FairServer(Server):
-    """Uvicorn's server, but for the way in which it accepts connections."""
+    """Uvicorn's server, but for the way in which it accepts connections and learns that the master ends, or is gone."""
+
+    def __init__(self, config: Config, *, master: int, notice: Notice) -> None:
+        super().__init__(config)
+        self._master = master
+        self._notice = notice
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look ten times a second: the app gets to know that the end is near, and nobody serves on without a master."""
+        self.lifespan.state["is_ending"] = self._notice.is_given  # https://asgi.readthedocs.io, lifespan state
+        if os.getppid() != self._master:
+            log.error("the master is gone, so this worker ends")
+            self.config.timeout_graceful_shutdown = ORPHAN_SECONDS
+            return True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start without sockets, and wait for connections on them here."""
@@ -70,7 +90,7 @@ class FairServer(Server):
         idle = sorted((c.idle_since, id(c), c) for c in connections if c.idle_since is not None)
         closed = idle[: 1 + len(idle) // SHARE]
         for _, _, connection in closed:
-            connection.transport.close()
+            connection.let_go()
         now = asyncio.get_running_loop().time()
         if now >= self._quiet_until:
             log.warning("no connection can be accepted: %s; %d idle ones are closed for others", cause, len(closed))

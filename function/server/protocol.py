@@ -163,6 +163,13 @@ class Protocol(Arriving):
         """When a connection without a request began to wait; None if it has one."""
         return self._since if self._rule is self._rules.idle or self._rule is self._rules.connected else None
 
+    def let_go(self) -> None:
+        """Close at once, though the client may have left something unread."""
+        if self.transport.n_unsent:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
         self._since = self.loop.time()

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
@@ -27,7 +28,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "grid.linewidth": 0.4,
     "grid.alpha": 0.5,
     "legend.frameon": False,

@@ -52,7 +52,7 @@ def penguin_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("penguins")
     path = folder / "penguins.onnx"
     path.write_bytes(penguins().artifact)
-    describe([str(path), str(PENGUINS), "--target", "species"])
+    describe([str(path), str(PENGUINS), "--target", "species", "--in-place"])
     with LocalServer.start(folder / "log", MODEL_FILEPATH=str(path)) as server:
         yield server.url
 
@@ -390,6 +390,43 @@ class TestFile:
         assert [[float(value) for value in line[6:9]] for line in lines] == answer["prediction"]
         assert {line[9] for line in lines} == {""}
 
+    @pytest.mark.parametrize("separator", [",", ";", "\t"])
+    def test_no_spreadsheet_runs_what_was_in_the_file(self, visit: Visit, separator: str) -> None:
+        """A text that it would take for a formula gets an apostrophe; a number stays one."""
+        texts = [
+            "=1+1",
+            "+cmd|' /C calc'!A0",
+            "-2+3",
+            "@SUM(A1)",
+            " =1",
+            "\n=1",
+            "\r=1",
+            "\uff1d1",
+            "\uff0d1",
+            "=",
+            "-",
+            "-1.5x",
+            '="a";b,c',
+        ]
+        if separator != "\t":
+            texts += ["\tx", "\t=1"]
+        others = ["-1.5", "+2", "-1,5", "-.5", "-1e-3", "a=1", "'=1", "", "x-y", "1-2", "(=1)"]
+        lines = io.StringIO()
+        writer = csv.writer(lines, delimiter=separator, quoting=csv.QUOTE_ALL)
+        writer.writerow([*FEATURES, '=HYPERLINK("https://a.example")'])
+        writer.writerows([[-1.5, 3.5, 1.4, 0.2, text] for text in texts + others])
+        visit.choose("formulas.csv", lines.getvalue())
+        visit.predict()
+
+        with visit.page.expect_download() as download:
+            visit.page.click("#download")
+        written = Path(download.value.path()).read_bytes().decode("utf-8-sig")
+        head, *rows = csv.reader(io.StringIO(written, newline=""), delimiter=separator)
+
+        assert head[4] == '\'=HYPERLINK("https://a.example")'
+        assert [row[4] for row in rows] == [f"'{text}" for text in texts] + others
+        assert {(row[0], row[-1]) for row in rows} == {("-1.5", "")}
+
     def test_a_row_with_a_fault_is_named_and_the_others_are_answered(self, visit: Visit) -> None:
         """By its line and column."""
         good = "5.1,3.5,1.4,0.2\n"
@@ -643,7 +680,9 @@ class TestKey:
             visit.page.wait_for_selector(".route:has-text('/predict/batch')")
             with visit.page.expect_download() as download:
                 visit.page.locator("#api").get_by_role("link", name="OpenAPI document").click()
-            assert json.loads(Path(download.value.path()).read_text())["openapi"].startswith("3.")
+            document = json.loads(Path(download.value.path()).read_text())
+            assert document["openapi"].startswith("3.")
+            assert document["servers"] == [{"url": locked_url}]
 
     def test_its_code_takes_it_from_the_environment(
         self, browser: Browser, locked_url: str, monkeypatch: pytest.MonkeyPatch

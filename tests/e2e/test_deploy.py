@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from samcli.cli.types import CfnParameterOverridesType
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
@@ -243,6 +244,7 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     given = {
         "ApiKeySha256": PARAMETERS["ApiKeySha256"],
         "CorsOrigins": "https://example.org,https://example.com",
+        "BasePath": "/iris",
         "MemorySize": "512",
         "ReservedConcurrency": "5",
         "RequestsPerSecond": "7",
@@ -255,7 +257,8 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     function = boto3.client("lambda").get_function(FunctionName=made["ClassifierFunction"])
     configuration = function["Configuration"]
     assert configuration["MemorySize"] == 512
-    assert configuration["Environment"]["Variables"]["CORS_ORIGINS"] == given["CorsOrigins"]
+    variables = configuration["Environment"]["Variables"]
+    assert (variables["CORS_ORIGINS"], variables["BASE_PATH"]) == (given["CorsOrigins"], given["BasePath"])
     assert function["Concurrency"] == {"ReservedConcurrentExecutions": 5}
     (stage,) = boto3.client("apigatewayv2").get_stages(ApiId=made["Api"])["Items"]
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 7, "ThrottlingRateLimit": 7.0}
@@ -309,6 +312,28 @@ def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
         commands,
     )
     assert ".venv/bin/sam build --parameter-overrides Architecture=arm64" in commands
+
+
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [
+        ("AlarmTopicArn=", {"AlarmTopicArn": ""}),
+        ("AlarmTopicArn= MemorySize=512 CorsOrigins=", {"AlarmTopicArn": "", "MemorySize": "512", "CorsOrigins": ""}),
+        ("OtlpEndpoint=https://a.example/?key=", {"OtlpEndpoint": "https://a.example/?key="}),
+        ("Layers=arn:1,arn:2 BasePath=/iris", {"Layers": "arn:1,arn:2", "BasePath": "/iris"}),
+        ("", {}),
+    ],
+)
+def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str], tmp_path: Path) -> None:
+    """An empty one reaches sam as one that sam reads."""
+    dry = make("--dry-run", "deploy", "ALLOW_ANONYMOUS=true", f"PARAMETERS={given}", home=tmp_path)
+    command = dry.stdout.replace("\\\n", "").partition(".venv/bin/sam deploy --parameter-overrides ")[2].splitlines()[0]
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
+
+    read = CfnParameterOverridesType().convert(tuple(words.stdout.split("\0")[:-1]), None, None)
+
+    always = {"Revision", "Architecture", "ApiKeySha256", "AllowAnonymous"}
+    assert {name: value for name, value in read.items() if name not in always} == arrives
 
 
 @pytest.mark.parametrize(

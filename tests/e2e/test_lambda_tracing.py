@@ -1,6 +1,7 @@
 """Spans from the package under AWS's runtime emulator, by a layer."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -32,6 +33,28 @@ def test_lambda_sends_spans(collector: Collector, runtime: Path, package: Path, 
 
     assert collector.services == {"iris"}
     assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in ours} == {(TRACE, PARENT)}
+
+
+def test_instances_of_one_snapshot_draw_ids_of_their_own() -> None:
+    """SnapStart restores each with the same random state, and Lambda's runtime then calls its hooks."""
+    program = """
+import random
+import function.handler
+from awslambdaric.lambda_runtime_hooks_runner import run_after_restore
+from opentelemetry import trace
+state = random.getstate()
+for _ in range(2):
+    random.setstate(state)
+    run_after_restore()
+    print(trace.get_tracer("a").start_span("b").get_span_context().trace_id)
+"""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:1", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    command = [sys.executable, "-c", program]
+
+    result = subprocess.run(command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=True)
+
+    first, second = [line for line in result.stdout.splitlines() if line.isdigit()]
+    assert first != second
 
 
 def test_lambda_waits_a_second_for_a_silent_collector(runtime: Path, package: Path, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
         "ApiKeySha256": "",
         "AllowAnonymous": "false",
         "CorsOrigins": "",
+        "BasePath": "",
         "Architecture": "x86_64",
         "MemorySize": 1024,
         "ReservedConcurrency": -1,

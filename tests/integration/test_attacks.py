@@ -156,6 +156,7 @@ def test_what_two_parsers_could_read_differently_is_refused(server: LocalServer,
     assert status(answer) == 400
     expected = {"loc": [], "msg": "expected a request in HTTP/1.1, got another text", "type": "http_invalid"}
     assert detail(answer) == expected
+    assert b"\r\ncache-control: no-store\r\n" in answer
     assert server.log().count('"access"') == n_lines
 
 

@@ -1,6 +1,7 @@
 """`python -m model.check`: what the service will make of a file, before it ships."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from starlette.testclient import TestClient
 from function.api.app import create_app
 from function.classifier import load
 from function.settings import Settings, shipped_model
+from model.check import describe
 from tests.support.entry_points import ROOT
+from tests.support.kinds import GAPS, KINDS, by_hand
 from tests.support.models import MODELS, penguins
 
 
@@ -60,6 +63,52 @@ def test_it_hints_at_what_is_slow_or_unclear(tmp_path: Path) -> None:
         path = tmp_path / "model.onnx"
         path.write_bytes(MODELS[name]().artifact)
         assert [line for heading, line in lines(check(path)) if heading == "hint"] == expected
+
+
+def found_of(artifact: bytes, folder: Path, **environ: str) -> list[tuple[str, str]]:
+    path = folder / "model.onnx"
+    path.write_bytes(artifact)
+    settings = Settings.load({"MODEL_FILEPATH": str(path), **environ})
+    return [line for line in describe(settings) if line[0] not in ("artifact", "time")]
+
+
+def test_it_says_what_makes_the_label(tmp_path: Path) -> None:
+    """The model's own label or the highest probability, and how often they differ where it tried."""
+    rules = {
+        "threshold 0.1, int64": r"MODEL: the label is what label gives; in [1-9]\d* of \d+ rows around its sample not .*",
+        "GaussianNB and its class labels": r"MODEL: the label is what label gives; in 0 of \d+ rows around its sample not .*",
+        "row number beside the label": r"MODEL: the label is what label gives, by its graph the highest probability",
+        "batch of 3": r"HIGHEST: the class with the highest probability, for the model gives no label",
+    }
+    for name, expected in rules.items():
+        assert re.fullmatch(expected, dict(found_of(KINDS[name]().artifact, tmp_path))["rule"])
+    highest = found_of(KINDS["threshold 0.1, int64"]().artifact, tmp_path, LABEL_RULE="HIGHEST")
+    expected = r"HIGHEST: the class with the highest probability, in [1-9]\d* of \d+ rows around its sample not what label gives"
+    assert re.fullmatch(expected, dict(highest)["rule"])
+
+
+def test_it_says_what_is_ignored_and_how_rows_are_run(tmp_path: Path) -> None:
+    """By name."""
+    scores = found_of(KINDS["scores beside the probabilities"]().artifact, tmp_path)
+    assert ("output", "scores: ignored") in scores
+    batch = found_of(KINDS["batch of 3"]().artifact, tmp_path)
+    assert ("input", "x: float32 (3, 2)") in batch
+    hint = "rows run in groups of 3, the last filled up: export with a free number of rows"
+    assert ("hint", hint) in batch
+    assert ("input", "in_a: float32 (None,)") in found_of(KINDS["inputs of rank 1"]().artifact, tmp_path)
+
+
+def test_it_says_where_values_may_be_missing(tmp_path: Path) -> None:
+    """And where the model has no answer then, though that was asked for."""
+    half = found_of(GAPS["half of the columns"]().kind.artifact, tmp_path)
+    assert ("missing", "null is taken in feature 0, feature 1, feature 2") in half
+    plain = found_of(by_hand(), tmp_path, ALLOW_MISSING="true")
+    assert ("missing", "null is refused in every feature") in plain
+    warning = (
+        "missing values aren't taken in feature 0, feature 1: the model's answer to its sample without a value isn't "
+        "finite"
+    )
+    assert ("warning", warning) in plain
 
 
 def test_labels_may_be_given(tmp_path: Path) -> None:

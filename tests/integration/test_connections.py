@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.support import nginx
 from tests.support.calls import ROW
 from tests.support.entry_points import LocalServer
+from tests.support.nginx import keeping
 from tests.support.probe import CASES, Case, get, parse, probe
 
 TIMEOUT = 2  # seconds, REQUEST_TIMEOUT here
@@ -173,7 +173,7 @@ class TestUpgrade:
                     if (answer.status_code, answer.content) != (200, b'{"health":"ok"}'):
                         wrong.append(answer.content)
 
-        with nginx.before(server.url, tmp_path) as url:
+        with keeping(server.url, tmp_path) as url:
             others = [threading.Thread(target=ask_for_health, args=(url,)) for _ in range(4)]
             for other in others:
                 other.start()
@@ -323,7 +323,7 @@ class TestWaiting:
         environ = {"KEEP_ALIVE": "4"}
         with (
             LocalServer.start(tmp_path / "log", **environ) as server,
-            nginx.before(server.url, tmp_path, idle=2) as url,
+            keeping(server.url, tmp_path, idle=2) as url,
             httpx2.Client(base_url=url, timeout=30) as client,
         ):
             for pause in (0.9, 1.9, 2.1, 0):

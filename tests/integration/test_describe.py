@@ -3,8 +3,8 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,20 +12,25 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from skl2onnx import to_onnx
+from skl2onnx import convert_sklearn, to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_wine
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
 
 from function.api.app import create_app
 from function.classifier import load
 from function.settings import Settings, shipped_model
+from model.artifact import take_booleans
 from model.describe import main
 from tests.support.entry_points import ROOT
 from tests.support.models import penguins, scaled, sigmoid, sklearn, texts, wine
@@ -44,9 +49,10 @@ class Result(NamedTuple):
 def describe(*arguments: str | Path) -> Result:
     """Run the command in this process, which has imported onnx already."""
     output = io.StringIO()
+    given = [str(argument) for argument in arguments]
     try:
         with contextlib.redirect_stdout(output):
-            main([str(argument) for argument in arguments])
+            main(given if "--output" in given else [*given, "--in-place"])
     except SystemExit as end:
         return Result(1, output.getvalue(), f"{end.code}\n")
     return Result(0, output.getvalue(), "")
@@ -55,6 +61,7 @@ def describe(*arguments: str | Path) -> Result:
 def test_the_command_itself(penguin_model: Path, tmp_path: Path) -> None:
     """In a process of its own."""
     command = [sys.executable, "-m", "model.describe", str(penguin_model), str(PENGUINS), "--target", "species"]
+    command.append("--in-place")
 
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
@@ -202,9 +209,20 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "labels that the rows don't show": (
         [[*"abcdefghijklmn"], [*range(13), "barolo"]],
         ["--target", "n"],
-        "the rows don't show which class has which label; name them in a file for --labels",
+        "the rows don't show which class has which label; name them: --labels, or labels= of export",
     ),
 }
+
+
+def test_an_artifact_is_written_where_it_is_told_alone(wine_model: Path, wine_csv: Path) -> None:
+    """Neither --output nor --in-place is a mistake."""
+    before = wine_model.read_bytes()
+
+    with pytest.raises(SystemExit) as end:
+        main([str(wine_model), str(wine_csv), "--target", "cultivar"])
+
+    assert end.value.code == f"expected --output FILE, or --in-place to write into {wine_model} itself"
+    assert wine_model.read_bytes() == before
 
 
 @pytest.mark.parametrize(("rows", "options", "message"), FAULTS.values(), ids=FAULTS)
@@ -260,18 +278,158 @@ def test_texts_that_hardly_repeat_arent_published(tmp_path: Path) -> None:
 
 
 def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
-    """The model then labels no better than by guessing."""
+    """The classes then have no labels that fit."""
     with wine_csv.open() as file:
         reverse = write_csv(tmp_path / "reverse.csv", [row[-2::-1] + row[-1:] for row in csv.reader(file)])
 
     result = describe(wine_model, reverse, "--target", "cultivar")
 
-    assert result.returncode == 1
-    assert re.search(
-        r"no more than by always saying the same; are the columns, or the labels, in another order\?$|"
-        r"the rows don't show which class has which label; ",
-        result.stderr.strip(),
+    message = "the rows don't show which class has which label; name them: --labels, or labels= of export"
+    assert result.stderr == f"ArtifactError: {message}\n"
+
+
+def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
+    """A model that labels no better than one label for all is described, and the line says so."""
+    rows = [[float(index % 10), "yes" if index == 9 else "no"] for index in range(100)]
+    model = LogisticRegression().fit([row[:1] for row in rows], [row[1] for row in rows])
+    write_model(tmp_path / "rare.onnx", model, [("x", FloatTensorType([None, 1]))])
+    path = write_csv(tmp_path / "rare.csv", [["x", "bought"], *rows])
+
+    assert describe(tmp_path / "rare.onnx", path, "--target", "bought").stdout == (
+        f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes by 100 whole rows of 100, 99.00% of which "
+        "it labels rightly, no more than by always saying the same; are the columns, or the labels, in another order?\n"
     )
+
+
+def write_model(path: Path, estimator: Any, types: list[tuple[str, Any]]) -> Path:
+    model = convert_sklearn(estimator, initial_types=types, options={id(estimator): {"zipmap": False}})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+COUNTRIES = ["NA", "NL", "NZ"]  # Namibia, the Netherlands, New Zealand
+
+
+def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
+    """Whatever pandas takes it for; only an empty cell is one, which this model refuses."""
+    rows = [[country, float(number), country == "NZ"] for country in COUNTRIES for number in range(4)]
+    table = pd.DataFrame(rows, columns=["country", "number", "far"])
+    columns = make_column_transformer((OneHotEncoder(), ["country"]), remainder=StandardScaler())
+    model = make_pipeline(columns, LogisticRegression()).fit(table[["country", "number"]], table["far"].astype(int))
+    types = [("country", StringTensorType([None, 1])), ("number", FloatTensorType([None, 1]))]
+    write_model(tmp_path / "countries.onnx", model, types)
+    path = write_csv(tmp_path / "countries.csv", [["country", "number", "far"], *rows, ["", 1, "False"]])
+
+    result = describe(tmp_path / "countries.onnx", path, "--target", "far")
+
+    assert " and the labels False, True by 12 whole rows of 13, 100.00% " in result.stdout
+    features = metadata(tmp_path / "countries.onnx")["features"]
+    assert (features[0]["name"], features[0]["values"]) == ("country", COUNTRIES)
+
+
+def test_cells_may_be_true_and_false(tmp_path: Path) -> None:
+    """A number is 1 and 0 then, and a boolean itself."""
+    rows = [[value, other, value] for value, other in itertools.product((True, False), repeat=2)] * 3
+    columns = [[float(cell) for cell in row[:2]] for row in rows]
+    model = LogisticRegression().fit(columns, [int(row[2]) for row in rows])
+    path = write_csv(tmp_path / "booleans.csv", [["a", "b", "y"], *rows])
+    matrix = write_model(tmp_path / "matrix.onnx", model, [("rows", FloatTensorType([None, 2]))])
+    separate = write_model(
+        tmp_path / "separate.onnx", make_pipeline(StandardScaler(), model).fit(columns, [row[2] for row in rows]),
+        [("a", FloatTensorType([None, 1])), ("b", FloatTensorType([None, 1]))],
+    )  # fmt: skip
+    proto = onnx.load(separate)
+    take_booleans(proto, ["a", "b"])
+    separate.write_bytes(proto.SerializeToString())
+
+    for artifact in (matrix, separate):
+        assert " and the labels False, True by 12 whole rows of 12, 100.00% " in describe(
+            artifact, path, "--target", "y"
+        ).stdout  # fmt: skip
+    assert metadata(matrix)["features"][0] | {"missing": None} == {
+        "name": "a", "type": "float32", "min": 0, "max": 1, "missing": None
+    }  # fmt: skip
+    assert load(separate).model.sample == (True, True)
+
+
+def gaps_table() -> pd.DataFrame:
+    """Two numbers, each alone enough, of which one is missing in every row."""
+    rows = [[float(number), np.nan, "low" if number < 10 else "high"] for number in range(20)]
+    return pd.DataFrame([*rows, *([np.nan, number, label] for number, _, label in rows)], columns=["a", "b", "y"])
+
+
+def test_rows_with_gaps_count_where_the_model_takes_them(tmp_path: Path) -> None:
+    """Even where no row is whole; the features say so, and the sample is made of what is there."""
+    table = gaps_table()
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(table[["a", "b"]], table["y"])
+    path = write_model(tmp_path / "gaps.onnx", model, [("rows", FloatTensorType([None, 2]))])
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+
+    result = describe(path, tmp_path / "gaps.csv", "--target", "y")
+
+    assert result.stdout == (
+        f"{path}: described 2 features and the labels high, low by 40 rows of 40, 40 of them with gaps, 100.00% of which "
+        "it labels rightly\n"
+    )
+    facts = load(path).model
+    assert [(feature.name, feature.min, feature.max, feature.missing) for feature in facts.features] == [
+        ("a", 0, 19, True),
+        ("b", 0, 19, True),
+    ]
+    assert facts.sample == (0, 0)
+    assert describe(path, tmp_path / "gaps.csv", "--ignore", "y").stdout.endswith("the labels high, low\n")
+
+
+def test_rows_with_gaps_dont_count_where_the_model_fails_on_them(tmp_path: Path) -> None:
+    """Nor where it labels them worse than those without, which is no way to take them."""
+    table = gaps_table().assign(b=0.0)
+    linear = make_pipeline(StandardScaler(), LogisticRegression()).fit(table.dropna()[["a", "b"]], table.dropna()["y"])
+    tree = DecisionTreeClassifier().fit(table.dropna()[["a", "b"]].to_numpy(), table.dropna()["y"])
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+
+    for name, model in (("linear", linear), ("tree", tree)):
+        path = write_model(tmp_path / f"{name}.onnx", model, [("rows", FloatTensorType([None, 2]))])
+        assert " by 20 whole rows of 40, 100.00% of which it labels rightly\n" in describe(
+            path, tmp_path / "gaps.csv", "--target", "y"
+        ).stdout  # fmt: skip
+        assert [feature.missing for feature in load(path).model.features] == [None, None]
+
+
+MANGLED = {"1st": "_1st", "a+b": "a+b", "x (cm)": "x__cm_", "größe": "größe"}
+
+
+def mangled_model(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """A model with a column for each input, as skl2onnx names them; the columns are told apart by their sizes."""
+    table = pd.DataFrame(
+        {name: np.arange(1, 21, dtype="float32") * 10**place for place, name in enumerate(names)}
+    ).assign(y=["n", "p"] * 10)  # fmt: skip
+    columns = make_column_transformer((StandardScaler(), [names[0]]), remainder=StandardScaler())
+    model = make_pipeline(columns, DecisionTreeClassifier(random_state=0)).fit(table[list(names)], table["y"])
+    path.write_bytes(to_onnx(model, table[list(names)][:1], options={"zipmap": False}).SerializeToString())
+    return table
+
+
+def test_columns_are_found_by_what_skl2onnx_makes_of_their_names(tmp_path: Path) -> None:
+    """In any order: a digit first gets an underscore before it, and + stays."""
+    path = tmp_path / "mangled.onnx"
+    mangled_model(path, list(MANGLED))[[*reversed(MANGLED), "y"]].to_csv(tmp_path / "rows.csv", index=False)
+    assert [input.name for input in onnx.load(path).graph.input] == list(MANGLED.values())
+
+    assert describe(path, tmp_path / "rows.csv", "--target", "y").returncode == 0
+    assert [(feature.name, feature.max) for feature in load(path).model.features] == [
+        (name, 20 * 10**place) for place, name in enumerate(MANGLED)
+    ]
+
+
+def test_columns_of_which_either_may_be_meant_are_named(tmp_path: Path) -> None:
+    """Then skl2onnx has put a number behind the name of one of them."""
+    path = tmp_path / "mangled.onnx"
+    mangled_model(path, ["a b", "a_b", "c"]).to_csv(tmp_path / "rows.csv", index=False)
+
+    result = describe(path, tmp_path / "rows.csv", "--target", "y")
+
+    message = "expected one column for each input of the model, a_b, a_b1 may be 'a b' or 'a_b'"
+    assert result.stderr == f"ArtifactError: {message}; give the CSV's columns the names of the inputs\n"
 
 
 def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Path) -> None:
@@ -343,10 +501,10 @@ def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path,
         "import resource, sys; from model.describe import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); main(sys.argv[1:])"
     )
-    command = [sys.executable, "-c", program, str(wine_model), str(wine_csv), "--target", "cultivar"]
+    command = [sys.executable, "-c", program, str(wine_model), str(wine_csv), "--target", "cultivar", "--in-place"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # type: ignore[assignment]
 
-    assert result.stderr == f"ArtifactError: {wine_model}: can't be written (File too large); --output names another\n"
+    assert result.stderr == f"ArtifactError: {wine_model}: can't be written (File too large); name another file\n"
     assert (wine_model.read_bytes(), set(tmp_path.iterdir())) == (before, files)
 
 

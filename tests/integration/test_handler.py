@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from function.handler import handler
 from tests.support.calls import EVENTS
 from tests.support.entry_points import EVENT_FORMS, AccessLines, Call, Event, answer_of, http_entry_point
+from tests.support.secrets import KEY, WRONG_KEYS
 
 
 def test_every_event_has_its_call() -> None:
@@ -74,6 +76,49 @@ def test_a_refused_start_says_why(environ: dict[str, str], line: str) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize("value", WRONG_KEYS.values(), ids=WRONG_KEYS)
+def test_a_refused_start_tells_no_secret(value: str) -> None:
+    """A key in place of its digest isn't in the traceback that CloudWatch keeps."""
+    command = [sys.executable, "-c", "import function.main"]
+    environ = {"API_KEY_SHA256": value}
+
+    result = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("function.errors.SettingsError: API_KEY_SHA256: expected ")
+    assert KEY not in result.stdout + result.stderr
+
+
+HOSTS = ["[2001:db8::1]", "[2001:db8::1]:8443", "a.example:8443", "a.example", "a.example:", "::1", ""]
+
+
+@pytest.mark.parametrize("form", EVENT_FORMS)
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_address_may_be_any_host(form: str, host: str, client: TestClient) -> None:
+    """An IPv6 address too, as a balancer without a name has it."""
+    for port in ("443", "none"):
+        headers = {"Host": host, "X-Forwarded-Port": port}
+        event = EVENT_FORMS[form](Call("label", "GET", "/label", headers=headers))
+
+        answer = answer_of(handler(event, None))  # type: ignore[arg-type] # the context isn't used
+
+        assert answer == http_entry_point(client)(Call("label", "GET", "/label"))
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [("/top", {"k": ["3"]}), ("/top", {"k": "3"}), ("/top?k=3", {"k": ["3"]}), ("/top?k=3", None)],
+)
+def test_a_query_of_vpc_lattice_arrives(path: str, parameters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whichever of its forms."""
+    app = FastAPI()
+    app.get("/top")(lambda k: {"k": k})
+    monkeypatch.setattr("function.handler.app", app)
+    event = EVENT_FORMS["VPC Lattice"](Call("top", "GET", path)) | {"queryStringParameters": parameters}
+
+    assert answer_of(handler(event, None)).json == {"k": "3"}  # type: ignore[arg-type] # the context isn't used
 
 
 GONE = object()
@@ -137,6 +182,7 @@ def test_a_foreign_event_is_refused(event: Any, caplog: pytest.LogCaptureFixture
 
     detail = {"loc": [], "msg": "expected an HTTP request, got another event", "type": "event"}
     assert answer_of(answer).json == {"detail": [detail]}
+    assert answer_of(answer).caching == "no-store"
     assert answer["statusCode"] == 400
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -147,13 +193,32 @@ def test_a_method_can_forge_no_line(method: str) -> None:
     """It stands in the access line."""
     event = EVENT_FORMS["HTTP API"](Call("health", method, "/health"))
 
-    assert handler(event, None)["statusCode"] == 400  # type: ignore[arg-type] # the context isn't used
+    answer = answer_of(handler(event, None))  # type: ignore[arg-type] # the context isn't used
+
+    assert (answer.status, answer.caching) == (400, "no-store")
 
 
-def test_a_schedule_keeps_an_instance_warm(caplog: pytest.LogCaptureFixture) -> None:
-    """Quietly."""
+@pytest.mark.parametrize(
+    ("source", "arn", "detail"),
+    [("aws.events", "events:eu-central-1:123456789012:rule/warm", {}),
+     ("aws.scheduler", "scheduler:eu-central-1:123456789012:schedule/default/warm", "{}")],
+)  # fmt: skip
+def test_a_schedule_keeps_an_instance_warm(
+    source: str, arn: str, detail: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Quietly: a rule of EventBridge, and its Scheduler by what it sends where nothing else is asked for."""
     caplog.set_level(logging.INFO)
-    event = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    event = {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Scheduled Event",
+        "source": source,
+        "account": "123456789012",
+        "time": "2026-11-25T10:00:00Z",
+        "region": "eu-central-1",
+        "resources": [f"arn:aws:{arn}"],
+        "detail": detail,
+    }
 
     assert handler(event, None) == {"statusCode": 204}  # type: ignore[arg-type] # the context isn't used
     assert caplog.records == []

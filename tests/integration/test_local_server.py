@@ -21,6 +21,7 @@ from function.settings import Settings
 from local_server import ServerSettings
 from model.train import Trained
 from tests.support.entry_points import ROOT, LocalServer
+from tests.support.secrets import KEY, WRONG_KEYS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 
@@ -75,7 +76,9 @@ class TestServing:
         """The id of our request is in its log, in one access line."""
         with local_server.client() as client:
             response = client.post("/predict", content=ROW, headers={"X-Request-ID": "is-it-you"})
-        assert set(response.headers) == {"date", "content-length", "content-type", "x-request-id", "x-model-sha256"}
+        assert set(response.headers) == {
+            "date", "content-length", "content-type", "cache-control", "x-request-id", "x-model-sha256"
+        }  # fmt: skip
         local_server.wait_for(lambda log: "is-it-you" in log)
 
         lines = [json.loads(line) for line in local_server.log().splitlines()]
@@ -300,6 +303,16 @@ class TestStart:
     def test_a_bad_setting(self, name: str, value: str, message: str) -> None:
         """One line that names the variable and the value."""
         assert_refused(run(**{name: value}), f"SettingsError: {name}={value!r}: {message}")
+
+    @pytest.mark.parametrize("value", WRONG_KEYS.values(), ids=WRONG_KEYS)
+    def test_a_key_in_place_of_its_digest(self, value: str) -> None:
+        """One line without it."""
+        result = run(API_KEY_SHA256=value)
+
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith("SettingsError: API_KEY_SHA256: expected ")
+        assert result.stderr.count("\n") == 1
+        assert KEY not in result.stderr
 
     def test_a_logging_configuration_that_is_none(self) -> None:
         """One line; its end is in the words of this Python's logging."""

@@ -16,7 +16,7 @@ from function.api.app import create_app
 from function.classifier import Classifier
 from function.handler import handler
 from function.settings import Settings
-from tests.support.calls import CALLS
+from tests.support.calls import CALLS, GET_ROUTES
 from tests.support.entry_points import (
     EVENT_FORMS,
     Answer,
@@ -69,14 +69,39 @@ def test_a_call_gets_the_same_answer_everywhere(
     expected = in_process(call)
 
     assert expected.status == status
+    assert expected.caching == ("no-cache" if (expected.content_type or "").startswith("text/html") else "no-store")
     assert by_fastapi(call) == expected
     assert local(call) == expected
     for form in EVENT_FORMS.values():
         assert lambda_entry_point(handler, form)(call) == expected
         assert lambda_entry_point(handler, in_base64(form))(call) == expected
+    if call.method == "HEAD":
+        assert expected.body == b""
+        return
     check_declared(document, call, expected)
     if status >= 400:
         check_error(call, expected)
+
+
+@pytest.mark.parametrize("path", GET_ROUTES)
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_head_tells_what_get_would_give(path: str, accept: str, client: TestClient, local_server: LocalServer) -> None:
+    """The same headers, the length of the body among them, at both entry points."""
+    headers = {"accept": accept, "x-request-id": "mine"}
+    with local_server.client() as local:
+        for one in (client, local):
+            got, told = (one.request(method, path, headers=headers) for method in ("GET", "HEAD"))
+            assert (told.status_code, told.content) == (200, b"")
+            assert without_date(told.headers) == without_date(got.headers)
+            assert int(told.headers["content-length"]) > 0
+    for form in EVENT_FORMS.values():
+        get, head = (form(Call(path, method, path, headers=headers)) for method in ("GET", "HEAD"))
+        without_body = {"body": "", "isBase64Encoded": False}
+        assert handler(head, None) == handler(get, None) | without_body  # type: ignore[arg-type] # the context isn't used
+
+
+def without_date(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "date"}
 
 
 def check_declared(document: Mapping[str, Any], call: Call, answer: Answer) -> None:

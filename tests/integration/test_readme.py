@@ -6,15 +6,30 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import onnxmltools
 import pytest
+import skl2onnx
+from catboost import CatBoostClassifier
+from onnxmltools.convert.common.data_types import FloatTensorType
+from sklearn.datasets import load_wine
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from starlette.testclient import TestClient
+from xgboost import XGBClassifier
 
+from function.classifier import load, load_bytes
 from function.settings import Settings
 from local_server import ServerSettings
 from tests.support.entry_points import ROOT, LocalServer
+from tests.support.models import lightgbm_classifier
 
 README = Path("README.md").read_text()
 SECTIONS = {section.partition("\n")[0]: section for section in README.split("\n## ")}
@@ -46,6 +61,11 @@ def run(block: str, server: LocalServer | None = None, folder: Path = ROOT) -> s
 def measured(text: str) -> str:
     """Leave out what differs from machine to machine: times, and the last digits of what was trained."""
     patterns = {r"[\d,]+ µs": "… µs", r"[\d,]+ bytes, SHA-256 [0-9a-f]{64}": "…", r"\d\.\d{4,}(e-\d+)?": "0.…"}
+    patterns |= {
+        r"\d{4}-\d\d-\d\d": "…",
+        r"difference \d\.?\d*e-\d+": "difference …",
+        r"in \d+ of \d+ rows": "in … rows",
+    }
     for pattern, stands_for in patterns.items():
         text = re.sub(pattern, stands_for, text)
     return text
@@ -59,28 +79,82 @@ def test_commands_give_the_output_that_is_shown(block: str, local_server: LocalS
     assert run(block, local_server) == block
 
 
-def test_a_model_of_ones_own_is_served_in_three_steps(tmp_path: Path) -> None:
-    """As the README has it."""
-    export, _ = blocks(SECTIONS[OWN_MODEL], "python")
-    (labels,) = blocks(SECTIONS[OWN_MODEL], "json")
-    check, requests, _, _ = blocks(SECTIONS[OWN_MODEL], "console")
-    subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=os.environ, check=True)
-    (tmp_path / "wine" / "label.json").write_text(labels)
+def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None:
+    """From a DataFrame with gaps and texts to an endpoint that takes null."""
+    (export,) = blocks(SECTIONS[OWN_MODEL], "python")
+    check, requests, _ = blocks(SECTIONS[OWN_MODEL], "console")
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=environ, check=True)
 
     assert measured(run(check, folder=tmp_path)) == measured(check)
-    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "wine" / "wine.onnx")) as server:
-        assert run(requests, server) == requests
-
-
-def test_numbers_and_texts_mixed(tmp_path: Path) -> None:
-    """As the README has it."""
-    _, export = blocks(SECTIONS[OWN_MODEL], "python")
-    _, _, describe, requests = blocks(SECTIONS[OWN_MODEL], "console")
-    subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=os.environ, check=True)
-
-    assert run(describe, folder=tmp_path) == describe
     with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "penguins" / "penguins.onnx")) as server:
         assert run(requests, server) == requests
+
+
+def wine_file(folder: Path) -> Any:
+    """A file as the table has it for scikit-learn, and a CSV beside it; give scikit-learn's model."""
+    wine = load_wine()
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.data, wine.target)
+    folder.mkdir()
+    table = EXPORTERS["scikit-learn, trained on numbers"]
+    (folder / "wine.onnx").write_bytes(run_row(table, model=model, X=wine.data))
+    names = np.array(["barolo", "grignolino", "barbera"])[wine.target]
+    lines = [[*wine.feature_names, "cultivar"], *([*row, name] for row, name in zip(wine.data, names, strict=True))]
+    (folder / "wine.csv").write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    return model
+
+
+EXPORTERS = dict(re.findall(r"^\| ([^|]+) \| `(.*)`.* \|$", SECTIONS[OWN_MODEL], re.MULTILINE))
+
+
+def run_row(code: str, **names: Any) -> bytes:
+    """Run what a row of the table says, and give the file."""
+    namespace = {"skl2onnx": skl2onnx, "onnxmltools": onnxmltools, "numpy": np, "TfidfVectorizer": TfidfVectorizer}
+    namespace |= {"LogisticRegression": LogisticRegression, "FloatTensorType": FloatTensorType, "n": 13} | names
+    exec(code, namespace)  # noqa: S102 - the README's own
+    if "onnx" in namespace:
+        return bytes(namespace["onnx"].SerializeToString())
+    return Path("my.onnx").read_bytes()
+
+
+def test_a_file_that_exists_is_described(tmp_path: Path) -> None:
+    """By its training data, or with a file of labels beside it."""
+    _, _, describe = blocks(SECTIONS[OWN_MODEL], "console")
+    (labels,) = blocks(SECTIONS[OWN_MODEL], "json")
+    wine_file(tmp_path / "wine")
+    (tmp_path / "wine" / "label.json").write_text(labels)
+    assert load(tmp_path / "wine" / "wine.onnx").model.labels == ("barolo", "grignolino", "barbera")
+    (tmp_path / "wine" / "label.json").unlink()
+
+    assert run(describe, folder=tmp_path) == describe
+    assert load(tmp_path / "wine" / "wine.onnx").model.labels == ("barolo", "grignolino", "barbera")
+
+
+BROUGHT: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "scikit-learn, trained on numbers": lambda: (make_pipeline(StandardScaler(), LogisticRegression()), None),
+    "scikit-learn, one column of texts": lambda: (
+        make_pipeline(TfidfVectorizer(), LogisticRegression()),
+        np.array(["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5),
+    ),
+    "XGBoost, trained on an array": lambda: (XGBClassifier(n_estimators=10), None),
+    "LightGBM": lambda: (lightgbm_classifier(), None),
+    "CatBoost": lambda: (CatBoostClassifier(iterations=10, verbose=False, allow_writing_files=False), None),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTERS if name not in ("PyTorch", "Keras")])
+def test_every_exporter_gives_a_file_that_is_served(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its framework's own probabilities; PyTorch and Keras are in networks.py."""
+    monkeypatch.chdir(tmp_path)
+    wine = load_wine()
+    model, texts = BROUGHT[name]()
+    X, y = (wine.data.astype(np.float32), wine.target) if texts is None else (texts, [0, 0, 1, 1, 0, 1] * 5)
+    model.fit(X, y)
+
+    classifier = load_bytes(run_row(EXPORTERS[name], model=model, X=X), name="brought")
+
+    rows = X.tolist() if texts is None else [[text] for text in X.tolist()]
+    assert np.abs(classifier.predict(rows) - model.predict_proba(X)).max() < 1e-5
 
 
 def test_tritonclient(local_server: LocalServer) -> None:

@@ -34,9 +34,9 @@ from function.classifier import load
 from function.errors import ArtifactError
 from function.settings import shipped_model
 from tests.reliability.faults import CHECKS, Line
-from tests.support import nginx
 from tests.support.calls import ROW
-from tests.support.entry_points import READY, ROOT, LocalServer
+from tests.support.entry_points import READY, ROOT, LocalServer, is_running
+from tests.support.nginx import keeping
 
 PATH = "/predict/label"
 SHIPPED = hashlib.sha256(shipped_model().read_bytes()).hexdigest()
@@ -193,6 +193,18 @@ WORST = {
     "digits": b'{"data": [[' + b"9" * (CAP - 20) + b"]]}",
     "rows of nothing": b'{"data": [' + b"[]," * (CAP // 3 - 10) + b"[]]}",
 }
+
+
+def b5_many_worst_valid(app: str = "function.main:app", n_clients: int = 40, seconds: float = 5) -> Line:
+    """As many such clients as a worker may have to do with: one that asks whether it is alive doesn't wait for them all."""
+    client = (sys.executable, "-m", "tests.reliability.many", str(n_clients), str(seconds))
+    with serve(APP_NAME=app, LOG_LEVEL="WARNING") as server:
+        results: list[bytes] = []
+        address = urlsplit(server.url).netloc
+        other = health_meanwhile(server, lambda: results.append(subprocess.check_output([*client, address])))
+    n_answered = int(results[0])
+    figure = f"{n_clients} clients, {n_answered / seconds:.0f} batches/s, /health meanwhile {other * 1000:.0f} ms"
+    return Line(figure, n_answered > 0 and other <= 0.25, other)
 
 
 def b6_worst_invalid(app: str = "function.main:app") -> Line:
@@ -473,7 +485,7 @@ def b30_proxy(keep_alive: int = 75) -> Line:
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(KEEP_ALIVE=str(keep_alive)) as server,
-        nginx.before(server.url, Path(folder)) as url,
+        keeping(server.url, Path(folder)) as url,
         ThreadPoolExecutor(40) as pool,
     ):
         list(pool.map(ask_slowly, [url] * 40))
@@ -498,12 +510,98 @@ def _post(connection: http.client.HTTPConnection) -> int:
     return response.status
 
 
+def b28_full_disk(app: str = "function.main:app") -> Line:
+    """The counters' disk full under load: no worker ends, no connection is reset, a line a worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        counters = Path(folder) / "counters"
+        counters.mkdir()
+        mount = f'mount -t tmpfs -o size=512k none {counters}; exec "$@"'
+        disk = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", mount, "sh")
+        environ = {"WORKERS": "2", "METRICS_FOLDER": str(counters), "APP_NAME": app}
+        with LocalServer.start(Path(folder) / "log", *disk, **environ) as server:
+            load = Load(server)
+            with load.run():
+                path = Path(f"/proc/{server.process.pid}/root{counters}/filling")
+                with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+                    while file.write(bytes(4096)):
+                        pass
+                time.sleep(3)
+            n_ended, n_lines = len(server.worker_pids) - 2, server.log().count("can't be shared for the time being")
+    figure = f"{load.n_answered} answered, {load.n_resets} resets, {n_ended} workers ended, {n_lines} lines"
+    return Line(figure, not load.n_resets and not n_ended and n_lines == 2, load.n_resets)
+
+
+def b29_master(worker: str = "local_server.Worker") -> Line:
+    """The master killed: its workers end, and a new start takes the port."""
+    with serve(WORKERS="2", UVICORN_WORKER=worker) as server:
+        port = str(urlsplit(server.url).port)
+        pids = server.worker_pids
+        server.process.kill()
+        server.process.wait()
+        started = time.monotonic()
+        while any(map(is_running, pids)) and time.monotonic() - started < 5:
+            time.sleep(0.02)
+        seconds = time.monotonic() - started
+        left = [pid for pid in pids if is_running(pid)]
+        try:
+            with serve(PORT=port) as again:
+                is_taken = ask(again, ROW)[0] == 200
+        except AssertionError:  # the server ended early
+            is_taken = False
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    figure = f"{len(left)} of 2 left after {seconds:.2f} s, the port {'taken' if is_taken else 'in use'}"
+    return Line(figure, not left and is_taken and seconds <= 2, seconds)
+
+
+def b32_delay(delay: int = 2) -> Line:
+    """SIGTERM under clients that connect anew for each request: none is refused before readiness has said no."""
+    refused, unready, over = list[float](), list[float](), threading.Event()
+
+    def connect_again_and_again(server: LocalServer) -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if get(server, "/health") == 200:
+                    continue
+            refused.append(time.monotonic())
+            return
+
+    def get(server: LocalServer, path: str) -> int:
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    with serve(WORKERS="2", SHUTDOWN_DELAY=str(delay)) as server, ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(connect_again_and_again, server)
+        time.sleep(0.3)
+        server.process.terminate()
+        started = time.monotonic()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while get(server, "/v2/health/ready") == 200:
+                time.sleep(0.01)
+            unready.append(time.monotonic())
+        server.process.wait(timeout=40)
+        over.set()
+    ends = min(refused) - started
+    said = unready[0] - started if unready else float("inf")
+    figure = f"readiness said no after {said:.2f} s, the first refused after {ends:.2f} s"
+    return Line(figure, said <= 1 and ends >= delay, -ends)
+
+
 BATTERY: dict[str, tuple[Callable[[], Line], Callable[[], Line]]] = {
     "B4 body cap | 1 MB taken, a byte more refused, ≤ 100 ms, ≤ 5 MB": (b4_body_cap, lambda: b4_body_cap(2 * CAP)),
     "B5 worst valid request | ≤ 500 ms, ≤ 6 MB, others ≤ 250 ms": (b5_worst_valid, lambda: b5_worst_valid(1)),
     "B5 behind an ALB | the same, ≤ 1 MB": (
         lambda: b5_worst_valid(most=1e6, MAX_ANSWER_BYTES="1000000", **BEYOND),
         lambda: b5_worst_valid(most=1e6, **BEYOND),
+    ),
+    "B5 40 clients with it | /health ≤ 250 ms": (
+        b5_many_worst_valid,
+        lambda: b5_many_worst_valid("tests.reliability.controls:all_at_once()"),
     ),
     "B6 worst invalid request | ≤ 1 s, ≤ 60 MB, ≤ 4 KiB": (
         b6_worst_invalid,
@@ -525,6 +623,15 @@ BATTERY: dict[str, tuple[Callable[[], Line], Callable[[], Line]]] = {
     "B18 soak | ≤ 10 MB, ≤ 1 MB per 10,000": (b18_soak, lambda: b18_soak(leak="tests.reliability.controls:leaking")),
     "B30 connections kept for 60 s | 0 of 502, 0 resets": (b30_proxy, lambda: b30_proxy(2)),
     "B20 SIGSTOP of a worker | ≤ 32 s": (b20_stop, lambda: b20_stop(signal.SIGCONT)),
+    "B28 disk of the counters full | 0 resets, 0 ended, a line a worker": (
+        b28_full_disk,
+        lambda: b28_full_disk("tests.reliability.controls:in_shared_memory"),
+    ),
+    "B29 kill -9 of the master | workers end ≤ 2 s, the port is free": (
+        b29_master,
+        lambda: b29_master("uvicorn_worker.UvicornWorker"),
+    ),
+    "B32 SIGTERM, SHUTDOWN_DELAY=2 | readiness ≤ 1 s, 0 refused in 2 s": (b32_delay, lambda: b32_delay(0)),
 }
 
 

@@ -63,7 +63,8 @@ CHECKS = {
         "function/api/body.py", "except ValueError as", "except KeyError as",
     ),
     "B2 schemathesis": Checks(
-        "pytest tests/fuzz/test_fuzz.py -k schemathesis", "function/api/schemas.py", "declare(413, 422)", "declare(413)"
+        "pytest tests/fuzz/test_fuzz.py -k schemathesis", "function/api/schemas.py", "declare(413, 415, 422)",
+        "declare(413, 415)",
     ),
     "B3 numbers": Checks(
         "pytest tests/unit/test_app.py tests/unit/test_classifier.py tests/integration/test_models.py",
@@ -143,5 +144,68 @@ CHECKS = {
     ),
     "B25 descriptors": Checks(
         f"{CONNECTIONS} -k descriptors", "function/server/fair.py", "idle[: 1 + len(idle) // SHARE]", "idle[:0]"
+    ),
+    "B28 a disk that is full": Checks(
+        "pytest tests/integration/test_conditions.py tests/integration/test_metrics.py -k 'disk or tidied'",
+        "function/observability/prometheus.py", "except OSError as error:", "except TimeoutError as error:",
+    ),
+    "B28 files of workers that are gone": Checks(
+        "pytest tests/integration/test_conditions.py tests/integration/test_metrics.py -k 'one_file or become_one'",
+        "local_server.py", "merge(alive)", "read({})",
+    ),
+    "B28 a recorder that fails": Checks(
+        "pytest tests/unit/test_entry.py -k counted", "function/api/entry.py",
+        "except Exception:  # a request that", "except KeyError:  # a request that",
+    ),
+    "B28 cores that may be used": Checks(
+        "pytest tests/integration/test_conditions.py -k 'Cores'",
+        "function/server/cores.py", "min(count or 1, len(os.sched_getaffinity(0)))", "count",
+    ),
+    "B28 no temporary folder": Checks(
+        "pytest tests/integration/test_conditions.py -k 'nowhere or temporary'",
+        "local_server.py", "        _find_temporary_folder()\n", "",
+    ),
+    "B28 output that is full, gone or ASCII": Checks(
+        "pytest tests/integration/test_conditions.py -k 'Output and not closed'",
+        "function/observability/logs.py", "handler = Output(sys.stdout)", "handler = logging.StreamHandler(sys.stdout)",
+    ),
+    "B28 an output of ASCII": Checks(
+        "pytest tests/integration/test_conditions.py -k ascii",
+        "function/observability/logs.py", "return TextLine(fmt", "return logging.Formatter(fmt",
+    ),
+    "B28 streams that are closed": Checks(
+        "pytest tests/integration/test_conditions.py -k closed",
+        "local_server.py", "    _open_standard_streams()\n", "",
+    ),
+    "B28 both versions of IP": Checks(
+        "pytest tests/integration/test_conditions.py -k both_versions",
+        "local_server.py", "dualstack_ipv6=is_both", "dualstack_ipv6=False",
+    ),
+    "B29 a new start takes the port": Checks(
+        "pytest tests/integration/test_conditions.py -k with_their_master",
+        "function/server/fair.py", "os.getppid() != self._master", "not self._master",
+    ),
+    "B32 a collector out of reach": Checks(
+        "pytest tests/integration/test_conditions.py -k collector",
+        "function/observability/tracing.py", "thread.join(seconds)", "thread.join()",
+    ),
+    "B28 a body that is encoded": Checks(
+        "pytest tests/unit/test_app.py -k 'compressed or encoding'",
+        "function/api/responses.py", "error(path, 415,", "error(path, 422,",
+    ),
+    "B32 readiness before the end": Checks(
+        "pytest tests/integration/test_conditions.py -k 'isn_t_ready or delay_ends'",
+        "function/server/fair.py", "self._notice.is_given", "False",
+    ),
+    "B26 caches": Checks(
+        "pytest tests/e2e/test_caches.py", "function/api/responses.py", '(b"cache-control", b"no-store")', '(b"x-kept", b"yes")'
+    ),
+    "B27 secrets": Checks(
+        "pytest tests/unit/test_settings.py tests/integration -k 'secret or key_in_place'",
+        "function/settings.py", 'f"{name}: {what}" if is_secret', 'f"{name}: {value}" if is_secret',
+    ),
+    "B31 gateways": Checks(
+        "pytest tests/integration/test_base_path.py tests/integration/test_handler.py",
+        "function/api/entry.py", 'return path[len(prefix) :] or "/"', "return path",
     ),
 }  # fmt: skip

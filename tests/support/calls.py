@@ -1,14 +1,19 @@
 """The table of calls, good and bad, that every entry point must answer alike."""
 
+import gzip
 import json
 
 from tests.support.entry_points import Call
-from tests.support.protocol import INFERENCES, MODEL, PROTOCOL_CALLS
+from tests.support.protocol import GETS, INFER, INFERENCES, MODEL, PROTOCOL_CALLS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
 OBJECT = '{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}'
 PAGE = Call("page", "GET", "/", headers={"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip"})
+GET_ROUTES = (
+    *("/", "/health", "/metadata", "/label", "/predict/test", "/predict/test/label", "/docs", "/openapi.json"),
+    *(path for path, status in GETS.items() if status == 200),
+)
 POST_ROUTES = ("/predict", "/predict/label", "/predict/batch")
 
 
@@ -45,7 +50,8 @@ BODIES: dict[str, tuple[int | None, bytes]] = {
     "no JSON": (422, b"sepal length"),
     "cut short": (422, ROW[:-3]),
     "trailing text": (422, ROW + b"x"),
-    "byte order mark": (422, b"\xef\xbb\xbf" + ROW),
+    "byte order mark": (200, b"\xef\xbb\xbf" + ROW),
+    "two byte order marks": (422, b"\xef\xbb\xbf" * 2 + ROW),
     "UTF-16": (422, ROW.decode().encode("utf-16")),
     "broken UTF-8": (422, b'{"data": [["\xff"]]}'),
     "lone surrogate": (422, rb'{"data": [["\ud800"]]}'),
@@ -110,6 +116,8 @@ CALLS = [
     (Call("/predict/batch: too many rows", "POST", "/predict/batch", rows(*["[5, 3, 1, 0]"] * 10_001)), 413),
     (Call("no content type", "POST", "/predict", ROW, {}), 200),
     (Call("curl's content type", "POST", "/predict", ROW, {"content-type": "application/x-www-form-urlencoded"}), 200),
+    *((Call(f"{path}: gzip", "POST", path, gzip.compress(ROW, mtime=0), {"content-encoding": "gzip"}), 415)
+      for path in (*POST_ROUTES, INFER)),
     (Call("unknown path", "GET", "/nothing"), 404),
     (Call("trailing slash", "GET", "/health/"), 404),
     (Call("upper case", "GET", "/Health"), 404),
@@ -121,6 +129,11 @@ CALLS = [
     (Call("PUT", "PUT", "/predict", ROW), 405),
     (Call("DELETE", "DELETE", "/predict/batch"), 405),
     (Call("OPTIONS", "OPTIONS", "/predict"), 405),
+    *((Call(f"HEAD {path}", "HEAD", path, headers={}), 200) for path in GET_ROUTES),
+    *((Call(f"HEAD {path}", "HEAD", path, headers={}), 405) for path in (*POST_ROUTES, INFER)),
+    (Call("HEAD of the page", "HEAD", "/", headers=PAGE.headers), 200),
+    (Call("HEAD of an unknown path", "HEAD", "/nothing", headers={}), 404),
+    (Call("HEAD of another model", "HEAD", "/v2/models/another", headers={}), 404),
     *PROTOCOL_CALLS,
 ]  # fmt: skip
 
@@ -153,6 +166,7 @@ EVENTS = {
     "predict_rest_api": Call("predict", "POST", "/predict", ROW),
     "predict_function_url": Call("predict", "POST", "/predict", ROW),
     "predict_alb": Call("predict", "POST", "/predict", ROW),
+    "predict_lattice": Call("predict", "POST", "/predict", ROW),
     "predict_label": Call("predict_label", "POST", "/predict/label", ROW),
     "infer": INFERENCES["flat data"],
     "infer_binary": INFERENCES["binary input"],

@@ -43,11 +43,13 @@ class Answer:
     content_type: str | None
     allow: str | None
     json_length: str | None  # of the protocol's binary answers
+    caching: str | None
     body: bytes
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        """What the body says; None where there is none, as in the answer to HEAD."""
+        return json.loads(self.body) if self.body else None
 
 
 EntryPoint = Callable[[Call], Answer]
@@ -86,11 +88,11 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
     return Answer(result["statusCode"], *_compared(headers), body)
 
 
-def _compared(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
-    content_type, allow, json_length = (
-        headers.get(name) for name in ("content-type", "allow", "inference-header-content-length")
+def _compared(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None, str | None]:
+    content_type, allow, json_length, caching = (
+        headers.get(name) for name in ("content-type", "allow", "inference-header-content-length", "cache-control")
     )
-    return content_type, allow, json_length
+    return content_type, allow, json_length, caching
 
 
 def http_api_event(call: Call) -> dict[str, Any]:
@@ -117,6 +119,13 @@ def alb_multi_value_event(call: Call) -> dict[str, Any]:
     return event | {"multiValueHeaders": {name: [value] for name, value in event.pop("headers").items()}}
 
 
+def lattice_event(call: Call) -> dict[str, Any]:
+    event = _template("predict_lattice")
+    kept = {"headers": {name: values[0] for name, values in event["headers"].items()}}
+    headers = {name: [value] for name, value in _headers(call, kept).items()}
+    return event | {"method": call.method, "path": call.path, "headers": headers} | _body(call)
+
+
 def in_base64(to_event: Callable[[Call], dict[str, Any]]) -> Callable[[Call], dict[str, Any]]:
     """The same form with its body as base64, as a gateway sends what it takes for binary."""
 
@@ -132,6 +141,7 @@ EVENT_FORMS = {
     "Function URL": function_url_event,
     "ALB": alb_event,
     "ALB, multi-value": alb_multi_value_event,
+    "VPC Lattice": lattice_event,
 }
 
 
@@ -181,6 +191,14 @@ def free_port() -> int:
         return port
 
 
+def is_running(pid: int) -> bool:
+    """Not gone, nor waiting for somebody to take notice of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @dataclass
 class LocalServer:
     """`python local_server.py` in a process group of its own, its output in a file."""
@@ -190,12 +208,12 @@ class LocalServer:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, log_path: Path, **environ: str) -> Iterator[Self]:
-        """Wait until every worker serves, and end the server with the block."""
+    def start(cls, log_path: Path, *condition: str, **environ: str) -> Iterator[Self]:
+        """Wait until every worker serves, and end the server with the block; a command makes the condition for it."""
         environ = {"PORT": "0", "WORKERS": "1"} | environ
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, ROOT / "local_server.py"],
+                [*condition, sys.executable, str(ROOT / "local_server.py")],
                 env=os.environ | environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -203,7 +221,7 @@ class LocalServer:
             )
         server = cls(process, log_path)
         try:
-            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"]))
+            server.wait_for(lambda log: len(re.findall(READY, log)) >= int(environ["WORKERS"] or 1))
             yield server
         finally:
             if process.poll() is None:

@@ -1,14 +1,17 @@
 """Kinds of classifiers that people bring, and what NumPy or their own framework makes of their rows."""
 
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxmltools
 import pandas as pd
+from catboost import CatBoostClassifier
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloatTensorType
@@ -198,7 +201,7 @@ def trained(
 def answered(estimator: Any, artifact: bytes, rows: Any) -> Kind:
     """Have it answer rows, NaN as None."""
     listed = [[None if pd.isna(value) else value for value in row] for row in np.asarray(rows, dtype=object).tolist()]
-    labels = [str(label) for label in estimator.predict(rows)]
+    labels = [str(label) for label in np.asarray(estimator.predict(rows)).ravel()]
     return Kind(artifact, listed, estimator.predict_proba(rows), labels, [str(name) for name in estimator.classes_])
 
 
@@ -409,6 +412,17 @@ def boosted(model: Any, convert: Callable[..., Any], **options: Any) -> Gaps:
     return Gaps(answered(model, artifact.SerializeToString(), rows), [])
 
 
+def catboost() -> Gaps:
+    """Its own export; its trees send missing values where they aren't more than any number."""
+    rows, targets = with_gaps(scaled_wine("names"))
+    model = CatBoostClassifier(iterations=10, verbose=False, allow_writing_files=False, random_seed=SEED)
+    model.fit(rows, targets)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "wine.onnx")
+        model.save_model(str(path), format="onnx")
+        return Gaps(answered(model, path.read_bytes(), rows), [])
+
+
 def encoded(*, handle_unknown: str = "error") -> Gaps:
     """A column of texts whose encoder was trained with NaN, beside one that wasn't."""
     table = pd.DataFrame(
@@ -430,6 +444,7 @@ GAPS: dict[str, Callable[[], Gaps]] = {
     "half of the columns, and a forest": lambda: half_imputed(RandomForestClassifier(10, random_state=SEED)),
     "XGBoost": lambda: boosted(XGBClassifier(n_estimators=10, random_state=SEED), onnxmltools.convert_xgboost),
     "LightGBM": lambda: boosted(lightgbm_classifier(), onnxmltools.convert_lightgbm, zipmap=False),
+    "CatBoost": catboost,
     "texts": encoded,
     "texts, unknown ones ignored": lambda: encoded(handle_unknown="ignore"),
 }  # fmt: skip

@@ -1,6 +1,7 @@
-"""nginx before the local server, as its documentation has a proxy: with the map for WebSockets and kept connections."""
+"""A real nginx in front of a server, with a configuration of the test's own."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import time
@@ -13,12 +14,11 @@ import pytest
 
 from tests.support.entry_points import free_port
 
-# https://nginx.org/en/docs/http/websocket.html and https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive
-CONFIGURATION = """
+CONFIG = """
+{user}
 daemon off;
-master_process off;
 pid {folder}/pid;
-error_log {folder}/error.log;
+error_log stderr;
 events {{}}
 http {{
     access_log off;
@@ -27,46 +27,61 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-    upstream service {{ server {upstream}; keepalive 16; keepalive_timeout {idle}s; }}
+    {http}
+    proxy_cache_path {folder}/cache keys_zone=answers:1m;
     server {{
         listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://service;
-            proxy_http_version 1.1;
-            proxy_set_header Host $host;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $connection_upgrade;
-            proxy_next_upstream off;
-        }}
+        {server}
     }}
 }}
 """
 
 
 @contextlib.contextmanager
-def before(url: str, folder: Path, idle: int = 60) -> Iterator[str]:
-    """Proxy an address, keeping idle connections to it for so many seconds; skip the test where nginx is missing."""
-    if shutil.which("nginx") is None:
-        pytest.skip("nginx is missing")
+def nginx(folder: Path, server: str, http: str = "") -> Iterator[str]:
+    """Run nginx with these lines of a server, and others around it, or skip where there is none, and give its address."""
+    path = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    if path is None:
+        pytest.skip("no nginx on the PATH")
     port = free_port()
-    text = CONFIGURATION.format(folder=folder, upstream=urlsplit(url).netloc, port=port, idle=idle)
-    (folder / "nginx.conf").write_text(text)
-    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    process = subprocess.Popen(command)
+    user = "" if os.getuid() else "user root;"  # else it would have no right to the folder
+    (folder / "nginx.conf").write_text(CONFIG.format(user=user, folder=folder, port=port, server=server, http=http))
+    with (folder / "nginx.log").open("wb") as log:
+        command: list[str | Path] = [path, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _wait_for_answer(f"http://127.0.0.1:{port}", process)
+        _wait(process, f"http://127.0.0.1:{port}", folder / "nginx.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=20)
 
 
-def _wait_for_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(500):
-        assert process.poll() is None, "nginx ended early"
+def keeping(url: str, folder: Path, idle: int = 60) -> contextlib.AbstractContextManager[str]:
+    """Proxy an address as nginx documents it: with the map for WebSockets, and connections kept for so many seconds.
+
+    https://nginx.org/en/docs/http/websocket.html and https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive
+    """
+    http = f"""
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    upstream service {{ server {urlsplit(url).netloc}; keepalive 16; keepalive_timeout {idle}s; }}"""
+    server = """location / {
+            proxy_pass http://service;
+            proxy_http_version 1.1;
+            proxy_set_header Host $host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_next_upstream off;
+        }"""
+    return nginx(folder, server, http)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + 20
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
         with contextlib.suppress(httpx2.TransportError):
-            httpx2.get(f"{url}/health")
+            httpx2.get(url)
             return
         time.sleep(0.02)
-    pytest.fail("nginx doesn't answer")

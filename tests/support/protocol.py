@@ -2,6 +2,7 @@
 
 import json
 import struct
+from codecs import BOM_UTF8
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,7 @@ PROTOCOL_CALLS = [
     (Call("v2, another model", "POST", "/v2/models/another/infer", request(INPUT)), 404),
     (_call("most rows", one(shape=[10_000, 4], data=[1] * 40_000)), 200),
     (_call("too many rows", one(shape=[10_001, 4], data=[1] * 40_004)), 413),
+    (_call("a byte order mark", BOM_UTF8 + request(INPUT)), 200),
     (_call("body too large", b" " * 1_000_001), 413),
     (Call("v2, POST to metadata", "POST", MODEL, b"{}"), 405),
 ]

@@ -303,9 +303,18 @@ class TestErrors:
 
         response = client.post("/predict", content=body, headers=headers)
 
-        message = "expected a body as it is, got one with a Content-Encoding"
-        assert (response.status_code, response.json()) == (422, error(message, "content_encoding", "body"))
-        assert client.post("/v2/models/iris_svc/infer", content=body, headers=headers).json() == {"error": message}
+        message = "expected a body as it is, got one with a Content-Encoding; send it without, not compressed"
+        assert (response.status_code, response.json()) == (415, error(message, "content_encoding", "body"))
+        assert response.headers["accept-encoding"] == "identity"
+        answer = client.post("/v2/models/iris_svc/infer", content=body, headers=headers)
+        assert (answer.status_code, answer.json()) == (415, {"error": message})
+
+    @pytest.mark.parametrize("encoding", ["identity", "utf-8"])
+    def test_an_encoding_that_changes_nothing_is_taken(self, client: TestClient, encoding: str) -> None:
+        """Some clients name the text's encoding there."""
+        response = client.post("/predict/label", json={"data": [ROW]}, headers={"content-encoding": encoding})
+
+        assert response.json() == {"prediction": "setosa"}
 
     def test_a_length_of_thousands_of_digits(self, client: TestClient) -> None:
         """An event can bring what no HTTP server lets through."""
@@ -480,9 +489,11 @@ class TestCors:
         assert preflight.status_code == 200
         assert [line["status"] for line in access_lines()] == [200, 400]
         assert {"x-request-id", "x-model-sha256"} <= set(preflight.headers)
+        assert [one.headers.get_list("cache-control") for one in (preflight, refused)] == [["no-store"]] * 2
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
         answer = client.get("/health", headers={"Origin": "https://a.example"})
         assert len(answer.headers.get_list("x-request-id")) == 1
+        assert answer.headers.get_list("cache-control") == ["no-store"]
         assert answer.headers["access-control-expose-headers"] == (
             "X-Request-ID, X-Model-SHA256, Inference-Header-Content-Length"
         )
@@ -564,6 +575,32 @@ def test_creating_an_app_touches_nothing_of_another(classifier: Classifier, app:
 def test_every_answer_says_which_model_gave_it(path: str, client: TestClient, classifier: Classifier) -> None:
     """By the start of the artifact's SHA-256."""
     assert client.get(path).headers["x-model-sha256"] == classifier.model.sha256[:12]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 200),
+        ("GET", "/", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/no/such/path", 404),
+        ("PUT", "/predict", 405),
+        ("POST", "/predict", 500),
+        ("POST", "/predict/batch", 422),
+        ("POST", "/v2/models/iris_svc/infer", 400),
+    ],
+)
+@pytest.mark.parametrize("origins", ["", "https://a.example"], ids=["", "CORS"])
+def test_no_cache_keeps_an_answer(method: str, path: str, status: int, origins: str, failing: Classifier) -> None:
+    """Of whatever kind, without a key and with one, also where CORS stands around it."""
+    body = {"data": [ROW]} if path == "/predict" else {"data": []}
+    for key, expected in (("mine", status), ("another", 401)):
+        digest = hashlib.sha256(b"mine").hexdigest()
+        client = client_of(failing, CORS_ORIGINS=origins, API_KEY_SHA256=digest)
+        answer = client.request(method, path, json=body, headers={"x-api-key": key, "Origin": "https://a.example"})
+
+        assert answer.status_code == (200 if path in ("/", "/health") else expected)
+        assert answer.headers.get_list("cache-control") == ["no-store"]
 
 
 class TestBodySchema:

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import re
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
@@ -45,6 +45,11 @@ def add_routes(app: FastAPI) -> None:
     @app.post("/questions/{number}", response_model=Answer, status_code=201)
     def ask(number: int, question: Question, tenant: Annotated[str, Depends(find_tenant)]) -> Any:
         return {"text": f"{number} {question.text * question.n} {tenant}", "hidden": True}
+
+    @app.get("/kept")
+    async def kept(response: Response) -> str:
+        response.headers["Cache-Control"] = "max-age=60"
+        return "for a minute"
 
     @app.get("/nobody")
     async def nobody() -> None:
@@ -96,6 +101,7 @@ def plain() -> TestClient:
         ("POST", "/questions/7", {"json": {"text": "why", "n": 2}, "headers": {"x-tenant": "me"}}),
         ("POST", "/questions/7", {"json": {"n": 2}}),
         ("POST", "/questions/x", {"json": {"text": "why"}}),
+        ("GET", "/kept", {}),
         ("GET", "/nobody", {}),
         ("GET", "/locked", {}),
         ("GET", "/locked", {"auth": ("me", "secret")}),
@@ -104,15 +110,47 @@ def plain() -> TestClient:
 def test_a_route_behaves_as_fastapi_documents(
     client: TestClient, plain: TestClient, method: str, path: str, options: dict[str, Any]
 ) -> None:
-    """Query, path, body, header, dependency, response model, error, security: as without us, with our two headers more."""
+    """Query, path, body, header, dependency, response model, error, security: as without us, with our headers more."""
     expected = plain.request(method, path, **options)
 
     answer = client.request(method, path, **options)
 
     assert (answer.status_code, answer.content) == (expected.status_code, expected.content)
-    own = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "x-model-sha256")}
-    assert own == dict(expected.headers)
-    assert {"x-request-id", "x-model-sha256"} <= set(answer.headers)
+    headers = dict(answer.headers)
+    assert headers.pop("x-request-id")
+    assert headers.pop("x-model-sha256")
+    assert headers.pop("cache-control") == expected.headers.get("cache-control", "no-store")
+    assert headers == {name: value for name, value in expected.headers.items() if name != "cache-control"}
+
+
+def test_a_route_may_take_head_itself(app: FastAPI) -> None:
+    """Else HEAD is answered as its GET, whoever calls it, and a stream has no body either."""
+
+    @app.head("/top")
+    async def head_of_top() -> Response:
+        return Response(headers={"x-own": "yes"})
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter([b"a", b"b"]), headers={"x-own": "yes"})
+
+    client = TestClient(app)
+
+    for path, own in (("/top", "yes"), ("/stream", "yes"), ("/kept", None)):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content, answer.headers.get("x-own")) == (200, b"", own)
+    assert client.head("/questions/7").status_code == 405
+
+
+def test_head_is_logged_and_counted_as_what_it_was(client: TestClient, access_lines: AccessLines) -> None:
+    """Under its route."""
+    client.head("/kept")
+    client.head("/health")
+
+    assert [(line["method"], line["path"], line["status"]) for line in access_lines()] == [
+        ("HEAD", "/kept", 200),
+        ("HEAD", "/health", 200),
+    ]
 
 
 def test_its_openapi_is_fastapis_too(client: TestClient, plain: TestClient) -> None:
@@ -137,6 +175,26 @@ def test_an_answer_that_breaks_off_is_broken_off(client: TestClient) -> None:
     """Whoever reads half of it must see that it isn't whole."""
     with pytest.raises(ZeroDivisionError):
         client.get("/broken")
+
+
+def test_a_request_that_cant_be_counted_is_answered_and_logged(
+    classifier: Classifier, access_lines: AccessLines, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recorder that fails costs its counts alone."""
+
+    class FailingRecorder:
+        def record(self, *_: object) -> NoReturn:
+            raise OSError(28, "No space left on device")
+
+    app = create_app(Settings(), classifier)
+    app._recorder = FailingRecorder()  # noqa: SLF001 - the one that the app makes doesn't fail
+    answer = TestClient(app).post("/predict/label", json=ROW)
+
+    assert (answer.status_code, answer.json()) == (200, {"prediction": "setosa"})
+    assert [(line["path"], line["status"]) for line in access_lines()] == [("/predict/label", 200)]
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        "the request can't be counted"
+    ]
 
 
 def test_a_middleware_stands_around_every_route(app: FastAPI) -> None:

@@ -73,7 +73,23 @@ def test_a_browser_gets_one_small_document(client: TestClient) -> None:
     ("accept", "encoding", "is_page", "is_gzipped"),
     [
         ("TEXT/HTML", "GZIP", True, True),
-        ("application/json, text/html ; q=0.5", "br, gzip;q=0.5", True, True),
+        ("application/json;q=0.4, text/html ; q=0.5", "br, gzip;q=0.5", True, True),
+        ("application/json, text/html;q=0.1", "gzip", False, False),
+        ("text/html;q=0.1, application/json", "gzip", False, False),
+        ("text/html;q=0.9, application/json;q=0.8", "gzip", True, True),
+        ("text/html, application/json", "gzip", True, True),
+        ("application/json, text/html", "gzip", True, True),
+        ("text/html;q=0.5, */*", "gzip", False, False),
+        ("text/html;level=1;q=0.2, application/*;q=0.3", "gzip", False, False),
+        ("text/html;\tq=0.2, application/json;q=0.20", "gzip", True, True),
+        ("text/*", "gzip", True, True),
+        ("text/*;q=0.1, application/json;q=0.2", "gzip", False, False),
+        ("*/*", "gzip", False, False),
+        ("application/json, text/plain, */*", "gzip", False, False),
+        ("image/png", "gzip", False, False),
+        ("text/html;q=nan, application/json;q=0.5", "gzip", True, True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "gzip", True, True),
+        ("", "gzip", False, False),
         ("text/html;q=0, application/json", "gzip", False, False),
         ("text/html", "gzip;q=0", True, False),
         ("text/html", "identity;q=1, gzip; q=0.0", True, False),
@@ -83,7 +99,7 @@ def test_a_browser_gets_one_small_document(client: TestClient) -> None:
 def test_what_a_client_doesnt_accept_isnt_sent(
     client: TestClient, accept: str, encoding: str, *, is_page: bool, is_gzipped: bool
 ) -> None:
-    """In whatever case it is written; a weight of 0 is a no."""
+    """In whatever case it is written; the weights count, and one of 0 is a no."""
     answer = client.get("/", headers={"accept": accept, "accept-encoding": encoding})
 
     assert answer.headers["content-type"].startswith("text/html") is is_page
@@ -119,6 +135,18 @@ def test_a_page_that_is_still_the_same_isnt_sent_again(client: TestClient, heade
         again = client.get("/", headers=headers | {"if-none-match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     assert client.get("/", headers=headers | {"if-none-match": '"other"'}).status_code == 200
+
+
+def test_where_a_key_is_wanted_only_its_browser_keeps_the_page(classifier: Classifier) -> None:
+    """A cache that others use doesn't."""
+    digest = hashlib.sha256(b"mine").hexdigest()
+    locked = TestClient(create_app(Settings.load({"API_KEY_SHA256": digest}), classifier))
+
+    for path in ("/", "/docs"):
+        page = locked.get(path, headers=BROWSER | {"x-api-key": "mine"})
+        assert page.headers.get_list("cache-control") == ["private, no-cache"]
+        again = locked.get(path, headers=BROWSER | {"x-api-key": "mine", "if-none-match": page.headers["etag"]})
+        assert (again.status_code, again.headers.get_list("cache-control")) == (304, ["private, no-cache"])
 
 
 def test_both_forms_are_the_same_page_by_other_tags(client: TestClient) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from function.api.responses import Body
 from function.observability.recorder import ReadableRecorder
 
 
@@ -15,6 +16,6 @@ def create_router(recorder: ReadableRecorder, **options: Any) -> APIRouter:
     @router.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         """Give the counters in Prometheus' text format."""
-        return Response(recorder.read(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Body(recorder.read(), "text/plain; version=0.0.4; charset=utf-8")
 
     return router

@@ -17,6 +17,7 @@ from function.classifier import Model
 
 FOLDER = Path(__file__).parents[2] / "page"
 PARTS = re.compile(r'<(?:script src|link rel="stylesheet" href)="(?P<name>\w+\.(?P<kind>js|css))">(?:</script>)?')
+IS_WEIGHT = re.compile(r"q=([01](?:\.\d*)?)").fullmatch
 POLICY = (
     "default-src 'none'; script-src {js}; style-src {css}; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -45,7 +46,6 @@ def read_page() -> Page:
 
     plain = PARTS.sub(inline, (FOLDER / "index.html").read_text("utf-8")).encode()
     headers = {
-        "Cache-Control": "no-cache",  # kept, but asked for each time: then it is a 304
         "Content-Security-Policy": POLICY.format(**{kind: " ".join(found) for kind, found in hashes.items()}),
         "Referrer-Policy": "no-referrer",
         "Vary": "Accept, Accept-Encoding",
@@ -56,6 +56,8 @@ def read_page() -> Page:
 
 def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter:
     router = APIRouter(tags=["discovery"], **options)
+    # Kept, but asked for each time: then it is a 304. Where a key is wanted, not by a cache that others use.
+    caching = {"Cache-Control": "private, no-cache" if wants_key else "no-cache"}
     html = {"text/html": {"schema": {"type": "string"}}}
     responses: dict[int | str, dict[str, Any]] = {
         200: {"content": html},
@@ -65,14 +67,14 @@ def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter
     @router.get("/", response_model=Discovery, responses=responses)
     async def discover(request: Request) -> Response:
         """Say where everything is; to a browser, which accepts text/html, give the page that tries the model."""
-        if _accepts(request, "accept", "text/html"):
-            return _answer(request)
+        if _prefers_page(request):
+            return _answer(request, caching)
         return JSON(locate(model, wants_key=wants_key), headers={"Vary": "Accept"})
 
     @router.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         """Give the same page, which shows the API there."""
-        return _answer(request)
+        return _answer(request, caching)
 
     return router
 
@@ -94,22 +96,33 @@ def locate(model: Model, *, wants_key: bool) -> dict[str, Any]:
     }
 
 
-def _accepts(request: Request, header: str, wanted: str) -> bool:
-    """Look for a name in an Accept header, with another weight than 0."""
-    for part in ",".join(request.headers.getlist(header)).lower().split(","):
-        name, _, weight = part.replace(" ", "").partition(";")
-        if name == wanted:
-            return not re.fullmatch(r"q=0(\.0*)?", weight)
-    return False
+def _weigh(request: Request, header: str) -> dict[str, float]:
+    """Read an Accept header: each name with its weight, https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2."""
+    weights = {}
+    for part in ",".join(request.headers.getlist(header)).lower().replace(" ", "").replace("\t", "").split(","):
+        name, *parameters = part.split(";")
+        found = [match[1] for match in map(IS_WEIGHT, parameters) if match]
+        weights[name] = float(found[-1]) if found else 1.0
+    return weights
 
 
-def _answer(request: Request) -> Response:
+def _prefers_page(request: Request) -> bool:
+    """Say whether a client would rather have HTML; with no preference, only one that names it, as a browser does."""
+    weights = _weigh(request, "accept")
+    html, json = (
+        next((weights[name] for name in (f"{kind}/{format}", f"{kind}/*", "*/*") if name in weights), 0.0)
+        for kind, format in (("text", "html"), ("application", "json"))
+    )
+    return html > json or (html == json > 0 and "text/html" in weights)
+
+
+def _answer(request: Request, caching: dict[str, str]) -> Response:
     page = read_page()
     # Its binaryMediaTypes say whether a REST API decodes base64, and by default it doesn't; its events alone have a
     # resource. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
     is_rest_api = "resource" in request.scope.get("aws.event", {})
-    is_gzipped = _accepts(request, "accept-encoding", "gzip") and not is_rest_api
-    headers = page.headers | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
+    is_gzipped = _weigh(request, "accept-encoding").get("gzip", 0) > 0 and not is_rest_api
+    headers = page.headers | caching | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if is_gzipped:

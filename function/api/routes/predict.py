@@ -5,7 +5,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from function.api.body import read_body
 from function.api.inference import Runner
 from function.api.limits import check_n_rows
 from function.api.responses import JSON
@@ -45,20 +44,20 @@ def _add_row_routes(router: APIRouter, runner: Runner) -> None:
     @router.post("/predict", response_model=Prediction, **one_row)
     async def predict(request: Request) -> Response:
         """Give one row's class probabilities, in the order of /label."""
-        body = await read_body(request, limits.max_body_bytes)
+        body = await runner.read_body(request)
         return JSON({"prediction": runner.infer_row(request.scope["record"], body).probabilities[0]})
 
     @router.post("/predict/label", response_model=PredictionLabel, **one_row)
     async def predict_label(request: Request) -> Response:
         """Name one row's class: the model's own label, or that with the highest probability, as /metadata says."""
-        body = await read_body(request, limits.max_body_bytes)
+        body = await runner.read_body(request)
         return JSON({"prediction": classifier.name_classes(runner.infer_row(request.scope["record"], body))[0]})
 
     @router.post("/predict/batch", response_model=PredictionBatch, **batch)
     async def predict_batch(request: Request) -> Response:
         """Give every row's probabilities and label, in order."""
         record: Record = request.scope["record"]
-        rows = read_rows(await read_body(request, limits.max_body_bytes), columns)
+        rows = read_rows(await runner.read_body(request), columns)
         record.n_rows = len(rows)
         check_n_rows(len(rows), limits, ("data",))
 

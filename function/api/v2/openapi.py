@@ -44,10 +44,11 @@ def request_body(model: Model) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": request_schema(model)}} | _BINARY}
 
 
-def response(name: str) -> dict[int | str, dict[str, Any]]:
+def response(name: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
     """Declare what a route answers for the OpenAPI document; models of pydantic would take a cold start 4 ms."""
     content: dict[str, Any] = {"application/json": {"schema": {"title": name} | _RESPONSES[name]}}
-    return {200: {"content": content | (_BINARY if name == "InferenceResponse" else {})}}
+    content |= _BINARY if name == "InferenceResponse" else {}
+    return {status: {"content": content} for status in statuses or (200,)}
 
 
 def _object(required: Sequence[str] | None = None, /, **properties: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from function.api.body import read_body
 from function.api.inference import Runner
 from function.api.responses import JSON
 from function.api.schemas import ProtocolError, declare
@@ -27,12 +26,18 @@ def create_health_router(**options: Any) -> APIRouter:
         """Answer as long as the model is loaded."""
         return JSON({"live": True})
 
-    @router.get("/v2/health/ready", responses=openapi.response("Ready"))
+    @router.get("/v2/health/ready", responses=openapi.response("Ready", 200, 503))
     async def server_ready(request: Request) -> Response:
-        """Answer as long as the model is loaded: without one the service doesn't start."""
-        return JSON({"live": True, "ready": True})
+        """Say that the service is ready, as it is from its start until it is told to end."""
+        return _answer_ready(request, live=True)
 
     return router
+
+
+def _answer_ready(request: Request, **facts: Any) -> Response:
+    """Answer 503 where the server has said, by the state that ASGI has for it, that it is told to end."""
+    is_ready = not request.scope.get("state", {}).get("is_ending", False)
+    return JSON({**facts, "ready": is_ready}, 200 if is_ready else 503)
 
 
 def create_router(settings: Settings, runner: Runner, **options: Any) -> APIRouter:
@@ -69,19 +74,22 @@ def _add_model_routes(router: APIRouter, path: str, runner: Runner) -> None:
         check_model(model, request.path_params)
         return JSON(describe(model))
 
-    @router.get(**describe_route("/ready", "model_ready", "ModelReady", 404))
+    ready = describe_route("/ready", "model_ready", "ModelReady", 404)
+    ready["responses"] |= openapi.response("ModelReady", 503)
+
+    @router.get(**ready)
     async def model_ready(request: Request) -> Response:
-        """Answer as long as the model is loaded."""
+        """Say that the model is ready, as it is until the service is told to end."""
         check_model(model, request.path_params)
-        return JSON({"name": model.name, "ready": True})
+        return _answer_ready(request, name=model.name)
 
-    body = openapi.request_body(model)
+    statuses, body = (400, 404, 413, 415), openapi.request_body(model)
 
-    @router.post(**describe_route("/infer", "model_infer", "InferenceResponse", 400, 404, 413, requestBody=body))
+    @router.post(**describe_route("/infer", "model_infer", "InferenceResponse", *statuses, requestBody=body))
     async def model_infer(request: Request) -> Response:
         """Give class probabilities, and the class ids where the model gives them, for the rows of an inference request."""
         check_model(model, request.path_params)
-        body = await read_body(request, limits.max_body_bytes)
+        body = await runner.read_body(request)
         decoded = decode(body, request.headers.get(HEADER), model, limits)
         record: Record = request.scope["record"]
         record.n_rows = n_rows = len(decoded.arrays[0])

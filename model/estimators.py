@@ -1,0 +1,181 @@
+"""scikit-learn's estimators and pipelines, with XGBoost's and LightGBM's in them, → ONNX by skl2onnx."""
+
+import copy
+import importlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from skl2onnx import convert_sklearn, get_latest_tested_opset_version, update_registered_converter
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from function.errors import ArtifactError
+from model import artifact
+from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes
+from model.table import MISSING_TEXT, Table, is_boolean, is_gap, is_text
+
+MATRIX = "features"  # the input that takes all columns
+LOCALE = {"locale": "C.UTF-8"}  # for texts in lower case: the one that Lambda has
+# Package -> what onnxmltools calls it, and how its trees become part of a graph.
+BOOSTERS = {"xgboost": ("XGBoost", convert_as_float32), "lightgbm": ("LightGbm", convert_with_double)}
+
+
+class Threshold(NamedTuple):
+    """The probability from which on a classifier of two classes says the one of a column."""
+
+    value: float
+    column: int
+
+
+def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.ModelProto, list[str]]:
+    """Convert a trained classifier.
+
+    Args:
+        model: an estimator of scikit-learn's, XGBoost's or LightGBM's, or a pipeline of them.
+        table: its features.
+        is_double: the numbers stay float64, else they become float32.
+
+    Returns:
+        The model, and the columns that it takes, in the order of its inputs.
+    """
+    estimator, threshold = _unwrap(copy.deepcopy(model))
+    parts = list(_find_parts(estimator, {}))
+    for part in parts:
+        _prepare(part)
+    boosters = {type(part): BOOSTERS[find_root(part)][1] for part in parts if find_root(part) in BOOSTERS}
+    is_by_column = any(map(is_text, table.values())) or any(isinstance(part, ColumnTransformer) for part in parts)
+    numbers = DoubleTensorType if is_double else FloatTensorType
+    proto: onnx.ModelProto = convert_sklearn(
+        estimator,
+        name=type(model).__name__,  # else one drawn by chance
+        target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools takes no newer one
+        initial_types=_name_inputs(table, numbers) if is_by_column else [(MATRIX, numbers([None, len(table)]))],
+        options={id(estimator): {"zipmap": False}}
+        | {id(part): LOCALE for part in parts if isinstance(part, CountVectorizer)},
+        custom_conversion_functions=CONVERTERS | boosters,
+        custom_shape_calculators=SHAPES,
+    )
+    proto.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set: any order
+    if threshold is not None:
+        artifact.label_by_threshold(proto, model.classes_.tolist(), *threshold)
+    if not is_by_column:
+        return proto, list(table)
+    columns = {input.name: name for input, name in zip(proto.graph.input, table, strict=True)}
+    artifact.drop_unused_inputs(proto)
+    artifact.take_booleans(proto, [input for input, name in columns.items() if is_boolean(table[name])])
+    return proto, [columns[input.name] for input in proto.graph.input]
+
+
+def _name_inputs(table: Table, numbers: type) -> list[tuple[str, Any]]:
+    names = artifact.name_inputs(list(table))
+    types = [StringTensorType if is_text(values) else numbers for values in table.values()]
+    return [(name, type([None, 1])) for name, type in zip(names, types, strict=True)]
+
+
+def _unwrap(estimator: Any) -> tuple[Any, Threshold | None]:
+    """Take a classifier out of what chose it, and the threshold of its label."""
+    if isinstance(estimator, Pipeline):
+        *steps, (name, last) = estimator.steps
+        inner, threshold = _unwrap(last)
+        estimator.steps = [*steps, (name, inner)]
+        return estimator, threshold
+    if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        return _unwrap(estimator.estimator_)[0], _find_threshold(estimator)
+    if isinstance(estimator, FrozenEstimator):
+        return _unwrap(estimator.estimator)
+    return _unwrap(estimator.best_estimator_) if hasattr(estimator, "best_estimator_") else (estimator, None)
+
+
+def _find_threshold(estimator: Any) -> Threshold:
+    if estimator.response_method == "decision_function":
+        expected = "a threshold of a probability, response_method='predict_proba'"
+        raise ArtifactError(f"expected {expected}; {type(estimator).__name__} has one of its decision_function")
+    if isinstance(estimator, TunedThresholdClassifierCV):
+        label = estimator._curve_scorer._get_pos_label()  # noqa: SLF001 - its predict asks so too
+        value = estimator.best_threshold_
+    else:
+        label, value = estimator.pos_label, 0.5 if estimator.threshold == "auto" else estimator.threshold
+    return Threshold(float(value), 1 if label is None else estimator.classes_.tolist().index(label))
+
+
+def _find_parts(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
+    """Give an estimator and all those in it."""
+    if id(value) in seen:
+        return
+    seen[id(value)] = value
+    if isinstance(value, BaseEstimator):
+        yield value
+    if find_root(value) in ("sklearn", *BOOSTERS):
+        value = getattr(value, "__dict__", ())
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _find_parts(part, seen)
+
+
+def _prepare(part: Any) -> None:
+    """Make an estimator, which is a copy, ready for skl2onnx."""
+    if isinstance(part, ColumnTransformer):  # which skl2onnx would look up by the names of the inputs
+        places = part._transformer_to_input_indices  # noqa: SLF001 - nothing public says it
+        part.transformers_ = [(name, step, list(places.get(name, ()))) for name, step, _ in part.transformers_]
+    elif isinstance(part, OneHotEncoder | OrdinalEncoder) and hasattr(part, "categories_"):  # trained
+        _prepare_encoder(part)
+    elif isinstance(part, HistGradientBoostingClassifier) and getattr(part, "is_categorical_", None) is not None:
+        expected = "HistGradientBoostingClassifier without categorical_features"
+        raise ArtifactError(f"expected {expected}, which skl2onnx loses; encode them before it with a OneHotEncoder")
+    elif isinstance(part, VotingClassifier):
+        part.flatten_transform = False  # it is for transform alone, and skl2onnx takes no other
+    elif (module := find_root(part)) in BOOSTERS:
+        _register(type(part), module)
+        if module == "xgboost" and part.__sklearn_is_fitted__():
+            part.get_booster().feature_names = None  # onnxmltools takes none but f0, f1, …
+
+
+def find_root(part: Any) -> str:
+    """Give the package that an object's class is from."""
+    return type(part).__module__.partition(".")[0]
+
+
+def _prepare_encoder(encoder: Any) -> None:
+    if isinstance(encoder, OrdinalEncoder):
+        encoder.codes_ = find_codes(encoder)
+    elif any(is_gap(categories[-1]) and not is_text(categories) for categories in encoder.categories_):
+        raise ArtifactError("expected OneHotEncoder's numbers without gaps; put a SimpleImputer before it")
+    encoder.categories_ = [_name_missing(categories) for categories in encoder.categories_]
+
+
+def _name_missing(categories: NDArray[Any]) -> NDArray[Any]:
+    """Give gaps among texts the text that stands for them; skl2onnx would call them "nan" and "None"."""
+    if not is_text(categories.tolist()):
+        return categories
+    named = [category if isinstance(category, str) else MISSING_TEXT for category in categories.tolist()]
+    if len(set(named)) < len(named):
+        raise ArtifactError(
+            'expected one kind of gap in a column of texts, got more of None, NaN and ""; make them one'
+        )
+    return np.array(named, dtype=object)
+
+
+def _register(cls: type, module: str) -> None:
+    """Let skl2onnx convert a classifier of XGBoost's or LightGBM's by onnxmltools."""
+    name, _ = BOOSTERS[module]
+    converters = importlib.import_module(f"onnxmltools.convert.{module}.operator_converters.{name}")
+    update_registered_converter(
+        cls,
+        f"{name}{cls.__name__}",
+        calculate_linear_classifier_output_shapes,
+        getattr(converters, f"convert_{module}"),
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )

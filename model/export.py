@@ -1,0 +1,235 @@
+"""From a trained model to an artifact that is ready to be served, certified row by row.
+
+from model.export import export
+
+export(model, X, y, "titanic.onnx")
+"""
+
+import contextlib
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from function.classifier.facts import Certificate
+from function.errors import ArtifactError, FeaturesError
+
+try:
+    import onnx
+except ImportError:
+    message = "model.export writes with the package onnx, which isn't here: `make .venv/train` installs it"
+    raise ImportError(message, name="onnx") from None
+from model import artifact, frameworks
+from model.answers import predict
+from model.facts import Described, find_facts, load
+from model.frameworks import Answers, Framework
+from model.table import Table, count_rows, is_gap, read_features, read_rows
+
+TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, and sums of many of them fewer
+FLOAT64 = (
+    "a tree compares float32 values with thresholds that were float64, so train it on float32: X.astype('float32')"
+)
+LOST_GAPS = "all of them have missing values, so fill these before the model, with a SimpleImputer in a Pipeline"
+
+
+class Rows(NamedTuple):
+    """Rows as a framework takes them, by their columns, and the label of each, if they are known."""
+
+    X: Any
+    table: Table
+    truth: list[str | None] | None
+
+
+class Candidate(NamedTuple):
+    """A model as ONNX, and the columns that it takes."""
+
+    model: onnx.ModelProto
+    columns: list[str]
+
+    def take(self, table: Table) -> Table:
+        """Give the columns that it takes, booleans as 1 and 0 where it takes numbers."""
+        types = [input.type.tensor_type.elem_type for input in self.model.graph.input]
+        types *= len(self.columns) // len(types)
+        as_they_are = (onnx.TensorProto.BOOL, onnx.TensorProto.STRING)
+        return {
+            name: table[name]
+            if type in as_they_are
+            else [None if value is None else float(value) for value in table[name]]
+            for name, type in zip(self.columns, types, strict=True)
+        }
+
+
+def export(  # noqa: PLR0913 - a notebook's one call
+    model: Any,
+    X: Any,
+    y: Any,
+    path: str | Path,
+    *,
+    holdout: Any = None,
+    labels: Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Certificate:
+    """Write a trained classifier as an artifact, if ONNX Runtime answers each row as its framework does.
+
+    Args:
+        model: of scikit-learn, XGBoost, LightGBM, CatBoost, PyTorch or Keras, or a Pipeline of the first three.
+        X: what it was trained on, a DataFrame or an array, shape (n_rows, n_features); None and NaN are gaps.
+        y: the true labels, shape (n_rows,): texts, numbers or booleans.
+        path: where to write.
+        holdout: other rows to certify it on and, where it is (X, y), to say how good it is.
+        labels: names of the classes by column, where the rows don't show them.
+        tolerance: of a probability.
+
+    Raises:
+        ArtifactError: the model can't be converted, answers otherwise in ONNX Runtime, or can't be served; nothing is
+            written.
+    """
+    path, framework = Path(path), frameworks.find_framework(model)
+    if framework.module == "torch":
+        model = copy.deepcopy(model).eval()  # without dropout
+    trained = _read(model, X, y)
+    certified = trained if holdout is None else _read(model, *(holdout if isinstance(holdout, tuple) else (holdout,)))
+    answers = frameworks.predict(framework, model, certified.X)
+    if labels is None and answers.labels and set(trained.truth or ()) <= {*answers.labels, None}:
+        labels = answers.labels
+    attempt = Export(framework, model, trained, certified, answers, labels, tolerance)
+    candidate, certificate = attempt.find()
+    described = attempt.describe(candidate, certificate)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    artifact.save(path, candidate.model, described.facts)
+    print(f"{path}: {described.summarize(count_rows(trained.table))}")
+    return certificate
+
+
+@dataclass(frozen=True)
+class Export:
+    """A model, and the rows by which its export is judged."""
+
+    framework: Framework
+    model: Any
+    trained: Rows
+    certified: Rows
+    answers: Answers
+    labels: Sequence[str] | None
+    tolerance: float
+
+    def find(self) -> tuple[Candidate, Certificate]:
+        """Convert the model, its numbers as float32 or, where these don't pass, as float64.
+
+        Raises:
+            ArtifactError: neither passes; says why float32 doesn't.
+        """
+        try:
+            return self.certify()
+        except ArtifactError:
+            if not self.framework.tries_double:
+                raise
+            with contextlib.suppress(ArtifactError):
+                return self.certify(is_double=True)
+            raise
+
+    def certify(self, **options: bool) -> tuple[Candidate, Certificate]:
+        """Convert the model, and hold ONNX Runtime's answers against the framework's."""
+        candidate = Candidate(*frameworks.convert(self.framework, self.model, self.trained.table, **options))
+        classifier = load(candidate.model, candidate.take(self.trained.table), self.labels)
+        rows, wanted = read_rows(candidate.take(self.certified.table)), self.answers
+        try:
+            probabilities, classes = predict(classifier, rows)
+        except FeaturesError as error:
+            expected = f"expected ONNX Runtime to answer each row as {self.framework.release} does"
+            raise ArtifactError(f"{expected}; {error.message}") from None
+        if probabilities.shape != wanted.probabilities.shape:
+            message = f"expected probabilities of shape {wanted.probabilities.shape}, as {self.framework.release} gives"
+            raise ArtifactError(f"{message}; got {probabilities.shape}")
+        differences = Differences(
+            abs(probabilities - wanted.probabilities).max(axis=1),
+            classes != wanted.classes,
+            _are_ties(wanted, classes, self.tolerance),
+            np.array([None in row for row in rows]),
+        )
+        if fault := differences.explain(self.tolerance):
+            raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
+        return candidate, differences.certify(self.framework.release, self.tolerance)
+
+    def describe(self, candidate: Candidate, certificate: Certificate) -> Described:
+        """Find the facts in the rows that it was trained on, and how good it is in those held out, if there are some."""
+        trained, certified = candidate.take(self.trained.table), candidate.take(self.certified.table)
+        gaps = {name for name, values in certified.items() if None in values}
+        described = find_facts(
+            candidate.model, trained, self.trained.truth, self.labels, takes_missing=gaps, certificate=certificate
+        )
+        if self.certified is self.trained or self.certified.truth is None:
+            return described
+        unseen = find_facts(candidate.model, certified, self.certified.truth, self.labels, takes_missing=gaps)
+        rating = {
+            "accuracy": (unseen.facts.training or {})["accuracy"],
+            "accuracy_from": f"{unseen.n_rows} rows that it wasn't trained on",
+        }
+        training = {**(described.facts.training or {}), **rating}
+        return described._replace(facts=described.facts.model_copy(update={"training": training}))
+
+
+def _are_ties(wanted: Answers, classes: NDArray[np.intp], tolerance: float) -> NDArray[np.bool_]:
+    """Say of each row whether two labels are equally likely, so that rounding decides between them."""
+    lines = np.arange(len(classes))
+    between = wanted.probabilities[lines, wanted.classes] - wanted.probabilities[lines, classes]
+    return np.asarray(abs(between) <= 2 * tolerance)
+
+
+class Differences(NamedTuple):
+    """Of each row: how far its probabilities are off, whether its label differs, is a tie, and whether it has a gap."""
+
+    largest: NDArray[np.float64]
+    labels: NDArray[np.bool_]
+    ties: NDArray[np.bool_]
+    gaps: NDArray[np.bool_]
+
+    def explain(self, tolerance: float) -> str | None:
+        """Say what is beyond the tolerance, and why it may be."""
+        is_far = ~(self.largest <= tolerance)  # a NaN is
+        is_wrong = is_far | (self.labels & ~self.ties)
+        if not is_wrong.any():
+            return None
+        n_wrong, row = int(is_wrong.sum()), int(np.argmax(np.where(is_wrong, self.largest, -1)))
+        text = (
+            f"within {tolerance:g}; {n_wrong:,} of {len(is_wrong):,} rows differ, row {row} by {self.largest[row]:.2g}"
+        )
+        if not is_far.any():
+            return f"{text}, and by their labels: the file's own label isn't what predict gives"
+        if self.gaps[is_wrong].all():
+            return f"{text}; {LOST_GAPS}"
+        n_gaps = int(self.gaps[is_wrong].sum())
+        return f"{text}; {f'{n_gaps:,} of them have missing values; ' if n_gaps else ''}{FLOAT64}"
+
+    def certify(self, framework: str, tolerance: float) -> Certificate:
+        """Put into words what they are as a whole."""
+        return Certificate(
+            framework=framework,
+            rows=len(self.largest),
+            rows_missing=int(self.gaps.sum()),
+            largest_difference=float(self.largest.max()),
+            labels_differ=int(self.labels.sum()),
+            tolerance=tolerance,
+            date=datetime.now(UTC).date().isoformat(),
+        )
+
+
+def _read(model: Any, X: Any, y: Any = None) -> Rows:
+    """Read rows, in the columns that the model was trained on where it knows their names."""
+    names = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    if names and hasattr(X, "columns"):
+        missing = [name for name in names if name not in X.columns]
+        if missing and len(names) != X.shape[1]:  # else LightGBM may have renamed them
+            lacks = ", ".join(missing)
+            raise ArtifactError(f"expected X to have the columns that the model was trained on, it lacks {lacks}")
+        X = X if missing else X[names]
+    table = read_features(X)
+    labels = None if y is None else [None if is_gap(label) else str(label) for label in np.asarray(y).ravel().tolist()]
+    if labels is not None and len(labels) != count_rows(table):
+        raise ArtifactError(f"expected a label for each row, got {len(labels)} for {count_rows(table)}")
+    return Rows(X, table, labels)

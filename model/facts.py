@@ -1,0 +1,248 @@
+"""What a model's rows say about it: names, ranges, labels, a sample, training facts; from a CSV or a DataFrame alike."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import onnx
+
+from function.classifier import Classifier, Model, load_bytes
+from function.classifier.facts import Certificate, Facts, Feature, Sample
+from function.errors import ArtifactError, FeaturesError
+from model import artifact
+from model.answers import predict
+from model.table import Row, Table, Value, count_rows, read_rows
+
+MOST_VALUES = 100  # of a column of texts: one with more, or whose texts hardly repeat, is no choice
+
+Best = Mapping[int, int]  # row -> the class that the model puts it in; without those that it doesn't answer
+Truth = Sequence[str | None]  # the label of each row, None where it isn't known
+
+
+class Described(NamedTuple):
+    """The facts of a model, how many rows show them, and how many it labels rightly, if that is known.
+
+    Attributes:
+        is_better: it labels more of them rightly than by always saying the same.
+    """
+
+    facts: Facts
+    n_rows: int
+    n_missing: int
+    n_right: int | None = None
+    is_better: bool = True
+
+    def summarize(self, n_rows: int) -> str:
+        """Say in a line what was found in so many rows."""
+        features, labels = self.facts.features or (), self.facts.labels or ()
+        text = f"described {len(features)} feature{'s' if len(features) > 1 else ''} and the labels {', '.join(labels)}"
+        if self.n_right is None:
+            return text
+        rows = f"{self.n_rows} rows of {n_rows}, {self.n_missing} of them with gaps"
+        if not self.n_missing:
+            rows = f"{self.n_rows} whole rows of {n_rows}"
+        text += f" by {rows}, {self.n_right / self.n_rows:.2%} of which it labels rightly"
+        if not self.is_better:
+            text += ", no more than by always saying the same; are the columns, or the labels, in another order?"
+        return text
+
+
+def find_facts(
+    model: onnx.ModelProto,
+    table: Table,
+    truth: Truth | None,
+    labels: Sequence[str] | None = None,
+    *,
+    takes_missing: Collection[str] | None = None,
+    certificate: Certificate | None = None,
+) -> Described:
+    """Find the facts of a model in the rows that it was trained on; those with a gap that it doesn't take don't count.
+
+    Args:
+        model: the artifact.
+        table: its features, in order.
+        truth: the true label of each row; None to leave labels and training facts as they are.
+        labels: those of the classes, if they are known.
+        takes_missing: the features in which it takes gaps; None to find out by the true labels, or by its graph.
+        certificate: takes the place of the one that is there.
+
+    Raises:
+        ArtifactError: a row isn't what the model takes, or the labels aren't clear.
+    """
+    before = artifact.read_facts(model)
+    if truth is None:
+        labels = before.labels if labels is None else labels
+        takes_missing = takes_missing or _find_shown(load(model, table, labels, allow_missing=False), table)
+    classifier = load(model, table, labels)
+    best = _try(classifier, table, truth, asks_with_gaps=truth is not None or bool(takes_missing))
+    names, right = _judge(classifier.model, table, truth, best)
+    if takes_missing is None:
+        takes_missing = {name for name, values in table.items() if _is_taken(values, right)}
+    counted = _count(table, truth, best, takes_missing)
+    shown = {name: [values[index] for index in counted] for name, values in table.items()}
+    rated = [right[index] for index in counted]
+    facts = Facts(
+        features=_describe_features(classifier.model, shown, takes_missing),
+        labels=_by_class_id(names, classifier.model.class_ids),
+        sample=Sample(row=classifier.model.sample, probabilities=tuple(classifier.model.sample_probabilities.tolist())),
+        training=before.training if truth is None else _training(rated),
+        certificate=certificate or before.certificate,
+    )
+    rating = _rate(rated, [truth[index] for index in counted]) if truth is not None else ()
+    return Described(facts, len(counted), sum(None in row for row in read_rows(shown)), *rating)
+
+
+def _rate(rated: Sequence[bool], truth: Truth) -> tuple[int, bool]:
+    """Count the rows that are labelled rightly, and say whether these are more than by always saying the same."""
+    return sum(rated), sum(rated) > Counter(truth).most_common(1)[0][1]
+
+
+def load(
+    model: onnx.ModelProto, table: Table, labels: Sequence[str] | None, *, allow_missing: bool = True
+) -> Classifier:
+    """Make a classifier that takes gaps; its sample is the first whole row, else one of each column's first value."""
+    sample = next((row for row in read_rows(table) if None not in row), tuple(map(_first, table.values())))
+    facts = Facts(features=tuple(Feature(name=name) for name in table), sample=Sample(row=sample))
+    return load_bytes(artifact.write(model, facts), name="the model", labels=labels, allow_missing=allow_missing)
+
+
+def _first(values: Sequence[Value]) -> Value:
+    return next((value for value in values if value is not None), 0.0)
+
+
+def _try(classifier: Classifier, table: Table, truth: Truth | None, *, asks_with_gaps: bool) -> Best:
+    """Ask the model for each row with a known label; it needn't answer those with gaps."""
+    rows = read_rows(table)
+    known = [index for index in range(len(rows)) if truth is None or truth[index] is not None]
+    whole = [index for index in known if None not in rows[index]]
+    partial = [index for index in known if None in rows[index]] if asks_with_gaps else []
+    try:
+        found = _ask(classifier, {index: rows[index] for index in whole})
+    except FeaturesError as error:
+        row, *column = map(int, error.where)
+        raise _row_error(whole[row], *(list(table)[place] for place in column)) from None
+    found |= _try_one_by_one(classifier, {index: rows[index] for index in partial})
+    if not found:
+        raise ArtifactError("expected at least one row without an empty cell")
+    return found
+
+
+def _ask(classifier: Classifier, rows: Mapping[int, Row]) -> dict[int, int]:
+    return dict(zip(rows, predict(classifier, list(rows.values()))[1].tolist(), strict=True)) if rows else {}
+
+
+def _try_one_by_one(classifier: Classifier, rows: Mapping[int, Row]) -> dict[int, int]:
+    """Give the class of each row that the model answers."""
+    try:
+        return _ask(classifier, rows)
+    except FeaturesError:
+        if len(rows) == 1:
+            return {}
+    indexes = list(rows)
+    halves = indexes[: len(indexes) // 2], indexes[len(indexes) // 2 :]
+    first, second = (_try_one_by_one(classifier, {index: rows[index] for index in half}) for half in halves)
+    return first | second
+
+
+def _row_error(index: int, column: str | None = None) -> ArtifactError:
+    where = f"data row {index + 1}" + ("" if column is None else f", column {column!r}")
+    return ArtifactError(f"{where}: the model fails on it; was it trained on these rows?")
+
+
+def _judge(model: Model, table: Table, truth: Truth | None, best: Best) -> tuple[tuple[str, ...], dict[int, bool]]:
+    """Give the labels, and of each row that the model answers whether it labels it rightly."""
+    names = called = model.labels
+    if truth is None:
+        return names, dict.fromkeys(best, True)
+    true = {index: str(truth[index]) for index in best}
+    if not set(true.values()) <= set(names) or model.labels_from == "their positions":
+        whole = [index for index in best if all(values[index] is not None for values in table.values())]
+        called = _vote([(best[index], true[index]) for index in whole or best], len(names))
+        if model.labels_from != "a label file":
+            names = called
+    return names, {index: called[found] == true[index] for index, found in best.items()}
+
+
+def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:
+    """Name each class as most of the rows are called that the model puts there."""
+    counts = Counter(calls)
+    truth = sorted({label for _, label in calls})
+    names = tuple(max(truth, key=lambda name: counts[index, name]) for index in range(n_classes))
+    if len(set(names)) < n_classes or not all(counts[index, name] for index, name in enumerate(names)):
+        raise ArtifactError(
+            "the rows don't show which class has which label; name them: --labels, or labels= of export"
+        )
+    return names
+
+
+def _find_shown(classifier: Classifier, table: Table) -> set[str]:
+    """Find the columns with gaps in which the file itself shows that it takes them."""
+    fills = zip(table, classifier.model.columns.fills, strict=True)
+    return {name for name, fill in fills if fill is not None and None in table[name]}
+
+
+def _is_taken(values: Sequence[Value], right: Mapping[int, bool]) -> bool:
+    """Judge whether a model takes gaps in a column: it answers some, and labels them no worse than chance explains.
+
+    That is, two standard errors below the rows without one.
+    """
+    with_gap = [right[index] for index, value in enumerate(values) if value is None and index in right]
+    others = [right[index] for index, value in enumerate(values) if value is not None and index in right]
+    if not with_gap:
+        return False
+    share = sum(others) / len(others) if others else 0
+    return sum(with_gap) / len(with_gap) >= share - 2 * math.sqrt(share * (1 - share) / len(with_gap))
+
+
+def _count(table: Table, truth: Truth | None, best: Best, takes_missing: Collection[str]) -> list[int]:
+    """Give the rows that count: with a known label, and gaps only where the model takes them."""
+    refuses = [values for name, values in table.items() if name not in takes_missing]
+    counted = [
+        index
+        for index in range(count_rows(table))
+        if (truth is None or truth[index] is not None) and all(values[index] is not None for values in refuses)
+    ]
+    if unanswered := [index for index in counted if index not in best]:
+        raise _row_error(unanswered[0])
+    if not counted:
+        raise ArtifactError("expected at least one row without an empty cell")
+    return counted
+
+
+def _training(right: Sequence[bool]) -> dict[str, object]:
+    return {
+        "rows": len(right),
+        "accuracy": round(sum(right) / len(right), 4),
+        "accuracy_from": "the rows that it is described by",
+        "described": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _describe_features(model: Model, table: Table, takes_missing: Collection[str]) -> tuple[Feature, ...]:
+    fills = zip(table.items(), model.columns.fills, strict=True)
+    return tuple(_feature(name, values, fill if name in takes_missing else None) for (name, values), fill in fills)
+
+
+def _feature(name: str, values: Sequence[Value], fill: float | str | None) -> Feature:
+    """Describe a column; `fill` is what stands in it for a gap, None where there may be none."""
+    present = [value for value in values if value is not None]
+    texts = [value for value in present if isinstance(value, str)]
+    numbers = [value for value in present if not isinstance(value, str | bool)]
+    choice = tuple(sorted(set(texts))) if len(set(texts)) <= min(MOST_VALUES, len(texts) / 2) else ()
+    return Feature(
+        name=name,
+        min=min(numbers, default=None),
+        max=max(numbers, default=None),
+        values=choice or None,
+        missing=None if fill is None else True,
+        missing_text=fill if isinstance(fill, str) else None,
+    )
+
+
+def _by_class_id(names: Sequence[str], class_ids: Sequence[str] | None) -> tuple[str, ...]:
+    """Put labels into the order in which a label.json has them."""
+    if class_ids is None or set(class_ids) != {str(index) for index in range(len(names))}:
+        return tuple(names)
+    return tuple(name for _, name in sorted(zip(map(int, class_ids), names, strict=True)))

@@ -1,0 +1,238 @@
+"""Which framework trained a model, what it makes of rows itself, and by which converter it becomes ONNX.
+
+A framework is imported where a model of it has come, and the converter that its own people keep: none that isn't used.
+"""
+
+import importlib
+import re
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from function.classifier.model import cut
+from function.errors import ArtifactError
+from model import artifact
+from model.table import Table, is_text
+
+Matrix = NDArray[np.float32]
+
+
+class Answers(NamedTuple):
+    """What a framework makes of rows.
+
+    Attributes:
+        probabilities: shape (n_rows, n_classes).
+        classes: the column of each row's label.
+        labels: by column; None where the framework knows none.
+    """
+
+    probabilities: NDArray[np.float64]
+    classes: NDArray[np.intp]
+    labels: tuple[str, ...] | None
+
+
+class Framework(NamedTuple):
+    """How models of a framework are asked and converted.
+
+    Attributes:
+        module: where their classes are from.
+        name: what people call it.
+        converter: the package that converts them.
+        works: what to do about a model that it doesn't convert.
+        predict: gives a model's own answers.
+        convert: gives the model as ONNX, and the columns that it takes, in the order of its inputs.
+        tries_double: a model that differs where its numbers are float32 may not where they are float64.
+    """
+
+    module: str
+    name: str
+    converter: str
+    works: str
+    predict: Callable[[Any, Any], Answers]
+    convert: Callable[..., tuple[onnx.ModelProto, list[str]]]
+    tries_double: bool = False
+
+    @property
+    def release(self) -> str:
+        """Its name and version: "scikit-learn 1.9.1"."""
+        return f"{self.name} {importlib.import_module(self.module).__version__}"
+
+
+def find_framework(model: Any) -> Framework:
+    """Find the framework by the modules of the object's class and of those that it inherits from.
+
+    Raises:
+        ArtifactError: it is none of ours.
+    """
+    roots = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+    for framework in FRAMEWORKS:
+        if framework.module in roots:
+            return framework
+    expected = ", ".join(framework.name for framework in FRAMEWORKS)
+    raise ArtifactError(f"expected a trained model of {expected}, got {type(model).__name__}")
+
+
+def predict(framework: Framework, model: Any, X: Any) -> Answers:
+    """Have the framework itself answer rows.
+
+    Raises:
+        ArtifactError: the model is no trained classifier with probabilities, or fails on the rows.
+    """
+    try:
+        return framework.predict(model, X)
+    except ArtifactError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it may be any
+        what = f"{type(model).__name__} to be trained, and X what it was trained on"
+        raise ArtifactError(f"expected {what}; {framework.name} says: {_one_line(error)}") from None
+
+
+def convert(framework: Framework, model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
+    """Convert a model, and give the columns that it takes, in the order of its inputs.
+
+    Raises:
+        ArtifactError: the converter isn't here, or doesn't convert it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the converters' own
+            return framework.convert(model, table, **options)
+    except ArtifactError:
+        raise
+    except ImportError as error:
+        fix = "`make .venv/train` installs it" if error.name in TRAIN else f"`pip install {error.name}` brings it"
+        raise ArtifactError(f"expected the package {error.name} to export {framework.name}; {fix}") from None
+    except Exception as error:  # noqa: BLE001 - it may be any
+        cause = _one_line(error)
+        found = re.search(r"'<class '[\w.]*?(\w+)'>'", cause)
+        name = found[1] if found else type(model).__name__
+        converter = f"{framework.converter} {version(framework.converter)}"
+        message = f"expected a model that {converter} converts, {name} isn't one ({cause})"
+        raise ArtifactError(f"{message}; {framework.works}") from None
+
+
+def _one_line(error: Exception) -> str:
+    """Fit the first sentence of another project's error into a message."""
+    return cut(" ".join(str(error).split()).partition(". ")[0] or type(error).__name__, 300)
+
+
+def _predict_estimator(model: Any, X: Any) -> Answers:
+    if not hasattr(model, "predict_proba"):
+        expected = "a classifier that gives probabilities (predict_proba)"
+        fix = "CalibratedClassifierCV makes one of a classifier that gives none"
+        raise ArtifactError(f"expected {expected}, got {type(model).__name__}; {fix}")
+    labels = [str(label) for label in model.classes_]
+    classes = [labels.index(str(label)) for label in np.asarray(model.predict(X)).ravel()]
+    return Answers(np.asarray(model.predict_proba(X), np.float64), np.array(classes), tuple(labels))
+
+
+def _convert_estimator(model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
+    from model import estimators  # noqa: PLC0415 - it imports scikit-learn and skl2onnx
+
+    return estimators.convert(model, table, **options)
+
+
+def _convert_booster(model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
+    read_numbers(table, f"the export of {type(model).__name__}")
+    return _convert_estimator(model, table, **options)
+
+
+def _convert_catboost(model: Any, table: Table) -> tuple[onnx.ModelProto, list[str]]:
+    read_numbers(table, f"the export of {type(model).__name__}")
+    proto = _through_file(lambda path: model.save_model(path, format="onnx"))
+    artifact.drop_zipmap(proto)
+    return proto, list(table)
+
+
+def _predict_torch(module: Any, X: Any) -> Answers:
+    import torch  # noqa: PLC0415
+
+    with torch.no_grad():
+        output = module(torch.tensor(np.asarray(X, np.float32), device=_find_device(module)))
+    return _read_network(output.cpu().numpy())
+
+
+def _find_device(module: Any) -> Any:
+    return next((tensor.device for tensor in module.parameters()), "cpu")
+
+
+def _convert_torch(module: Any, table: Table) -> tuple[onnx.ModelProto, list[str]]:
+    import torch  # noqa: PLC0415
+
+    rows = torch.tensor(read_numbers(table, "a module of PyTorch")[:2], device=_find_device(module))
+    program: Any = torch.onnx.export(
+        module, (rows,), input_names=["features"], output_names=["probabilities"], verbose=False, dynamo=True,
+        dynamic_shapes=({0: "n_rows"},),
+    )  # fmt: skip
+    proto: onnx.ModelProto = program.model_proto
+    return proto, list(table)
+
+
+def _predict_keras(model: Any, X: Any) -> Answers:
+    return _read_network(np.asarray(model.predict(np.asarray(X, np.float32), verbose=0)))
+
+
+def _convert_keras(model: Any, table: Table) -> tuple[onnx.ModelProto, list[str]]:
+    read_numbers(table, "a model of Keras")
+    return _through_file(lambda path: model.export(path, format="onnx", verbose=False)), list(table)
+
+
+def _read_network(output: Matrix) -> Answers:
+    probabilities = output.reshape(len(output), -1).astype(np.float64)
+    if probabilities.shape[1] == 1:  # a sigmoid: the probability of the second of two classes
+        probabilities = np.hstack([1 - probabilities, probabilities])
+    if (probabilities < 0).any() or (abs(probabilities.sum(axis=1) - 1) > 1e-3).any():
+        expected = "probabilities, at least 0 and in sum 1"
+        raise ArtifactError(f"expected a network that gives {expected}; end it with a softmax, or with one sigmoid")
+    return Answers(probabilities, probabilities.argmax(axis=1), None)
+
+
+def _through_file(write: Callable[[str], Any]) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        write(str(path))
+        return artifact.read(path)
+
+
+def read_numbers(table: Table, what: str) -> Matrix:
+    """Give a table as float32, shape (n_rows, n_columns), gaps as NaN.
+
+    Raises:
+        ArtifactError: a column holds texts.
+    """
+    if texts := [name for name, values in table.items() if is_text(values)]:
+        fix = "encode them before it, or in a Pipeline of scikit-learn"
+        raise ArtifactError(f"expected numbers for {what}, got texts in {', '.join(texts)}; {fix}")
+    return np.array(list(table.values()), dtype=np.float32).T
+
+
+TRAIN = ("onnx", "skl2onnx", "onnxmltools")  # model/requirements.txt has them
+NETWORK = "a network of one matrix of numbers is converted, layer by layer of the framework's own"
+SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists those that it converts"
+NUMBERS = "one that was trained on numbers alone, without categories of its own, is converted"
+# A model of Keras may be a module of PyTorch too, and the classifiers of XGBoost and LightGBM are estimators of
+# scikit-learn's kind: the first that fits counts.
+FRAMEWORKS = (
+    Framework("keras", "Keras", "keras", NETWORK, _predict_keras, _convert_keras),
+    Framework("torch", "PyTorch", "torch", NETWORK, _predict_torch, _convert_torch),
+    Framework(
+        "catboost",
+        "CatBoost",
+        "catboost",
+        f"{NUMBERS}, its labels numbers or texts",
+        _predict_estimator,
+        _convert_catboost,
+    ),
+    Framework("xgboost", "XGBoost", "onnxmltools", NUMBERS, _predict_estimator, _convert_booster),
+    Framework("lightgbm", "LightGBM", "onnxmltools", NUMBERS, _predict_estimator, _convert_booster, tries_double=True),
+    Framework(
+        "sklearn", "scikit-learn", "skl2onnx", SUPPORTED, _predict_estimator, _convert_estimator, tries_double=True
+    ),
+)

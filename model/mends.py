@@ -1,0 +1,203 @@
+"""What skl2onnx 1.20 loses of scikit-learn's estimators or fails on, written anew: gaps in texts and in categories, and float64.
+
+These are converters as https://onnx.ai/sklearn-onnx/auto_tutorial/plot_jcustom_syntax.html has them, by class.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+from skl2onnx.common._apply_operation import apply_cast
+from skl2onnx.common._registration import get_converter
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OrdinalEncoder
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+
+from model.table import MISSING_TEXT
+
+ML = "ai.onnx.ml"
+
+
+class Graph(NamedTuple):
+    """Where the nodes of an operator go."""
+
+    scope: Any
+    container: Any
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
+        """Add a node and give the name of its output."""
+        output = output or self.scope.get_unique_variable_name(operator)
+        name = self.scope.get_unique_operator_name(operator)
+        self.container.add_node(operator, list(inputs), [output], name=name, op_domain=domain, **attributes)
+        return output
+
+    def constant(self, type: int, values: list[Any], shape: list[int]) -> str:
+        """Add a tensor and give its name."""
+        name: str = self.scope.get_unique_variable_name("constant")
+        self.container.add_initializer(name, type, shape, values)
+        return name
+
+    def columns(self, inputs: list[Any]) -> Iterator[str]:
+        """Give the columns of some inputs one by one."""
+        for input in inputs:
+            width = input.type.shape[1]
+            for place in range(width):
+                index = self.constant(TensorProto.INT64, [place], [1])
+                yield input.full_name if width == 1 else self.add("Gather", input.full_name, index, axis=1)
+
+
+def shape_imputer(operator: Any) -> None:
+    """Count the columns of an imputer that adds some, which say where gaps were."""
+    rows = operator.inputs[0].type.shape[0]
+    operator.outputs[0].type.shape = [rows, len(operator.raw_operator.get_feature_names_out())]
+
+
+def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
+    """Fill gaps: ONNX's Imputer takes neither texts nor float64, and skl2onnx forgets the columns that `add_indicator` adds."""
+    imputer, graph = operator.raw_operator, Graph(scope, container)
+    names, type = [input.full_name for input in operator.inputs], tensor_type(operator.inputs[0])
+    values = graph.add("Concat", *names, axis=1) if len(names) > 1 else names[0]
+    if type == TensorProto.STRING or imputer.missing_values == imputer.missing_values:
+        gap = imputer.missing_values if isinstance(imputer.missing_values, str | int) else MISSING_TEXT
+        is_gap = graph.add("Equal", values, graph.constant(type, [gap], [1]))
+    else:
+        is_gap = graph.add("IsNaN", values)
+    fill = graph.constant(type, imputer.statistics_.tolist(), [1, len(imputer.statistics_)])
+    outputs = [graph.add("Where", is_gap, fill, values)]
+    if imputer.add_indicator:
+        features = imputer.indicator_.features_.tolist()
+        places = graph.constant(TensorProto.INT64, features, [len(features)])
+        outputs.append(graph.add("Cast", graph.add("Gather", is_gap, places, axis=1), to=type))
+    graph.add("Concat", *outputs, axis=1, output=operator.outputs[0].full_name)
+
+
+def tensor_type(variable: Any) -> int:
+    """Give ONNX's number for the type of a variable."""
+    types = {StringTensorType: TensorProto.STRING, DoubleTensorType: TensorProto.DOUBLE}
+    return next((number for cls, number in types.items() if isinstance(variable.type, cls)), TensorProto.FLOAT)
+
+
+def find_codes(encoder: Any) -> list[NDArray[np.float32]]:
+    """Have an OrdinalEncoder itself say what it makes of each of its categories."""
+    n_rows = max(map(len, encoder.categories_))
+    columns = [np.resize(np.asarray(categories, dtype=object), n_rows) for categories in encoder.categories_]
+    codes = np.asarray(encoder.transform(np.column_stack(columns)), dtype=np.float32)
+    return [codes[: len(categories), place] for place, categories in enumerate(encoder.categories_)]
+
+
+def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
+    """Give categories the encoder's own codes: skl2onnx gives a gap an index, and -1 to a text that is refused."""
+    encoder, graph = operator.raw_operator, Graph(scope, container)
+    is_text = isinstance(operator.inputs[0].type, StringTensorType)
+    is_strict = encoder.handle_unknown == "error"
+    default = float("nan" if is_strict else encoder.unknown_value)
+    found = []
+    for column, categories, codes in zip(
+        graph.columns(operator.inputs), encoder.categories_, encoder.codes_, strict=True
+    ):
+        keys = {"keys_strings": categories.tolist()} if is_text else {"keys_floats": categories.astype(np.float32)}
+        code = graph.add(
+            "LabelEncoder", column, domain=ML, op_version=2, values_floats=codes, default_float=default, **keys
+        )
+        found.append(_refuse_unknown(graph, column, code, categories) if is_strict and is_text else code)
+    graph.add("Concat", *found, axis=1, output=operator.outputs[0].full_name)
+
+
+def _refuse_unknown(graph: Graph, column: str, code: str, categories: NDArray[Any]) -> str:
+    """Let the model fail on a text that isn't known, which ONNX's OneHotEncoder does, and its LabelEncoder doesn't."""
+    known = graph.add("OneHotEncoder", column, domain=ML, cats_strings=categories.tolist(), zeros=0)
+    last = graph.constant(TensorProto.INT64, [-1], [1])
+    return graph.add("Mul", code, graph.add("ReduceSum", known, last, keepdims=0))
+
+
+def convert_as_float32(scope: Any, operator: Any, container: Any) -> None:
+    """Convert trees, which take float32 in ONNX as in scikit-learn and XGBoost, behind steps that give float64."""
+    (source,), outputs = operator.inputs, operator.outputs
+    if not isinstance(source.type, DoubleTensorType):
+        get_converter(operator.type)(scope, operator, container)
+        return
+    trees = scope.declare_local_operator(operator.type, operator.raw_operator)  # converted as this one, later
+    trees.inputs.append(scope.declare_local_variable("rows", FloatTensorType(source.type.shape)))
+    trees.outputs.append(scope.declare_local_variable("label", outputs[0].type))
+    trees.outputs.append(scope.declare_local_variable("answers", FloatTensorType(outputs[1].type.shape)))
+    apply_cast(scope, source.full_name, trees.inputs[0].full_name, container, to=TensorProto.FLOAT)
+    graph, (label, answers) = Graph(scope, container), (output.full_name for output in trees.outputs)
+    graph.add("Identity", label, output=outputs[0].full_name)
+    graph.add("Cast", answers, output=outputs[1].full_name, to=tensor_type(outputs[1]))
+
+
+def convert_with_double(scope: Any, operator: Any, container: Any) -> None:
+    """Convert trees that compare float64: those of HistGradientBoostingClassifier and LightGBM."""
+    trees, stages = Trees(container, {}), getattr(operator.raw_operator, "_predictors", None)
+    if isinstance(operator.inputs[0].type, DoubleTensorType):
+        # skl2onnx has made float32 of them by then
+        thresholds = [node["num_threshold"] for stage in stages or () for tree in stage for node in tree.nodes]
+        trees = DoubleTrees(container, {"nodes_values": thresholds} if stages else {}, scope)
+    get_converter(operator.type)(scope, operator, trees)
+
+
+class Trees:
+    """A container that gives nodes of trees other attributes.
+
+    Whole numbers among them become Python's own: skl2onnx hands booleans on, which onnx 1.23 takes for no numbers.
+    """
+
+    def __init__(self, container: Any, attributes: Mapping[str, Any]) -> None:
+        self._container, self._attributes = container, attributes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, operator: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        if operator == "TreeEnsembleClassifier":
+            self.add_trees(inputs, outputs, **attributes | dict(self._attributes))
+        else:
+            self._container.add_node(operator, inputs, outputs, **attributes)
+
+    def add_trees(self, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        for name, values in attributes.items():
+            if isinstance(values, list) and isinstance(values[0], bool | np.bool_ | np.integer | int):
+                attributes[name] = list(map(int, values))
+        self._container.add_node("TreeEnsembleClassifier", inputs, outputs, **attributes)
+
+
+class DoubleTrees(Trees):
+    """A container in which trees compare float64, by the attributes `…_as_tensor`.
+
+    https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html
+    """
+
+    def __init__(self, container: Any, attributes: Mapping[str, Any], scope: Any) -> None:
+        super().__init__(container, attributes)
+        self._graph = Graph(scope, container)
+
+    def add_trees(self, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        for name in ("nodes_values", "class_weights", "base_values", "nodes_hitrates"):
+            if name in attributes:
+                values = np.array(attributes.pop(name), dtype=np.float64)
+                attributes[f"{name}_as_tensor"] = numpy_helper.from_array(values, name)
+        label, probabilities = outputs
+        answers = self._graph.scope.get_unique_variable_name("answers")
+        super().add_trees(inputs, [label, answers], **attributes | {"op_version": 3})
+        self._graph.add("Cast", answers, output=probabilities, to=TensorProto.DOUBLE)
+
+
+SHAPES = {SimpleImputer: shape_imputer}
+CONVERTERS = {
+    SimpleImputer: convert_imputer,
+    OrdinalEncoder: convert_ordinal_encoder,
+    HistGradientBoostingClassifier: convert_with_double,
+    GradientBoostingClassifier: convert_as_float32,
+    **dict.fromkeys(
+        (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier), convert_as_float32
+    ),
+}

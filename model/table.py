@@ -1,0 +1,170 @@
+"""Rows by their columns: a CSV, a DataFrame or an array → one list of values a column."""
+
+import csv
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from function.errors import ArtifactError
+
+Value = float | str | bool | None  # None is a gap
+Row = tuple[Value, ...]
+Table = dict[str, list[Value]]
+Cells = dict[str, list[str]]
+
+EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
+MISSING_TEXT = ""  # stands in a column of texts for a gap
+BOOLEANS = {"True": True, "true": True, "TRUE": True, "False": False, "false": False, "FALSE": False}
+
+
+def count_rows(table: Table) -> int:
+    return len(next(iter(table.values())))
+
+
+def is_gap(value: Any) -> bool:
+    """Say whether a value is None or NaN."""
+    return value is None or value != value  # noqa: PLR0124
+
+
+def is_text(values: Sequence[Value]) -> bool:
+    return any(isinstance(value, str) for value in values)
+
+
+def is_boolean(values: Sequence[Value]) -> bool:
+    return all(isinstance(value, bool) for value in values)
+
+
+def read_rows(table: Table) -> list[Row]:
+    return list(zip(*table.values(), strict=True))
+
+
+def read_csv(path: Path) -> Cells:
+    """Read a CSV with a header, delimited by commas, semicolons or tabs.
+
+    Raises:
+        ArtifactError: says what is wrong with it, and in which line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
+            file.seek(0)
+            names, *rows = list(_read_lines(path, csv.reader(file, delimiter=delimiter, strict=True))) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ArtifactError(f"{path}: expected a CSV in UTF-8 with a header; {error}") from None
+    if len(set(names)) < len(names) or not rows:
+        raise ArtifactError(f"{path}: expected a header of different names, and rows below it")
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+
+def _read_lines(path: Path, reader: Any) -> Iterator[list[str]]:
+    width = None
+    for cells in filter(None, reader):
+        width = len(cells) if width is None else width
+        if len(cells) != width:
+            expected = f"{width} cells, as the header has"
+            raise ArtifactError(f"{path}: expected {expected}, line {reader.line_num} has others")
+        yield cells
+
+
+def parse_labels(cells: Sequence[str], known: Collection[str]) -> list[str | None]:
+    """Read texts: a cell is a gap where it is empty, or stands for no value and is none of the texts that are known."""
+    return [None if cell == "" or (cell in EMPTY and cell not in known) else cell for cell in cells]
+
+
+def parse_texts(cells: Sequence[str], known: Collection[str]) -> list[Value]:
+    """Read the same as values."""
+    return list(parse_labels(cells, known))
+
+
+def parse_numbers(name: str, cells: Sequence[str]) -> list[Value]:
+    """Read finite numbers, or where all cells are so, True and False as 1 and 0."""
+    if booleans := _read_booleans(cells):
+        return [None if value is None else float(value) for value in booleans]
+    try:
+        numbers = [None if cell in EMPTY else float(cell) for cell in cells]
+    except ValueError as error:
+        raise ArtifactError(f"column {name!r}: expected numbers; {error}") from None
+    return _check_finite(name, numbers)
+
+
+def parse_booleans(name: str, cells: Sequence[str]) -> list[Value]:
+    """Read True and False, or 1 and 0."""
+    if booleans := _read_booleans(cells):
+        return booleans
+    numbers = parse_numbers(name, cells)
+    if not set(numbers) <= {0, 1, None}:
+        raise ArtifactError(f"column {name!r}: expected True and False, or 1 and 0")
+    return [None if number is None else bool(number) for number in numbers]
+
+
+def _read_booleans(cells: Sequence[str]) -> list[Value]:
+    """Give the values where there is none but True and False, else nothing."""
+    values = {cell for cell in cells if cell not in EMPTY}
+    return [BOOLEANS.get(cell) for cell in cells] if values and values <= BOOLEANS.keys() else []
+
+
+def read_features(X: Any) -> Table:
+    """Give the values of a DataFrame, of an array of shape (n_rows, n_features), or of a series of texts.
+
+    None, NaN, NA and NaT become None; numbers are finite.
+
+    Raises:
+        ArtifactError: says what came, and in which column.
+    """
+    if hasattr(X, "columns"):
+        table = _read_frame(X)
+    else:
+        array = np.asarray(X)
+        if array.ndim == 1 and {type(value) for value in array.tolist()} == {str}:
+            table = {str(getattr(X, "name", None) or "text"): array.tolist()}
+        elif array.ndim == 2:
+            table = {f"feature {place}": _read_column(f"feature {place}", array[:, place].tolist())
+                     for place in range(array.shape[1])}  # fmt: skip
+        else:
+            expected = "a DataFrame, or an array of shape (n_rows, n_features)"
+            raise ArtifactError(f"expected X to be {expected}, got {type(X).__name__} of shape {array.shape}")
+    if not table or not count_rows(table):
+        raise ArtifactError("expected X to have columns and rows, got none")
+    return table
+
+
+def _read_frame(X: Any) -> Table:
+    names = [str(name) for name in X.columns]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ArtifactError(f"expected columns of different names, got {', '.join(repeated)} more than once")
+    columns = (X.iloc[:, place] for place in range(len(names)))
+    return {
+        name: _read_column(
+            name,
+            [None if is_gap else value for is_gap, value in zip(column.isna().tolist(), column.tolist(), strict=True)],
+        )
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _read_column(name: str, values: list[Any]) -> list[Value]:
+    """Bring the values of a column to one type: booleans, texts, or else numbers."""
+    values = [None if is_gap(value) else value for value in values]
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool, np.bool_}:
+        return _map(bool, values)
+    if all(issubclass(kind, str) for kind in kinds):
+        return _map(str, values)
+    if all(issubclass(kind, int | float | np.number | np.bool_) for kind in kinds):
+        return _check_finite(name, _map(float, values))
+    found = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise ArtifactError(f"column {name!r}: expected numbers, texts or booleans, got {found}")
+
+
+def _map(kind: Callable[[Any], Value], values: Sequence[Any]) -> list[Value]:
+    return [None if value is None else kind(value) for value in values]
+
+
+def _check_finite(name: str, numbers: list[Value] | list[float | None]) -> list[Value]:
+    if any(math.isinf(number) for number in numbers if isinstance(number, float)):
+        raise ArtifactError(f"column {name!r}: expected finite numbers")
+    return list(numbers)

@@ -1,0 +1,625 @@
+"""`model.export`: a trained model becomes an artifact that answers as its framework does, or a line says why not."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from catboost import CatBoostClassifier
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.datasets import make_classification
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.semi_supervised import LabelPropagation
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+from starlette.testclient import TestClient
+from xgboost import XGBClassifier
+
+from function.api.app import create_app
+from function.classifier import Classifier, load
+from function.classifier.facts import Certificate
+from function.errors import ArtifactError
+from function.settings import Settings
+from model.export import export
+from tests.support.entry_points import ROOT
+
+TOLERANCE = 1e-5  # float32's 7 digits, less what the sums of a model lose
+SEED = 0
+NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
+TEXTS = ["island", "sex"]
+
+
+@pytest.fixture(scope="module")
+def penguins() -> pd.DataFrame:
+    """344 penguins, of which 11 lack something: numbers, texts, whole numbers, and a boolean of our own."""
+    table = pd.read_csv(files("palmerpenguins") / "data" / "penguins.csv")
+    return table.assign(is_late=table["year"] > 2007)
+
+
+@pytest.fixture(scope="module")
+def titanic() -> pd.DataFrame:
+    """Made up in the shape of the Titanic's passengers: gaps in numbers and texts, whole numbers, columns of no use."""
+    random, n = np.random.default_rng(SEED), 400
+    table = pd.DataFrame(
+        {
+            "PassengerId": np.arange(n),
+            "Pclass": random.integers(1, 4, n),
+            "Name": [f"Passenger {index}" for index in range(n)],
+            "Sex": random.choice(["male", "female"], n),
+            "Age": random.normal(30, 12, n).round(1),
+            "SibSp": random.integers(0, 4, n),
+            "Fare": random.lognormal(3, 1, n).round(4),
+            "Embarked": random.choice(["S", "C", "Q"], n),
+            "Cabin": random.choice(["A", "B", "C"], n),
+        }
+    )
+    score = (table["Sex"] == "female") * 2 - table["Pclass"] + random.normal(0, 1, n)
+    for column, share in {"Age": 0.2, "Fare": 0.01, "Embarked": 0.02, "Cabin": 0.7}.items():
+        table.loc[random.random(n) < share, column] = None
+    return table.assign(Survived=(score > -1).astype(int))
+
+
+def prepare(texts: Any, numbers: Any = None) -> ColumnTransformer:
+    """What people write before a classifier of penguins."""
+    numbers = numbers or make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    return ColumnTransformer([("numbers", numbers, NUMBERS), ("texts", texts, TEXTS)])
+
+
+def check(model: Any, X: Any, y: Any, path: Path, **options: Any) -> tuple[Classifier, Certificate]:
+    """Export a trained model, and hold what is served against the framework's own answers, gaps as null."""
+    certificate = export(model, X, y, path, **options)
+    classifier = load(path)
+    rows = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    taken = rows[[feature.name for feature in classifier.model.features]] if rows is X else rows
+    values = [[None if pd.isna(value) else value for value in row] for row in taken.to_numpy(dtype=object).tolist()]
+    found = classifier.predict(values)
+    assert np.abs(found - model.predict_proba(X)).max() <= TOLERANCE
+    labels = dict(zip(map(str, model.classes_), classifier.model.labels, strict=True))
+    assert classifier.predict_label(values) == [labels[str(label)] for label in np.ravel(model.predict(X))]
+    assert certificate == classifier.model.certificate
+    assert not classifier.model.signature.is_zipmap
+    assert (certificate.rows, certificate.labels_differ) == (len(rows), 0)
+    assert certificate.rows_missing == int(taken.isna().any(axis=1).sum())
+    return classifier, certificate
+
+
+def test_from_a_notebook_to_a_route(titanic: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Texts and numbers with gaps, imputed; columns that the model drops aren't asked for; the file tells it all."""
+    X, y = titanic.drop(columns="Survived"), titanic["Survived"]
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = make_column_transformer((numbers, ["Age", "Fare", "Pclass", "SibSp"]), (texts, ["Sex", "Embarked"]))
+    model = make_pipeline(columns, LogisticRegression()).fit(X, y)
+    path = tmp_path / "titanic.onnx"
+
+    classifier, certificate = check(model, X, y, path)
+
+    n_missing = int(X[["Age", "Fare", "Embarked"]].isna().any(axis=1).sum())
+    share = model.score(X, y)
+    assert capsys.readouterr().out == (
+        f"{path}: described 6 features and the labels 0, 1 by 400 rows of 400, {n_missing} of them with gaps, "
+        f"{share:.2%} of which it labels rightly\n"
+    )
+    assert (certificate.framework, certificate.tolerance) == (f"scikit-learn {version('scikit-learn')}", 1e-5)
+    assert [(feature.name, feature.values, feature.missing) for feature in classifier.model.features] == [
+        ("Pclass", None, None),
+        ("Sex", ("female", "male"), None),
+        ("Age", None, True),
+        ("SibSp", None, None),
+        ("Fare", None, True),
+        ("Embarked", ("C", "Q", "S"), True),
+    ]
+    gap = X["Age"].isna() & X["Embarked"].notna()
+    row = json.loads(X[gap].iloc[[0]].to_json(orient="records"))[0]
+    answer = TestClient(create_app(Settings(), classifier)).post(
+        "/predict", json={"data": [{name: row[name] for name in ("Pclass", "Sex", "Age", "SibSp", "Fare", "Embarked")}]}
+    )
+    assert answer.status_code == 200
+    assert answer.json()["prediction"] == pytest.approx(model.predict_proba(X[gap].iloc[[0]])[0], abs=TOLERANCE)
+
+
+ENCODERS: dict[str, Callable[[], Any]] = {
+    "OneHotEncoder": OneHotEncoder,
+    "OneHotEncoder, drop": lambda: OneHotEncoder(drop="if_binary"),
+    "OneHotEncoder, rare": lambda: OneHotEncoder(min_frequency=60, handle_unknown="infrequent_if_exist"),
+    "OrdinalEncoder": OrdinalEncoder,
+    "OrdinalEncoder, unknown": lambda: OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2
+    ),
+    "SimpleImputer, a text": lambda: make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder()
+    ),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+def test_gaps_in_texts_are_what_the_encoder_makes_of_them(
+    encoder: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """As a category of their own, as a code, or filled."""
+    model = make_pipeline(prepare(encoder()), HistGradientBoostingClassifier(max_iter=10, random_state=SEED))
+    y = penguins["sex"].fillna("unknown")  # what the model then has to look at
+
+    classifier, _ = check(model.fit(penguins, y), penguins, y, tmp_path / "penguins.onnx")
+
+    (sex,) = (feature for feature in classifier.model.features if feature.name == "sex")
+    assert (sex.values, sex.missing, sex.missing_text) == (("female", "male"), True, "")
+
+
+def test_a_text_that_the_encoder_refuses_is_refused(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """ONNX's LabelEncoder alone would give it a code."""
+    model = make_pipeline(prepare(OrdinalEncoder()), HistGradientBoostingClassifier(max_iter=10, random_state=SEED))
+    classifier, _ = check(model.fit(penguins, penguins["species"]), penguins, penguins["species"], tmp_path / "x.onnx")
+    client = TestClient(create_app(Settings(), classifier))
+
+    answer = client.post("/predict", json={"data": [["Anticosti", 39.1, 18.7, 181, 3750, "male"]]})
+
+    assert answer.json()["detail"][0]["msg"] == (
+        'row 0, "island": expected one of Biscoe, Dream, Torgersen, got another value'
+    )
+
+
+def lightgbm() -> Any:
+    try:
+        from lightgbm import LGBMClassifier  # noqa: PLC0415 - it wants a library of the system
+    except OSError as error:
+        pytest.skip(f"LightGBM can't be imported: {error}")
+    return LGBMClassifier(n_estimators=10, verbose=-1, random_state=SEED)
+
+
+ESTIMATORS: dict[str, Callable[[], Any]] = {
+    "HistGradientBoosting": lambda: HistGradientBoostingClassifier(max_iter=20, random_state=SEED),
+    "SimpleImputer, add_indicator": lambda: make_pipeline(
+        SimpleImputer(add_indicator=True), StandardScaler(), LogisticRegression()
+    ),
+    "GridSearchCV": lambda: GridSearchCV(
+        make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.1, 1]}
+    ),
+    "XGBoost": lambda: XGBClassifier(n_estimators=10, random_state=SEED),
+    "CatBoost": lambda: CatBoostClassifier(iterations=10, verbose=False, allow_writing_files=False, random_seed=SEED),
+    "LightGBM": lightgbm,
+}
+
+
+@pytest.mark.parametrize("as_array", [False, True], ids=["DataFrame", "array"])
+@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=ESTIMATORS)
+def test_gaps_in_numbers_are_what_the_model_makes_of_them(
+    make: Callable[[], Any], as_array: bool, penguins: pd.DataFrame, tmp_path: Path  # noqa: FBT001
+) -> None:  # fmt: skip
+    """In one matrix, each column with its name."""
+    X = penguins[NUMBERS].mask(np.random.default_rng(SEED).random((len(penguins), 4)) < 0.1)
+    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2})
+    X = X.to_numpy() if as_array else X
+    model = make().fit(X, y)
+
+    classifier, _ = check(model, X, y, tmp_path / "penguins.onnx")
+
+    (input,) = classifier.model.columns.inputs
+    assert (input.type, input.width) == ("float32", 4)
+    names = [f"feature {place}" for place in range(4)] if as_array else NUMBERS
+    assert [(feature.name, feature.missing) for feature in classifier.model.features] == [
+        (name, True) for name in names
+    ]
+
+
+LOST: dict[str, Callable[[], Any]] = {
+    "RandomForest": lambda: RandomForestClassifier(20, random_state=SEED),
+    "ExtraTrees": lambda: ExtraTreesClassifier(20, random_state=SEED),
+    "DecisionTree": lambda: DecisionTreeClassifier(max_depth=3, random_state=SEED),
+    "Bagging": lambda: BaggingClassifier(n_estimators=3, random_state=SEED),
+}
+
+
+@pytest.mark.parametrize("make", LOST.values(), ids=LOST)
+def test_forests_that_lose_their_gaps_are_refused(
+    make: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """As skl2onnx 1.20 loses them: https://github.com/onnx/sklearn-onnx/issues/1253."""
+    X = penguins[NUMBERS].mask(np.random.default_rng(SEED).random((len(penguins), 4)) < 0.1)
+    model = make().fit(X, penguins["species"])
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, penguins["species"], tmp_path / "penguins.onnx")
+
+    message = (
+        r"expected ONNX Runtime to answer as scikit-learn [\d.]+ does, within 1e-05; \d+ of \d+ rows differ, row \d+ by "
+        r"[\d.]+; all of them have missing values, so fill these before the model, with a SimpleImputer in a Pipeline"
+    )
+    assert re.fullmatch(message, str(error.value))
+    assert not list(tmp_path.iterdir())
+
+
+PIPELINES: dict[str, Callable[[], Any]] = {
+    "XGBoost": lambda: XGBClassifier(n_estimators=10, random_state=SEED),
+    "LightGBM": lightgbm,
+    "GradientBoosting": lambda: GradientBoostingClassifier(n_estimators=10, random_state=SEED),
+    "RandomForest": lambda: RandomForestClassifier(20, random_state=SEED),
+    "Voting": lambda: VotingClassifier(
+        [("a", LogisticRegression(max_iter=1000)), ("b", RandomForestClassifier(5, random_state=SEED))], voting="soft"
+    ),
+}
+
+
+@pytest.mark.parametrize("make", PIPELINES.values(), ids=PIPELINES)
+def test_trees_behind_a_scaler(make: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """A scaled float32 may fall on the other side of a split: numbers stay float64 where that makes a difference."""
+    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2})
+    model = make_pipeline(prepare(OneHotEncoder()), make()).fit(penguins, y)
+
+    classifier, _ = check(model, penguins, y, tmp_path / "penguins.onnx")
+
+    assert set(classifier.model.columns.types) in ({"float32", "string"}, {"float64", "string"})
+    assert (classifier.model.columns.types[1] == "float64") or not isinstance(model[-1], RandomForestClassifier)
+
+
+@pytest.mark.parametrize("make", [lightgbm, lambda: HistGradientBoostingClassifier(random_state=SEED)])
+def test_thresholds_that_float32_cant_tell_apart(make: Callable[[], Any], tmp_path: Path) -> None:
+    """The numbers stay float64, and so do the thresholds."""
+    X, y = make_classification(2000, 5, n_informative=4, n_redundant=0, random_state=SEED)
+    X = 1e6 + X
+
+    classifier, _ = check(make().fit(X, y), X, y, tmp_path / "x.onnx")
+
+    assert set(classifier.model.columns.types) == {"float64"}
+
+
+def test_booleans_whole_numbers_and_names_of_any_kind(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Inputs have names of our own, features those of the columns; a boolean is taken as one."""
+    names = {"bill_length_mm": "1st", "bill_depth_mm": "a b", "flipper_length_mm": "a+b", "island": "a_b"}
+    table = penguins.rename(columns=names).astype({"year": int})
+    columns = make_column_transformer(
+        (OneHotEncoder(), ["a_b", "sex", "is_late"]), remainder=make_pipeline(SimpleImputer(), StandardScaler())
+    )
+    X, y = table.drop(columns="species"), table["species"]
+    model = make_pipeline(columns, LogisticRegression(max_iter=1000)).fit(X, y)
+
+    classifier, _ = check(model, X, y, tmp_path / "x.onnx")
+
+    assert [(feature.name, *input[:2]) for feature, input in zip(classifier.model.features, classifier.model.columns.inputs, strict=True)] == [
+        ("a_b", "a_b", "string"),
+        ("1st", "column_1st", "float32"),
+        ("a b", "a_b_2", "float32"),
+        ("a+b", "a_b_3", "float32"),
+        ("body_mass_g", "body_mass_g", "float32"),
+        ("sex", "sex", "string"),
+        ("year", "year", "float32"),
+        ("is_late", "is_late", "bool"),
+    ]  # fmt: skip
+
+
+def test_a_column_of_texts(tmp_path: Path) -> None:
+    """A series is one, and its words are counted as in Lambda's locale."""
+    texts = pd.Series(["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5, name="review")
+    y = ["+", "+", "-", "-", "+", "-"] * 5
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
+
+    export(model, texts, y, tmp_path / "reviews.onnx")
+
+    classifier = load(tmp_path / "reviews.onnx")
+    assert [feature.name for feature in classifier.model.features] == ["review"]
+    assert classifier.predict_label([[text] for text in texts]) == y
+
+
+TARGETS: dict[str, tuple[Callable[[pd.Series], Any], list[str]]] = {
+    "texts": (lambda y: y.map({True: "yes", False: "no"}), ["no", "yes"]),
+    "booleans": (lambda y: y, ["False", "True"]),
+    "whole numbers": (lambda y: y.astype(int), ["0", "1"]),
+    "from 1": (lambda y: y.astype(int) + 1, ["1", "2"]),
+    "decimals": (lambda y: y.astype(float), ["0.0", "1.0"]),
+}
+
+
+@pytest.mark.parametrize(("make", "labels"), TARGETS.values(), ids=TARGETS)
+def test_labels_are_as_the_target_has_them(
+    make: Callable[[Any], Any], labels: list[str], penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Of whatever type they are."""
+    y = make(penguins["species"] == "Adelie")
+    model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(penguins, y)
+
+    classifier, _ = check(model, penguins, y, tmp_path / "x.onnx")
+
+    assert classifier.model.labels == tuple(labels)
+
+
+def test_classes_that_are_numbers_take_the_names_that_the_rows_show(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """XGBoost knows its classes as 0, 1, 2, and y may say more."""
+    codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
+    model = XGBClassifier(n_estimators=10, random_state=SEED).fit(penguins[NUMBERS], codes)
+
+    classifier, _ = check(model, penguins[NUMBERS], penguins["species"], tmp_path / "x.onnx")
+
+    assert classifier.model.labels == ("Chinstrap", "Gentoo", "Adelie")
+
+
+@pytest.mark.parametrize("target", ["texts", "booleans", "whole numbers"])
+@pytest.mark.parametrize("place", [0, 1], ids=["first", "second"])
+def test_a_threshold_decides_the_label(target: str, place: int, penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Of FixedThresholdClassifier and TunedThresholdClassifierCV, alone and as the last step."""
+    make, _ = TARGETS[target]
+    y = make(penguins["species"] == "Adelie")
+    inner = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000))
+    fixed = FixedThresholdClassifier(inner, threshold=0.95, pos_label=np.unique(y)[place]).fit(penguins, y)
+    last = make_pipeline(prepare(OneHotEncoder()), FixedThresholdClassifier(LogisticRegression(), threshold=0.05))
+
+    classifier, _ = check(fixed, penguins, y, tmp_path / "fixed.onnx")
+    check(last.fit(penguins, y), penguins, y, tmp_path / "last.onnx")
+    check(TunedThresholdClassifierCV(inner, random_state=SEED).fit(penguins, y), penguins, y, tmp_path / "tuned.onnx")
+
+    rows = penguins[[feature.name for feature in classifier.model.features]].dropna().to_numpy(dtype=object).tolist()
+    likeliest = classifier.predict(rows).argmax(axis=1)
+    labels = [classifier.model.labels[index] for index in likeliest]
+    assert classifier.predict_label(rows) != labels
+
+
+def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """In place of those that it was trained on."""
+    seen, unseen = penguins[::2], penguins[1::2]
+    model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(seen, seen["species"])
+
+    certificate = export(
+        model, seen, seen["species"], tmp_path / "x.onnx", holdout=(unseen, unseen["species"])
+    )  # fmt: skip
+
+    training = load(tmp_path / "x.onnx").model.training or {}
+    assert certificate.rows == len(unseen)
+    assert training["accuracy"] == round(model.score(unseen, unseen["species"]), 4)
+    assert training["accuracy_from"] == f"{len(unseen)} rows that it wasn't trained on"
+
+
+def test_the_same_model_gives_the_same_bytes(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """On the same day."""
+    model = make_pipeline(prepare(OneHotEncoder()), RandomForestClassifier(5, random_state=SEED))
+    model.fit(penguins, penguins["species"])
+
+    for name in ("a", "b"):
+        export(model, penguins, penguins["species"], tmp_path / f"{name}.onnx")
+
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def whole(table: pd.DataFrame) -> pd.DataFrame:
+    return table[NUMBERS].fillna(table[NUMBERS].mean())
+
+
+def test_a_model_that_onnxruntime_answers_otherwise_is_refused(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """With how many rows, how far, where, and why it may be; nothing is written."""
+    X, y, path = whole(penguins), penguins["species"], tmp_path / "x.onnx"
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    own = model.predict_proba
+    shift = np.zeros((len(X), 3))
+    shift[[7, 9], :2] = [[0.01, -0.01], [0.25, -0.25]]
+    model.predict_proba = lambda rows: own(rows) + shift
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, y, path)
+
+    assert str(error.value) == (
+        f"expected ONNX Runtime to answer as scikit-learn {version('scikit-learn')} does, within 1e-05; "
+        "2 of 344 rows differ, row 9 by 0.25; a tree compares float32 values with thresholds that were float64, "
+        "so train it on float32: X.astype('float32')"
+    )
+    assert not path.exists()
+    assert export(model, X, y, path, tolerance=0.3).largest_difference == pytest.approx(0.25, abs=TOLERANCE)
+
+
+def test_gaps_that_the_export_loses_are_told(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """When all of the rows that differ have some."""
+    X, y = penguins[NUMBERS], penguins["species"]
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(X, y)
+    own = model.predict_proba
+    model.predict_proba = lambda rows: own(rows) + rows.isna().to_numpy()[:, :1] * [[0.5, -0.5, 0]]
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, y, tmp_path / "x.onnx")
+
+    assert str(error.value).endswith(
+        "within 1e-05; 2 of 344 rows differ, row 3 by 0.5; all of them have missing values, "
+        "so fill these before the model, with a SimpleImputer in a Pipeline"
+    )
+
+
+def test_a_label_that_isnt_predicts_own_is_refused(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Even if the probabilities are the same."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    model.predict = lambda rows: np.full(len(rows), "Gentoo")
+
+    with pytest.raises(ArtifactError, match=r"and by their labels: the file's own label isn't what predict gives$"):
+        export(model, X, y, tmp_path / "x.onnx")
+
+
+SKL2ONNX = f"expected a model that skl2onnx {version('skl2onnx')} converts"
+SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists those that it converts"
+PROBABILITIES = "expected a classifier that gives probabilities (predict_proba), got"
+CALIBRATED = "CalibratedClassifierCV makes one of a classifier that gives none"
+
+
+REFUSED: dict[str, tuple[Any, Callable[[pd.DataFrame], Any], str]] = {
+    "regressor": (LinearRegression(), whole, f"{PROBABILITIES} LinearRegression; {CALIBRATED}"),
+    "no probabilities": (SVC(), whole, f"{PROBABILITIES} SVC; {CALIBRATED}"),
+    "no converter": (
+        LabelPropagation(max_iter=5000),
+        whole,
+        (
+            f"{SKL2ONNX}, LabelPropagation isn't one (Unable to find a shape calculator for type '<class "
+            f"'sklearn.semi_supervised._label_propagation.LabelPropagation'>'); {SUPPORTED}"
+        ),
+    ),
+    "function": (
+        make_pipeline(FunctionTransformer(np.log1p), LogisticRegression(max_iter=5000)),
+        whole,
+        (
+            f"{SKL2ONNX}, Pipeline isn't one (FunctionTransformer is not supported unless the transform function is None "
+            f"(= identity)); {SUPPORTED}"
+        ),
+    ),
+    "categories": (
+        HistGradientBoostingClassifier(max_iter=2),
+        lambda table: table[[*NUMBERS, *TEXTS]].astype(dict.fromkeys(TEXTS, "category")),
+        (
+            "expected HistGradientBoostingClassifier without categorical_features, which skl2onnx loses; encode them "
+            "before it with a OneHotEncoder"
+        ),
+    ),
+    "categories of XGBoost": (
+        XGBClassifier(n_estimators=2, enable_categorical=True),
+        lambda table: table[TEXTS].astype("category"),
+        (
+            "expected numbers for the export of XGBClassifier, got texts in island, sex; encode them before it, or in a "
+            "Pipeline of scikit-learn"
+        ),
+    ),
+    "numbers with gaps as categories": (
+        make_pipeline(OneHotEncoder(), LogisticRegression()),
+        lambda table: table[["body_mass_g"]],
+        "expected OneHotEncoder's numbers without gaps; put a SimpleImputer before it",
+    ),
+    "decision function": (
+        TunedThresholdClassifierCV(LogisticRegression(max_iter=5000), response_method="decision_function"),
+        whole,
+        (
+            "expected a threshold of a probability, response_method='predict_proba'; TunedThresholdClassifierCV has one "
+            "of its decision_function"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "select", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_model_that_cant_be_exported_is_told(
+    model: Any, select: Callable[[pd.DataFrame], Any], message: str, penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """In one line that names it, and nothing is written."""
+    X, y = select(penguins), (penguins["species"] == "Gentoo").astype(int)
+
+    with pytest.raises(ArtifactError) as error:
+        export(clone(model).fit(X, y), X, y, tmp_path / "x.onnx")
+
+    assert str(error.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_something_else_is_no_model(tmp_path: Path) -> None:
+    """As a path or a name."""
+    with pytest.raises(ArtifactError) as error:
+        export("model.pkl", [[1]], [1], tmp_path / "x.onnx")
+
+    expected = "expected a trained model of Keras, PyTorch, CatBoost, XGBoost, LightGBM, scikit-learn"
+    assert str(error.value) == f"{expected}, got str"
+
+
+ROWS: dict[str, tuple[Any, str]] = {
+    "not trained": (
+        np.zeros((4, 2)),
+        (
+            "expected LogisticRegression to be trained, and X what it was trained on; scikit-learn says: "
+            "'LogisticRegression' object has no attribute 'classes_'"
+        ),
+    ),
+    "dates": (
+        pd.DataFrame({"when": pd.to_datetime(["2026-11-25"] * 4)}),
+        "column 'when': expected numbers, texts or booleans, got Timestamp",
+    ),
+    "mixed": (
+        pd.DataFrame({"mixed": [1, "a", None, True]}),
+        "column 'mixed': expected numbers, texts or booleans, got bool, int, str",
+    ),
+    "infinite": (np.full((4, 1), np.inf), "column 'feature 0': expected finite numbers"),
+    "a line": (
+        np.zeros(4),
+        "expected X to be a DataFrame, or an array of shape (n_rows, n_features), got ndarray of shape (4,)",
+    ),
+    "one name twice": (
+        pd.DataFrame(np.zeros((4, 2)), columns=["a", "a"]),
+        "expected columns of different names, got a more than once",
+    ),
+    "no rows": (np.zeros((0, 2)), "expected X to have columns and rows, got none"),
+    "other labels": (np.zeros((3, 2)), "expected a label for each row, got 4 for 3"),
+}
+
+
+@pytest.mark.parametrize(("X", "message"), ROWS.values(), ids=ROWS)
+def test_rows_that_arent_such_are_told(X: Any, message: str, tmp_path: Path) -> None:
+    """In one line."""
+    with pytest.raises(ArtifactError) as error:
+        export(LogisticRegression(), X, [0, 1, 0, 1], tmp_path / "x.onnx")
+
+    assert str(error.value) == message
+
+
+def test_columns_are_wanted_by_their_names(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """In any order, others beside them."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+
+    export(model, X.assign(island=penguins["island"])[["island", *reversed(NUMBERS)]], y, tmp_path / "x.onnx")
+    assert [feature.name for feature in load(tmp_path / "x.onnx").model.features] == NUMBERS
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X[NUMBERS[1:]], y, tmp_path / "x.onnx")
+    assert str(error.value) == ("expected X to have the columns that the model was trained on, it lacks bill_length_mm")
+
+
+WITHOUT = """
+import sys
+
+sys.modules["{package}"] = None
+from sklearn.linear_model import LogisticRegression
+
+from model.export import export
+
+export(LogisticRegression().fit([[0], [1]], [0, 1]), [[0], [1]], [0, 1], "x.onnx")
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("onnx", "ImportError: model.export writes with the package onnx, which isn't here"),
+        ("skl2onnx", "function.errors.ArtifactError: expected the package skl2onnx to export scikit-learn"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(package: str, message: str) -> None:
+    """With what installs it."""
+    command = [sys.executable, "-c", WITHOUT.format(package=package)]
+
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    *_, last = result.stderr.splitlines()
+    assert re.sub("[:;] `make", "; `make", last) == f"{message}; `make .venv/train` installs it"
+
+
+def test_kinds_of_gaps_in_texts_that_cant_be_told_apart(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """An empty text is what null becomes."""
+    X = penguins.astype({"sex": object}).assign(sex=lambda table: table["sex"].where(penguins.index > 5, ""))
+    model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(X, X["species"])
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, X["species"], tmp_path / "x.onnx")
+
+    assert str(error.value) == (
+        'expected one kind of gap in a column of texts, got more of None, NaN and ""; make them one'
+    )
