@@ -67,7 +67,7 @@ class Service(FastAPI):
         record = scope["record"] = Record(_find_request_id(scope), time.perf_counter())
         token = request_id.set(record.request_id)
         if is_head := scope["method"] == "HEAD":
-            scope["method"], send = self._find_head_method(scope), _without_body(send)
+            scope["method"], send = self._find_head_method(scope), _without_body(scope, send)
         try:
             if self._cors is None:
                 await self._answer(scope, receive, send)
@@ -160,10 +160,11 @@ def _strip(path: str, prefix: str) -> str:
     return path[len(prefix) :] or "/"
 
 
-def _without_body(send: Send) -> Send:
+def _without_body(scope: Scope, send: Send) -> Send:
     """Give what sends an answer's head as it is, with the length of the body that it leaves out."""
 
     async def send_head(message: Message) -> None:
+        scope["method"] = "HEAD"  # Uvicorn looks whether the length must be that of the body
         if message["type"] == "http.response.body":
             message["body"] = b""
         await send(message)

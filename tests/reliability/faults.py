@@ -133,7 +133,7 @@ CHECKS = {
         "            self._end_late()", "            pass",
     ),
     "B25 answers never read": Checks(
-        f"{CONNECTIONS} -k nobody_reads", "function/server/protocol.py", "self.transport.abort()", "self.transport.flush()"
+        f"{CONNECTIONS} -k nobody_reads", "function/server/protocol.py", "self.transport.abort()\n            return", "return"
     ),
     "B25 slow readers": Checks(
         f"{CONNECTIONS} -k slow_reader", "function/server/transport.py", "self.n_unsent - n_queued", "self.n_unsent"
