@@ -31,13 +31,14 @@ from function.server.cores import count_cores
 from function.server.fair import FairServer
 from function.server.master import Master, Notice
 from function.server.protocol import Protocol
+from function.server.rules import Rules
 from function.settings import Environment, Settings
 
 # Behind the open requests, for the last spans and counts: then Gunicorn would kill a worker and suspect a lack of memory.
 END_SECONDS = 3
 SPAN_SECONDS = 2  # of these for the spans
 FEWEST_FILES = 32  # a worker has 14 open before its first connection
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - tempfile makes the names in it
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 - tempfile makes the names in it
 
 
 class ServerSettings(Environment):
@@ -67,6 +68,7 @@ class ServerSettings(Environment):
         int, Field(ge=0, le=3600, description="seconds at SIGTERM in which readiness is 503 and all else is answered")
     ] = 0
     request_timeout: Annotated[PositiveInt, Field(description="seconds that a request may take to arrive")] = 10
+    keep_alive: Annotated[PositiveInt, Field(description="seconds that a connection may wait for another request")] = 75
     app_name: Annotated[str, Field(pattern=r"^\w+(\.\w+)*(:\w.*)?$", description="the ASGI app to serve")] = (
         "function.main:app"
     )
@@ -86,7 +88,8 @@ class Worker(UvicornWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - END_SECONDS
-        self.config.http = partial(Protocol, request_timeout=ServerSettings.load(os.environ).request_timeout)
+        request_timeout = ServerSettings.load(os.environ).request_timeout
+        self.config.http = partial(Protocol, rules=Rules(request_timeout, self.cfg.keepalive))
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -221,6 +224,7 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
         "max_requests": server.limit_max_requests,
         "max_requests_jitter": server.max_requests_jitter,
         "graceful_timeout": server.graceful_timeout + END_SECONDS,
+        "keepalive": server.keep_alive,
         "reload": server.reload,
         "post_fork": lambda _, __: _trace(),
         "worker_exit": lambda _, __: tracing.stop(SPAN_SECONDS),

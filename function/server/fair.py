@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn import Config, Server
 
 from function.server.master import Notice
+from function.server.protocol import Protocol
 
 # A worker that accepts whatever waits takes most of the connections that come at once, and the others rest.
 FEW = 4  # connections that a worker accepts at once
@@ -21,7 +22,7 @@ SECONDS = 0.001  # that it leaves a further one to the others; event loops count
 SHARE = 8  # of so many connections, one more is accepted at a time
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 ORPHAN_SECONDS = 1  # that open requests get
-SHORT_SECONDS = 1  # until it tries again, as asyncio has it
+SHORT_SECONDS = 1  # until it tries again, as asyncio has it, and between two lines about it
 log = logging.getLogger("uvicorn.error")
 
 
@@ -47,6 +48,7 @@ class FairServer(Server):
         await super().startup([])
         self._listeners = sockets or []
         self._accepting = set[asyncio.Task[Any]]()
+        self._quiet_until = 0.0  # by the event loop's clock
         for listener in self._listeners:
             listener.setblocking(False)
             self._wait(listener)
@@ -72,16 +74,28 @@ class FairServer(Server):
     def _accept(self, listener: socket.socket) -> None:
         if listener not in self._listeners:  # the end has come meanwhile
             return
-        seconds = 0
+        seconds = 0.0
         try:
             for _ in range(1 + len(self.server_state.connections) // SHARE):
                 connection, _address = listener.accept()
                 self._connect(connection)
         except OSError as error:  # such as one that another worker has accepted
             if error.errno in SHORT:
-                log.warning("no connection can be accepted: %s", error.strerror)
-                seconds = SHORT_SECONDS
+                seconds = self._make_room(str(error.strerror))
         asyncio.get_running_loop().call_later(seconds, self._wait, listener)
+
+    def _make_room(self, cause: str) -> float:
+        """Close connections that have been idle longest; give the seconds until another can be accepted."""
+        connections = [c for c in self.server_state.connections if isinstance(c, Protocol)]
+        idle = sorted((c.idle_since, id(c), c) for c in connections if c.idle_since is not None)
+        closed = idle[: 1 + len(idle) // SHARE]
+        for _, _, connection in closed:
+            connection.let_go()
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            log.warning("no connection can be accepted: %s; %d idle ones are closed for others", cause, len(closed))
+            self._quiet_until = now + SHORT_SECONDS
+        return 0 if closed else SHORT_SECONDS
 
     def _connect(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()

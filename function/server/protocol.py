@@ -1,151 +1,288 @@
-"""HTTP/1.1 for the local server: Uvicorn's, with limits that it lacks; where it ends is decided by Uvicorn's internals.
+"""HTTP/1.1 for the local server: Uvicorn's, by the rules in `rules`; where it ends is decided by Uvicorn's internals.
 
-Uvicorn has no deadline for a request to arrive, no limit to a head, and answers what isn't HTTP in plain text:
+Uvicorn has no deadline for a request to arrive, no limit to what lies between two requests, loses the body of a request
+that asks for an upgrade, and answers what isn't HTTP in plain text:
 https://github.com/encode/uvicorn/blob/master/uvicorn/protocols/http/httptools_impl.py. It isn't shipped to Lambda.
 """
 
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from function.api import responses
+from function.server.head import HeadError, answer_options, check_head, without_upgrade
+from function.server.rules import MAX_FRAMING_BYTES, MAX_HEAD_BYTES, MOST_WAITING, Rules
+from function.server.transport import JoiningTransport
 
-MAX_HEAD_BYTES = 16 * 1024
-MOST_WAITING_BYTES = 64 * 1024
+LAST_LOOK = 0.02  # seconds between a deadline and what follows from it
+SLICE = 2 * 1024  # bytes that are parsed before somebody looks how many requests were in them
 HEAD_TOO_LARGE = (431, f"expected a head of at most {MAX_HEAD_BYTES} bytes, got more", "head_too_large")
+FRAMING_TOO_LARGE = (
+    431,
+    f"expected chunk sizes and trailers of at most {MAX_FRAMING_BYTES} bytes, got more",
+    "trailers_too_large",
+)
+NOT_HTTP = (400, "expected a request in HTTP/1.1, got another text", "http_invalid")
 
 
-class JoiningTransport:
-    """Writes what one turn of the event loop has to say at its end: an answer is one packet, and answers follow closely.
+class Arriving(HttpToolsProtocol):
+    """Uvicorn's HTTP/1.1, but for how requests arrive: as many bytes as the rules allow, and one after the other."""
 
-    A head and its body would be two calls of the system, and each answer would wake up a client that has just slept.
-    """
+    transport: JoiningTransport  # type: ignore[assignment]
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._waiting = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if len(self._waiting) + len(data) > MOST_WAITING_BYTES:
-            self.flush()
-            self._transport.write(data)
-            return
-        if not self._waiting:
-            self._loop.call_soon(self.flush)
-        self._waiting += data
-
-    def flush(self) -> None:
-        """Write what waits."""
-        data, self._waiting = self._waiting, b""
-        if data and not self._transport.is_closing():  # the connection may be lost meanwhile
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-
-class HeadError(Exception):
-    """Raised in a callback of the parser, which makes an error of its own of it: `send_400_response` answers that."""
-
-
-class Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP/1.1, with a deadline for a request to arrive and a limit to the size of its head."""
-
-    def __init__(self, *args: Any, request_timeout: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, rules: Rules, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._request_timeout = request_timeout
-        self._began: float | None = None  # when a request began to arrive, or the connection to wait for its first
+        self._rules = rules
+        self._rule = rules.connected
+        self._since = 0.0  # when the state began, by the event loop's clock
+        self._n_bytes = 0  # that brought the request no further
+        self._n_body_left = 0  # of a body whose length is declared
+        self._unparsed = memoryview(b"")
+        self._refusal = b""  # waits for the answers before it
+        self._is_eof = False
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) <= SLICE and not self._unparsed and not self.transport.is_held:
+            self._feed(data)
+            if len(self.pipeline) >= MOST_WAITING:
+                self.transport.hold()
+        else:
+            self._unparsed = memoryview(bytes(self._unparsed) + data if self._unparsed else data)
+            self._parse()
+
+    def _parse(self) -> None:
+        """Parse what has come, until enough requests wait."""
+        while not (self._refusal or self.transport.is_closing()):
+            if len(self.pipeline) >= MOST_WAITING or self.flow.write_paused:
+                self.transport.hold()
+                return
+            if not self._unparsed:
+                if self.transport.is_held:
+                    self.transport.release()
+                return
+            n_bytes = max(SLICE, self._n_body_left)
+            part, self._unparsed = self._unparsed[:n_bytes], self._unparsed[n_bytes:]
+            self._feed(part)
+        self._unparsed = memoryview(b"")
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        self._n_bytes += len(data)
+        try:
+            self._feed_parser(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._refuse(*NOT_HTTP)
+            return
+        if self._n_bytes > self._rule.n_bytes:
+            if self._rule is self._rules.head:
+                self._refuse(*HEAD_TOO_LARGE)
+            else:
+                self._refuse(*(FRAMING_TOO_LARGE if self._rule is self._rules.body else NOT_HTTP))
+
+    def _feed_parser(self, data: bytes | memoryview) -> None:
+        """Parse, and ignore upgrades (RFC 9110, 7.8): the parser skips the body, so another takes the head without it."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                (n_parsed,) = upgrade.args
+                version = self.parser.get_http_version().encode()
+                head = without_upgrade(self.parser.get_method(), self.url, version, self.headers)
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as Uvicorn does
+                data = head + bytes(data[n_parsed:])
+            else:
+                return
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._rule, self._since, self._n_bytes = self._rules.head, self.loop.time(), 0
+
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        n_bytes, self._n_body_left = check_head(self.url, version, self.headers)
+        if n_bytes > MAX_HEAD_BYTES:
+            self._refuse(*HEAD_TOO_LARGE)
+            raise HeadError
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise HeadError
+            return
+        if version == "1.0":
+            self.expect_100_continue = False  # it knows no answer before the answer
+        if self.url == b"*":
+            self._answer_about_the_server()
+        else:
+            super().on_headers_complete()
+        self._rule, self._n_bytes = self._rules.body, 0
+        self.headers = []  # trailers are no headers (RFC 9112, 7.1.2)
+
+    def _answer_about_the_server(self) -> None:
+        if self.parser.get_method() != b"OPTIONS":
+            raise HeadError
+        app, self.app, self.url = self.app, answer_options, b"/"
+        super().on_headers_complete()
+        self.app = app
+
+    def on_body(self, body: bytes) -> None:
+        self._n_bytes = 0
+        self._n_body_left -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._rule is self._rules.head:  # that of a request with an upgrade
+            return
+        super().on_message_complete()
+        self._n_bytes = 0
+        if self.cycle.response_complete:
+            self._rest()
+        else:
+            self._rule = self._rules.answering
+
+    def _rest(self) -> None:
+        self._rule, self._since = self._rules.idle, self.loop.time()
+
+    def _refuse(self, status: int, message: str, type: str) -> None:
+        raise NotImplementedError
+
+
+class Protocol(Arriving):
+    """The same, and how it goes on: answers in their order, deadlines, and what closes a connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
-        self._n_head_bytes: int | None = 0  # None between a head's end and the next one's beginning
+        self._is_late = False
+        self._has_stalled = False  # an answer is whole, and the client reads too little of it
+        self._read: tuple[int, float] | None = None  # bytes that the client had read, and when
+
+    @property
+    def idle_since(self) -> float | None:
+        """When a connection without a request began to wait; None if it has one."""
+        return self._since if self._rule is self._rules.idle or self._rule is self._rules.connected else None
+
+    def let_go(self) -> None:
+        """Close at once, though the client may have left something unread."""
+        if self.transport.n_unsent:
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
-        self._began = self.loop.time()
-        self._timer = self.loop.call_later(self._request_timeout, self._check_deadline)
+        self._since = self.loop.time()
+        self._timer = self.loop.call_later(self._rules.interval, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        if self._n_head_bytes is not None:
-            self._n_head_bytes += len(data)
-        super().data_received(data)
-        # Only the parser sees a head that isn't whole yet.
-        if self._n_head_bytes is not None and self._n_head_bytes > MAX_HEAD_BYTES:
-            self._refuse(*HEAD_TOO_LARGE)
-
     def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it
-        """Answer a caller that sends no more, but reads: what waits is written, and a whole request is still answered."""
-        self.transport.flush()  # type: ignore[attr-defined] # it is a JoiningTransport
-        is_answering = self._began is None and self.cycle is not None and not self.cycle.response_complete
-        if is_answering:
+        """Answer a caller that sends no more, but reads: what waits is written, and whole requests are still answered."""
+        self.transport.flush()
+        if self._rule is self._rules.body and not self._is_eof:  # it will never be whole
+            if not self.pipeline:
+                return False
+            self.pipeline.popleft()
+        self._is_eof = True
+        if self.cycle is None:
+            return False
+        if self._rule is self._rules.answering and not self._unparsed:
             self.cycle.keep_alive = False  # the last one: the connection closes behind its answer
-        return is_answering
+        return bool(self._unparsed or self.pipeline) or not self.cycle.response_complete
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._n_head_bytes = self._n_head_bytes or 1  # at least: behind another request in one packet
-        if self._began is None:
-            self._began = self.loop.time()
+    def pause_writing(self) -> None:
+        """Read nothing for as long as the client doesn't read."""
+        super().pause_writing()
+        self.transport.hold()
 
-    def on_headers_complete(self) -> None:
-        self._n_head_bytes = None
-        n_bytes, n_hosts = len(self.url), 0
-        for name, value in self.headers:
-            n_bytes += len(name) + len(value)
-            n_hosts += name == b"host"
-        if n_bytes > MAX_HEAD_BYTES:
-            self._refuse(*HEAD_TOO_LARGE)
-            raise HeadError
-        if n_hosts != 1 and self.parser.get_http_version() == "1.1":
-            raise HeadError  # two readers could take it for two addresses
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._began = None
-        super().on_message_complete()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that rests; one on which a request has begun to arrive has that request's deadline."""
-        if self._began is None:
-            super().timeout_keep_alive_handler()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what isn't HTTP; Uvicorn's own answer is plain text."""
-        self._refuse(400, "expected a request in HTTP/1.1, got another text", "http_invalid")
-
-    def _check_deadline(self) -> None:
-        """Look at the request that is arriving, once it may be late: a timer for each would take longer."""
-        now = self.loop.time()
-        left = self._request_timeout if self._began is None else self._began + self._request_timeout - now
-        if left > 0:
-            self._timer = self.loop.call_later(left, self._check_deadline)
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._has_stalled:
+            self._has_stalled = False
+            self._go_on()
         else:
-            self._end_slow_request()
+            self._parse()
 
-    def _end_slow_request(self) -> None:
-        is_answering = self.cycle is not None and (
-            self.cycle.response_started if self._n_head_bytes is None else not self.cycle.response_complete
-        )
-        if self._n_head_bytes == 0 or is_answering:
-            self.transport.close()  # there is no request yet, or an answer is on its way, to this one or the one before
-        else:
-            self._refuse(408, f"expected a whole request within {self._request_timeout:g} s", "request_timeout")
-
-    def _refuse(self, status: int, message: str, type: str) -> None:
-        """Answer in place of the app, once, and close."""
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        if self.flow.write_paused:
+            self._has_stalled = True
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Start the request that waits, or refuse one, or wait for one."""
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._refusal:
+            self.transport.write(self._refusal)
+            self.transport.close()
+        elif self._is_eof and not self._unparsed:
+            self.transport.close()
+        elif self._rule is self._rules.answering:
+            self._rest()
+        if self.transport.is_held:
+            self.loop.call_soon(self._parse)
+
+    def _check(self) -> None:
+        """Look at the deadlines, once in a while: a timer for each request would take longer."""
+        now = self.loop.time()
+        if self._leaves_unread(now):
+            self.transport.abort()
+            return
+        if not self.transport.is_reading and self._rule in (self._rules.head, self._rules.body):
+            self._since = now
+        left = self._since + self._rule.seconds - now
+        if left > 0:
+            self._is_late = False
+        elif self._is_late:
+            left = self._rules.interval
+            self._end_late()
+        else:  # if the event loop was busy, what has come may not be read yet
+            self._is_late, left = True, LAST_LOOK
+        self._timer = self.loop.call_later(min(left, self._rules.interval), self._check)
+
+    def _leaves_unread(self, now: float) -> bool:
+        """Say whether the client has read too little of what was written, for too long."""
+        if not self.transport.n_unsent:
+            self._read = None
+            return False
+        n_read = self.transport.n_read
+        if self._read is None or n_read - self._read[0] >= self._rules.unread.n_bytes:
+            self._read = n_read, now
+        return now - self._read[1] >= self._rules.unread.seconds
+
+    def _end_late(self) -> None:
+        if self.idle_since is not None:
+            self.transport.close()
+        else:
+            seconds = f"{self._rule.seconds:g}"
+            self._refuse(408, f"expected a whole request within {seconds} s", "request_timeout")
+
+    def _refuse(self, status: int, message: str, type: str) -> None:
+        """Answer in place of the app, once, behind the answers that are due before it, and close."""
+        if self._refusal or self.transport.is_closing():
+            return
         response = responses.error("", status, message, type=type)
-        headers = [*response.raw_headers, (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         lines = [STATUS_LINE[status], *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n"]
-        self.transport.write(b"".join(lines) + bytes(response.body))
-        self.transport.close()
+        self._refusal = b"".join(lines) + bytes(response.body)
+        self._unparsed = memoryview(b"")
+        self.transport.hold()
+        is_begun = self._rule is self._rules.body  # the app has, or is about to
+        if is_begun and self.pipeline:
+            self.pipeline.popleft()
+        elif is_begun and self.cycle.response_started:
+            self.transport.close()
+        elif is_begun or self.cycle is None or self.cycle.response_complete:
+            self.transport.write(self._refusal)
+            self.transport.close()

@@ -7,13 +7,23 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.cache import cached
 from tests.support.calls import PAGE
 from tests.support.entry_points import LocalServer
+from tests.support.nginx import nginx
 
 KEY = {"x-api-key": "my key"}
 LOCKED = ["/label", "/metadata", "/predict/test", "/docs", "/openapi.json", "/metrics", "/v2", "/no/such/path"]
 OPEN = ["/", "/health", "/v2/health/ready"]
+# As its documentation has it: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
+CACHE = """
+    location / {{
+        proxy_pass {url};
+        proxy_cache answers;
+        proxy_cache_valid any 10m;
+        add_header x-cache $upstream_cache_status always;
+        {more}
+    }}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +36,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_nothing_comes_out_for_a_caller_without_a_key(locked: LocalServer, tmp_path: Path, method: str) -> None:
     """However often it was answered to one with a key; nor does a refusal come out for one with a key."""
-    with cached(locked.url, tmp_path) as url, httpx2.Client(base_url=url) as client:
+    with nginx(tmp_path, CACHE.format(url=locked.url, more="")) as url, httpx2.Client(base_url=url) as client:
         for path in LOCKED:
             for headers in (KEY, {}, KEY, {}):
                 answer = client.request(method, path, headers=headers)
@@ -39,7 +49,7 @@ def test_nothing_comes_out_for_a_caller_without_a_key(locked: LocalServer, tmp_p
 
 def test_the_page_and_the_document_at_the_root_are_kept_apart(locked: LocalServer, tmp_path: Path) -> None:
     """By what the client accepts."""
-    with cached(locked.url, tmp_path) as url, httpx2.Client(base_url=url) as client:
+    with nginx(tmp_path, CACHE.format(url=locked.url, more="")) as url, httpx2.Client(base_url=url) as client:
         for _ in range(2):
             assert client.get("/", headers=PAGE.headers).headers["content-type"] == "text/html; charset=utf-8"
             assert client.get("/").headers["content-type"] == "application/json"
@@ -47,7 +57,7 @@ def test_the_page_and_the_document_at_the_root_are_kept_apart(locked: LocalServe
 
 def test_the_cache_is_one(locked: LocalServer, tmp_path: Path) -> None:
     """Where it is told to ignore what we say, it hands out what was answered to another: so the tests above can fail."""
-    with cached(locked.url, tmp_path, "proxy_ignore_headers Cache-Control;") as url:
+    with nginx(tmp_path, CACHE.format(url=locked.url, more="proxy_ignore_headers Cache-Control;")) as url:
         assert httpx2.get(f"{url}/label", headers=KEY).status_code == 200
         answer = httpx2.get(f"{url}/label")
 

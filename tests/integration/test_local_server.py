@@ -305,6 +305,7 @@ class TestStart:
             ("PORT", "http", "Input should be a valid integer, unable to parse string as an integer"),
             ("PORT", "65536", "Input should be less than or equal to 65535"),
             ("WORKERS", "0", "Input should be greater than 0"),
+            ("KEEP_ALIVE", "0", "Input should be greater than 0"),
             ("RELOAD", "perhaps", "Input should be a valid boolean, unable to interpret input"),
             ("LOGLEVEL", "loud", "Input should be 'debug', 'info', 'warning', 'error' or 'critical'"),
             ("LOGCONFIG", "/no/such.conf", "Path does not point to a file"),

@@ -56,6 +56,7 @@ class Checks(NamedTuple):
 
 
 GENERATED = "native_routes or numbers_and_texts or the_protocol or binary_tensors"
+CONNECTIONS = "pytest tests/integration/test_connections.py"
 CHECKS = {
     "B1 10,000 generated bodies": Checks(
         f"pytest tests/fuzz/test_fuzz.py -k '{GENERATED}'",
@@ -70,7 +71,7 @@ CHECKS = {
         "function/classifier/inputs.py", "0x1.fffffefffffffp+127", "0x1.fffffffffffffp+127",
     ),
     "B12 heads": Checks(
-        "pytest tests/integration/test_attacks.py", "function/server/protocol.py", "if n_hosts != 1", "if n_hosts < 1"
+        "pytest tests/integration/test_attacks.py", "function/server/head.py", "n_hosts == 1 if", "n_hosts >= 1 if"
     ),
     "B13 start-up": Checks(
         "pytest tests/unit/test_classifier.py tests/unit/test_settings.py tests/integration/test_local_server.py",
@@ -100,6 +101,49 @@ CHECKS = {
     "B23 scikit-learn": Checks(
         "pytest tests/integration/test_artifact.py tests/integration/test_parity.py -k scikit",
         "function/classifier/predictor.py", "probabilities.argmax(axis=1)", "probabilities.argmin(axis=1)",
+    ),
+    "B24 upgrades": Checks(
+        f"{CONNECTIONS} -k TestUpgrade", "function/server/protocol.py", "data = head + bytes(data[n_parsed:])", "data = head"
+    ),
+    "B24a trailers": Checks(
+        f"{CONNECTIONS} -k no_headers", "function/server/protocol.py", "self.headers = []  # trailers", "# trailers"
+    ),
+    "B24b conformance": Checks(
+        f"{CONNECTIONS} -k conformance", "function/server/head.py", 'if not is_clear or b"#" in target:', "if not is_clear:"
+    ),
+    "B24b versions": Checks(
+        f"{CONNECTIONS} -k TestVersions", "function/server/head.py", 'else version == "1.0" and', "else"
+    ),
+    "B25 trailers without end": Checks(
+        f"{CONNECTIONS} -k 'without_end or many_words'", "function/server/rules.py",
+        "MAX_FRAMING_BYTES = 16 * 1024", "MAX_FRAMING_BYTES = 10**12",
+    ),
+    "B25 pipelining": Checks(
+        f"{CONNECTIONS} -k little_memory", "function/server/rules.py", "MOST_WAITING = 8", "MOST_WAITING = 10**6"
+    ),
+    "B25 a refusal behind an answer": Checks(
+        f"{CONNECTIONS} -k 'refusal_waits or late_request'", "function/server/protocol.py",
+        "elif is_begun or self.cycle is None or self.cycle.response_complete:", "else:",
+    ),
+    "B25 empty lines": Checks(
+        f"{CONNECTIONS} -k empty_lines", "function/server/rules.py", "MAX_EMPTY_BYTES = 64", "MAX_EMPTY_BYTES = 10**6"
+    ),
+    "B25 deadlines": Checks(
+        f"{CONNECTIONS} -k 'no_request or idle_connection or late_request'", "function/server/protocol.py",
+        "            self._end_late()", "            pass",
+    ),
+    "B25 answers never read": Checks(
+        f"{CONNECTIONS} -k nobody_reads", "function/server/protocol.py", "self.transport.abort()\n            return", "return"
+    ),
+    "B25 slow readers": Checks(
+        f"{CONNECTIONS} -k slow_reader", "function/server/transport.py", "self.n_unsent - n_queued", "self.n_unsent"
+    ),
+    "B25 half-closed clients": Checks(
+        f"{CONNECTIONS} -k TestHalfClosed", "function/server/protocol.py",
+        "return bool(self._unparsed or self.pipeline) or not self.cycle.response_complete", "return False",
+    ),
+    "B25 descriptors": Checks(
+        f"{CONNECTIONS} -k descriptors", "function/server/fair.py", "idle[: 1 + len(idle) // SHARE]", "idle[:0]"
     ),
     "B26 caches": Checks(
         "pytest tests/e2e/test_caches.py", "function/api/responses.py", '(b"cache-control", b"no-store")', '(b"x-kept", b"yes")'

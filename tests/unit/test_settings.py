@@ -207,6 +207,7 @@ def test_the_local_server_has_the_original_run_scripts_names() -> None:
         "graceful_timeout": 30,
         "shutdown_delay": 0,
         "request_timeout": 10,
+        "keep_alive": 75,
         "app_name": "function.main:app",
         "reload": False,
     }
