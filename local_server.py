@@ -38,7 +38,7 @@ from function.settings import Environment, Settings
 END_SECONDS = 3
 SPAN_SECONDS = 2  # of these for the spans
 FEWEST_FILES = 32  # a worker has 14 open before its first connection
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 - tempfile makes the names in it
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - tempfile makes the names in it # nosec B108
 
 
 class ServerSettings(Environment):
