@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from function.handler import handler
 from tests.support.calls import EVENTS
 from tests.support.entry_points import EVENT_FORMS, AccessLines, Call, Event, answer_of, http_entry_point
-from tests.support.secrets import KEY, WRONG_KEYS
+from tests.support.pasted_secrets import KEY, WRONG_KEYS
 
 
 def test_every_event_has_its_call() -> None:

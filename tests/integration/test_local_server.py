@@ -22,7 +22,7 @@ from function.settings import Settings
 from local_server import ServerSettings
 from model.train import Trained
 from tests.support.entry_points import ROOT, LocalServer
-from tests.support.secrets import KEY, WRONG_KEYS
+from tests.support.pasted_secrets import KEY, WRONG_KEYS
 
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 

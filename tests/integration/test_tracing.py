@@ -14,7 +14,7 @@ from function.observability import tracing
 from function.observability.tracing import HEADERS, VARIABLES
 from tests.support.collector import PARENT, TRACE, Collector
 from tests.support.entry_points import ROOT, LocalServer
-from tests.support.secrets import KEY
+from tests.support.pasted_secrets import KEY
 
 
 def test_every_worker_sends_spans(collector: Collector, tmp_path: Path) -> None:

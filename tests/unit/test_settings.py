@@ -9,7 +9,7 @@ import pytest
 from function.errors import SettingsError
 from function.settings import Environment, Settings, shipped_model
 from local_server import ServerSettings
-from tests.support.secrets import DIGEST, KEY, WRONG_KEYS
+from tests.support.pasted_secrets import DIGEST, KEY, WRONG_KEYS
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
