@@ -10,6 +10,7 @@ import { plain } from "./words.mjs";
 // What a column of actual labels is called where nobody has said so.
 const USUAL = ["actual", "class", "classlabel", "label", "labels", "outcome", "response", "target", "truth", "y", "ytrue"];
 
+const WHICH = "Which column holds the actual labels?";
 const withoutUnit = (/** @type {string} */ text) => plain(text.replace(/\([^)]*\)|\[[^\]]*\]/g, ""));
 
 /**
@@ -75,11 +76,11 @@ export function findActual({ names, header, data, free, labels, target }) {
   for (const kind of ["labels", "alike"]) {
     const found = of(kind);
     if (found.length === 1) return { index: found[0], question: "" };
-    if (found.length > 1) return { index: -1, question: `Which column holds the actual labels? ${quote(found)} both may.` };
+    if (found.length > 1) return { index: -1, question: `${WHICH} ${quote(found)} both may.` };
   }
   const figures = of("figures");
   const isUsual = (/** @type {number} */ index) => USUAL.includes(plain(names[index]));
-  if (figures.length > 1) return { index: -1, question: `Which column holds the actual labels? ${quote(figures)} fit by their numbers.` };
+  if (figures.length > 1) return { index: -1, question: `${WHICH} ${quote(figures)} fit by their numbers.` };
   if (figures.length && (!target || names[figures[0]] === "" || isUsual(figures[0]))) return { index: figures[0], question: "" };
   if (figures.length)
     return { index: -1, question: `Does ${quote(figures)} hold the actual labels? Its numbers fit, but the model was trained on labels called “${target}”.` };

@@ -26,8 +26,8 @@ export function showQuality(rows, left, column, labels) {
   const base = `Always saying “${labels[usual.index]}” would be right in ${percent(usual.n / result.n)}. Rows that it was trained on flatter it.`;
   const headline = make("div", { class: "card all figures" },
     makeFigure("Accuracy", percent(share), `of ${count(result.n, "row")}${left}`, "accuracy"),
-    makeFigure("F1", decimals(macro.f1, 3), classes.length > 2 ? "mean over the labels (macro)" : "mean over both labels (macro)"),
-    makeFigure("ROC AUC", macro.auc === undefined ? "–" : decimals(macro.auc, 3), classes.length > 2 ? "each label against the rest, mean" : "0.5 is chance"),
+    makeFigure("F1", decimals(macro.f1, 3), "mean over the labels (macro)"),
+    makeFigure("ROC AUC", macro.auc === undefined ? "–" : decimals(macro.auc, 3), "one against the rest, mean; 0.5 is chance"),
     makeFigure("Log loss", decimals(result.logLoss, 3), "0 is certain and right"),
     makeHint(`${whole(result.right)} of ${count(result.n, "row")} right. Actual labels from “${column}”. ${base}`));
   const each = makeCard("Each label", makeClasses(result, labels));
