@@ -705,7 +705,7 @@ def workbook() -> bytes:
 
 LABELS = ["Iris-setosa", "Iris-versicolor", "Iris-virginica"]
 HEAD = ",".join(FEATURES)
-GOOD = {
+GOOD: dict[str, str | bytes] = {
     "header with species": iris_csv(),
     "ids 0 to 2": iris_with(f"{HEAD},species", cells=lambda row: [*row[:4], str(SPECIES.index(row[4]))]),
     "ids in a column called target": iris_with(
