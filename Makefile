@@ -30,10 +30,11 @@ test-more: .venv/all ## Run what takes longer: the package, sam, AWS, a browser,
 
 test-all: test test-more ## Run the whole test suite
 
-check: .venv/all ## Lint, types, import order, template, dependencies
+check: .venv/all tests/page/node_modules ## Lint, types (the page's too, by Node.js), import order, template, dependencies
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
+	tests/page/node_modules/.bin/tsc --project tests/page
 	.venv/bin/lint-imports
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive function local_server.py model
 	.venv/bin/sam validate --lint
@@ -86,7 +87,7 @@ deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=
 	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one)))
 
-smoke: .venv/all ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
+smoke: .venv/all ## Hold an address against the contract, any model: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
 	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
 
@@ -109,7 +110,7 @@ screenshots: .venv/all ## Take the README's pictures of the page; wants Chromium
 	@.venv/bin/python -m tests.e2e.screenshots
 
 clean: ## Remove all that make has made
-	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .aws-sam tests/page/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -r {} +
 
 # Before minutes of building.
@@ -135,6 +136,12 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 		"Python 3.11 or newer is needed, $(PYTHON) is older; name another: make run PYTHON=python3.12")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@touch $@
+
+# TypeScript, for the types of the page.
+tests/page/node_modules: tests/page/package-lock.json
+	@command -v npm >/dev/null || { echo "check: expected Node.js 18 or newer with npm, Debian's nodejs and npm" >&2; exit 1; }
+	@npm ci --prefix tests/page --silent --no-audit --no-fund
 	@touch $@
 
 .aws-sam/sbom.json: function/requirements.txt .venv/all

@@ -148,7 +148,7 @@ def _run(arguments: argparse.Namespace, output: Path) -> None:
     table = read_table(cells, read_columns(model, [name for name in names if name != target]))
     truth = parse_labels(cells[target], labels or ()) if target is not None else None
     described = find_facts(model, table, truth, labels)
-    artifact.save(output, model, described.facts)
+    artifact.save(output, model, described.name_target(target).facts)
     print(f"{output}: {described.summarize(count_rows(table))}")
 
 

@@ -99,7 +99,8 @@ def export(  # noqa: PLR0913 - a notebook's one call
         labels = answers.labels
     attempt = Export(framework, model, trained, certified, answers, labels, tolerance)
     candidate, certificate = attempt.find()
-    described = attempt.describe(candidate, certificate)
+    name = getattr(y, "name", None)  # a Series' own
+    described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
     path.parent.mkdir(parents=True, exist_ok=True)
     artifact.save(path, candidate.model, described.facts)
     print(f"{path}: {described.summarize(count_rows(trained.table))}")

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import median, median_low
 from typing import NamedTuple
 
 import onnx
@@ -38,6 +39,12 @@ class Described(NamedTuple):
         """Count the rows that are labelled rightly, and say whether these are more than by always saying the same."""
         is_better = sum(rated) > Counter(truth).most_common(1)[0][1]
         return self._replace(n_right=sum(rated), is_better=is_better)
+
+    def name_target(self, name: str | None) -> "Described":
+        """Note what the column of the true labels is called, if that is known."""
+        if name is None or self.facts.training is None:
+            return self
+        return self._replace(facts=self.facts.model_copy(update={"training": {**self.facts.training, "target": name}}))
 
     def summarize(self, n_rows: int) -> str:
         """Say in a line what was found in so many rows."""
@@ -225,15 +232,31 @@ def _feature(name: str, values: Sequence[Value], fill: float | str | None) -> Fe
     present = [value for value in values if value is not None]
     texts = [value for value in present if isinstance(value, str)]
     numbers = [value for value in present if not isinstance(value, str | bool)]
-    choice = tuple(sorted(set(texts))) if len(set(texts)) <= min(MOST_VALUES, len(texts) / 2) else ()
+    repeats = len(set(texts)) <= len(texts) / 2
+    choice = tuple(sorted(set(texts))) if repeats and len(set(texts)) <= MOST_VALUES else ()
     return Feature(
         name=name,
         min=min(numbers, default=None),
         max=max(numbers, default=None),
         values=choice or None,
+        median=_median(numbers),
+        commonest=_commonest([value for value in present if isinstance(value, str | bool)] if repeats else ()),
         missing=None if fill is None else True,
         missing_text=fill if isinstance(fill, str) else None,
     )
+
+
+def _median(numbers: Sequence[float]) -> float | None:
+    """Give the median; of whole numbers one of them, for half of a passenger or of a flag is none."""
+    if not numbers:
+        return None
+    return median_low(numbers) if all(float(value).is_integer() for value in numbers) else median(numbers)
+
+
+def _commonest(values: Sequence[str | bool]) -> str | bool | None:
+    """Give the value that most rows have; of several, the first one by name."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], str(value)), default=None)
 
 
 def _by_class_id(names: Sequence[str], class_ids: Sequence[str] | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import warnings
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import onnx
@@ -80,15 +81,19 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
 
 
 def _facts(iris: Bunch, accuracy: float, day: date, model: onnx.ModelProto) -> Facts:
-    columns = zip(iris.feature_names, iris.data.min(axis=0), iris.data.max(axis=0), strict=True)
+    columns = zip(iris.feature_names, iris.data.T, strict=True)
     (probabilities,) = load_bytes(model.SerializeToString(), name="iris_svc").predict([SAMPLE])
     return Facts(
-        features=tuple(Feature(name=name, min=low, max=high) for name, low, high in columns),
+        features=tuple(
+            Feature(name=name, min=values.min(), max=values.max(), median=median(values.tolist()))
+            for name, values in columns
+        ),
         labels=tuple(str(name) for name in iris.target_names),
         sample=Sample(row=SAMPLE, probabilities=tuple(probabilities.tolist())),
         training={
             "dataset": "Iris (R. A. Fisher, 1936; scikit-learn's copy)",
             "rows": len(iris.data),
+            "target": "species",
             "estimator": "StandardScaler, SVC (RBF), sigmoid calibration",
             "accuracy": round(float(accuracy), 4),
             "accuracy_from": "10-fold stratified cross-validation",

@@ -54,13 +54,18 @@ class Limits(BaseModel):
 
 
 class TypedFeature(BaseModel):
-    """One column: what its input takes, a number's type of NumPy's, bool or string; and whether null is taken."""
+    """One column: what its input takes, a number's type of NumPy's, bool or string; and whether null is taken.
+
+    The rest is what its training data show, where the artifact carries it.
+    """
 
     name: str
     type: str
     min: float | None = None
     max: float | None = None
     values: list[str] | None = None
+    median: float | None = None
+    commonest: bool | str | None = None
     missing: bool = False
 
 
@@ -76,6 +81,7 @@ class Metadata(BaseModel):
     model: ModelFacts
     features: list[TypedFeature]
     labels: list[str]
+    labels_from: Annotated[str, Field(description="a label file, its facts, its class ids or their positions")]
     label_rule: Annotated[str, Field(description="MODEL: its own label; HIGHEST: the highest probability's")]
     limits: Limits
 

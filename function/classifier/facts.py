@@ -20,13 +20,16 @@ class _Frozen(BaseModel):
 class Feature(_Frozen):
     """One column; `min` and `max`, or of texts the `values`, are those of the training data.
 
-    `missing` says that a value may be missing, and `missing_text` which text stands in for one that is.
+    So are the `median` of numbers and the `commonest` text or boolean. `missing` says that a value may be missing, and
+    `missing_text` which text stands in for one that is.
     """
 
     name: str
     min: FiniteFloat | None = None
     max: FiniteFloat | None = None
     values: tuple[str, ...] | None = None
+    median: FiniteFloat | None = None
+    commonest: bool | str | None = None
     missing: bool | None = None
     missing_text: str | None = None
 

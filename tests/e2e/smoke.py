@@ -1,10 +1,15 @@
-"""The contract against any address: `make smoke URL=https://…`, with API_KEY where the service wants one."""
+"""The contract against any address: `make smoke URL=https://…`, with API_KEY where the service wants one.
+
+Any model is held against what its own /metadata promises; the shipped one against every answer that it gives here, too.
+"""
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -25,21 +30,30 @@ TOLERANCE = 1e-5  # between probabilities: another processor rounds float32 diff
 
 
 @pytest.fixture(scope="module")
-def reference(classifier: Classifier) -> TestClient:
+def reference(classifier: Classifier, promised: dict[str, Any]) -> TestClient:
     """The same app with the same key, in this process."""
+    if promised["model"]["sha256"] != classifier.model.sha256:
+        pytest.skip("it serves another model than the one here: it is held against its own /metadata alone")
     environ = {"API_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest()} if KEY else {}
     return TestClient(create_app(Settings.load(environ), classifier), headers=HEADERS)
 
 
 @pytest.fixture(scope="module")
-def service(classifier: Classifier) -> Iterator[httpx2.Client]:
+def service() -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=URL, headers=HEADERS, timeout=30) as client:
-        if fault := find_fault(client, classifier):
+        if fault := find_fault(client):
             pytest.exit(f"smoke: {fault}", returncode=1)  # once, instead of in each test
         yield client
 
 
-def find_fault(client: httpx2.Client, classifier: Classifier) -> str | None:
+@pytest.fixture(scope="module")
+def promised(service: httpx2.Client) -> dict[str, Any]:
+    """What the service says of its model."""
+    metadata: dict[str, Any] = service.get("/metadata").json()
+    return metadata
+
+
+def find_fault(client: httpx2.Client) -> str | None:
     """Say in one line why it makes no sense to go on."""
     try:
         health = client.get("/health")
@@ -53,8 +67,8 @@ def find_fault(client: httpx2.Client, classifier: Classifier) -> str | None:
         return f"the service {'takes another key' if KEY else 'wants a key'}: make smoke URL={URL} API_KEY=…"
     if KEY and stranger.status_code == 200:
         return "API_KEY is given, but the service answers without a key"
-    if (sha256 := metadata.json()["model"]["sha256"]) != classifier.model.sha256:
-        return f"it serves another model, SHA-256 {sha256}; the one here has {classifier.model.sha256}"
+    if metadata.status_code != 200:
+        return f"expected /metadata to say what is served, got status {metadata.status_code}"
     return None
 
 
@@ -91,6 +105,130 @@ def test_without_the_key_nothing_but_health_is_answered(service: httpx2.Client) 
             for path in ("/label", "/docs", "/no/such/path"):
                 assert stranger.get(path).status_code == 401
             assert stranger.post("/predict", content=b"{}").status_code == 401
+
+
+class TestItsOwnPromises:
+    """What holds for any model."""
+
+    def test_its_description_fits_together(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """Shapes, sample, labels; the header of each answer names the model."""
+        n_features, n_labels = len(promised["features"]), len(promised["labels"])
+
+        assert promised["data_structure"] == f"(1,{n_features})"
+        assert promised["prediction_structure"] == f"(1,{n_labels})"
+        assert [len(row) for row in promised["data_sample"]] == [n_features]
+        assert len(promised["prediction_sample"]) == n_labels == len(set(promised["labels"]))
+        assert sum(promised["prediction_sample"]) == pytest.approx(1, abs=TOLERANCE)
+        assert service.get("/label").json() == {str(i): label for i, label in enumerate(promised["labels"])}
+        assert promised["model"]["sha256"].startswith(service.get("/health").headers["x-model-sha256"])
+
+    def test_its_sample_gets_the_promised_answer(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """On every route, by order and by name."""
+        (row,) = promised["data_sample"]
+        names = [feature["name"] for feature in promised["features"]]
+        expected = rounded({"prediction": promised["prediction_sample"]})
+        label = service.get("/predict/test/label").json()
+
+        assert label["prediction"] in promised["labels"]
+        assert service.get("/predict/test").json() == expected
+        for data in ([row], [dict(zip(names, row, strict=True))]):
+            assert service.post("/predict", json={"data": data}).json() == expected
+            assert service.post("/predict/label", json={"data": data}).json() == label
+            batch = service.post("/predict/batch", json={"data": data}).json()
+            assert (batch["prediction"], batch["label"]) == ([expected["prediction"]], [label["prediction"]])
+
+    def test_rows_get_the_same_answers_together_as_alone(
+        self, promised: dict[str, Any], service: httpx2.Client
+    ) -> None:
+        """In order; each a distribution over its labels."""
+        rows = vary(promised)[: promised["limits"]["max_rows"]]
+
+        together = service.post("/predict/batch", json={"data": rows}).json()
+
+        assert len(together["prediction"]) == len(together["label"]) == len(rows)
+        assert set(together["label"]) <= set(promised["labels"])
+        for row, probabilities, label in zip(rows, together["prediction"], together["label"], strict=True):
+            assert all(-TOLERANCE <= value <= 1 + TOLERANCE for value in probabilities)
+            assert sum(probabilities) == pytest.approx(1, abs=TOLERANCE)
+            alone = service.post("/predict/batch", json={"data": [row]}).json()
+            assert alone == {"prediction": [rounded(probabilities)], "label": [label]}
+
+    def test_null_is_taken_where_it_says_so(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """And elsewhere a 422 that names the feature."""
+        (row,) = promised["data_sample"]
+        for index, feature in enumerate(promised["features"]):
+            answer = service.post("/predict", json={"data": [[*row[:index], None, *row[index + 1 :]]]})
+            assert answer.status_code == (200 if feature.get("missing") else 422), feature["name"]
+            if answer.status_code == 422:
+                assert answer.json()["detail"][0]["loc"] == ["body", "data", 0, index]
+
+    def test_wrong_rows_are_refused(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """One value too many, too few, of another kind; no row at all."""
+        (row,) = promised["data_sample"]
+        for data in ([[*row, 1]], [row[:-1]], [], [[{}, *row[1:]]], [[[1], *row[1:]]]):
+            assert service.post("/predict/batch", json={"data": data}).status_code == 422
+        for index, feature in enumerate(promised["features"]):
+            wrong = 1 if feature["type"] in ("string", "bool") else "1"
+            answer = service.post("/predict", json={"data": [[*row[:index], wrong, *row[index + 1 :]]]})
+            assert (answer.status_code, feature["name"]) == (422, feature["name"])
+
+    def test_its_limits_hold(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """A row or a byte more is a 413."""
+        limits = promised["limits"]
+        row = json.dumps(promised["data_sample"][0], separators=(",", ":"))
+        body = f'{{"data":[{",".join([row] * (limits["max_rows"] + 1))}]}}'
+        if len(body.encode()) <= limits["max_body_bytes"]:
+            assert service.post("/predict/batch", content=body).status_code == 413
+        spaces = " " * (limits["max_body_bytes"] + 1)
+        assert service.post("/predict", content=f'{{"data":[{row}]}}{spaces}').status_code == 413
+
+    def test_the_protocol_gives_the_same(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """Its own description says which inputs it wants."""
+        (row,) = promised["data_sample"]
+        if None in row:
+            pytest.skip("its sample has a missing value, which JSON tensors have no word for")
+        path = f"/v2/models/{quote(promised['model']['name'])}"
+        described = service.get(path).json()
+        inputs, start = [], 0
+        for one in described["inputs"]:
+            width = one["shape"][1] if len(one["shape"]) > 1 else 1
+            shape = [1, width] if len(one["shape"]) > 1 else [1]
+            inputs.append(
+                {"name": one["name"], "datatype": one["datatype"], "shape": shape, "data": row[start : start + width]}
+            )
+            start += width
+
+        answer = service.post(f"{path}/infer", json={"inputs": inputs}).json()
+
+        assert start == len(row)
+        assert answer["outputs"][0]["data"] == rounded(promised["prediction_sample"])
+
+    def test_head_is_answered_as_get(self, promised: dict[str, Any], service: httpx2.Client) -> None:
+        """Without the body, which uptime monitors want."""
+        name = quote(promised["model"]["name"])
+        for path in (
+            "/",
+            "/health",
+            "/metadata",
+            "/label",
+            "/predict/test",
+            "/docs",
+            "/openapi.json",
+            "/v2",
+            f"/v2/models/{name}",
+        ):
+            answer = service.head(path)
+            assert (path, answer.status_code, answer.content) == (path, 200, b"")
+
+
+def vary(promised: dict[str, Any]) -> list[list[Any]]:
+    """Give the sample, and with each of its features in turn at each end of what it was trained on."""
+    (row,) = promised["data_sample"]
+    rows = [row]
+    for index, feature in enumerate(promised["features"][:20]):
+        ends = [feature[name] for name in ("min", "max", "median", "commonest") if name in feature]
+        rows += [[*row[:index], value, *row[index + 1 :]] for value in [*ends, *feature.get("values", ())[:3]]]
+    return rows
 
 
 def rounded(value: Any) -> Any:

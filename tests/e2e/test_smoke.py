@@ -1,14 +1,19 @@
 """`make smoke`, pointed at entry_points that are right, and at some that aren't."""
 
+import contextlib
+import http.server
 import os
+import re
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-import onnx
+import httpx2
 import pytest
 
-from function.settings import shipped_model
 from tests.support.entry_points import ROOT, LocalServer, free_port
+from tests.support.passengers import export_passengers
 from tests.support.sam import SamLocal
 
 KEY = "my key"
@@ -47,30 +52,88 @@ def test_a_service_with_a_key_passes(tmp_path: Path) -> None:
             assert f"smoke: the service {fault}: make smoke URL={server.url} API_KEY=…" in result.stdout
 
 
-def test_what_makes_no_sense_is_told_once(local_server: LocalServer, tmp_path: Path) -> None:
+def test_any_model_is_held_against_its_own_description(tmp_path: Path) -> None:
+    """Texts, gaps and a key too; what is known of the shipped one alone is skipped."""
+    export_passengers(tmp_path / "titanic.onnx")
+    with LocalServer.start(
+        tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "titanic.onnx"), API_KEY_SHA256=DIGEST, MAX_ROWS="50"
+    ) as server:
+        result = smoke(server.url, API_KEY=KEY)
+
+    assert result.returncode == 0, result.stdout
+    assert "it serves another model than the one here: it is held against its own /metadata alone" in result.stdout
+    assert re.search(r"\b10 passed, \d+ skipped", result.stdout), result.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("/predict", b'"prediction":[', b'"prediction":[0.5,'),
+        ("/predict/label", b'{"prediction":"', b'{"prediction":"x'),
+        ("/label", b'"1":', b'"7":'),
+        ("/metadata", b'"missing":true', b'"missing":false'),
+        ("/metadata", b'"max_rows":50', b'"max_rows":60'),
+    ],
+)
+def test_a_model_that_breaks_its_promise_fails(path: str, before: bytes, after: bytes, tmp_path: Path) -> None:
+    """Be it in one of its routes."""
+    export_passengers(tmp_path / "titanic.onnx")
+    with (
+        LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "titanic.onnx"), MAX_ROWS="50") as server,
+        liar(server.url, path, before, after) as url,
+    ):
+        result = smoke(url)
+
+    assert result.returncode != 0
+    assert " failed" in result.stdout
+
+
+@contextlib.contextmanager
+def liar(service: str, path: str, before: bytes, after: bytes) -> Iterator[str]:
+    """Serve what a service serves, but for one thing in the answers of one route."""
+
+    class Front(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            answer = httpx2.request(self.command, f"{service}{self.path}", content=body, timeout=30)
+            content = answer.content.replace(before, after) if self.path == path else answer.content
+            self.send_response(answer.status_code)
+            for name in ("content-type", "x-model-sha256", "x-request-id"):
+                if name in answer.headers:
+                    self.send_header(name, answer.headers[name])
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_makes_no_sense_is_told_once(local_server: LocalServer) -> None:
     """Not in each test."""
     closed = f"http://127.0.0.1:{free_port()}"
-    (tmp_path / "other.onnx").write_bytes(another_model())
-    with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "other.onnx")) as other:
-        faults = {
-            (closed, ""): f"smoke: expected a service at {closed}, got ConnectError: ",
-            ("localhost:1", ""): "smoke: expected a service at localhost:1, got UnsupportedProtocol: ",
-            (f"{local_server.url}/predict", ""): "and another body from /health",
-            (local_server.url, KEY): "smoke: API_KEY is given, but the service answers without a key",
-            (other.url, ""): "smoke: it serves another model, SHA-256 ",
-        }
-        for (url, key), fault in faults.items():
-            result = smoke(url, **({"API_KEY": key} if key else {}))
-            assert result.returncode != 0
-            assert fault in result.stdout
-            assert len(result.stdout.splitlines()) < 10
-
-
-def another_model() -> bytes:
-    """The shipped one with another name for its version."""
-    model = onnx.load(shipped_model())
-    model.model_version = 2
-    return bytes(model.SerializeToString())
+    faults = {
+        (closed, ""): f"smoke: expected a service at {closed}, got ConnectError: ",
+        ("localhost:1", ""): "smoke: expected a service at localhost:1, got UnsupportedProtocol: ",
+        (f"{local_server.url}/predict", ""): "and another body from /health",
+        (local_server.url, KEY): "smoke: API_KEY is given, but the service answers without a key",
+    }
+    for (url, key), fault in faults.items():
+        result = smoke(url, **({"API_KEY": key} if key else {}))
+        assert result.returncode != 0
+        assert fault in result.stdout
+        assert len(result.stdout.splitlines()) < 10
 
 
 @pytest.mark.parametrize("environ", [{"MAX_ROWS": "5"}, {"API_TITLE": "Another"}, {"MAX_BODY_BYTES": "2000000"}])

@@ -78,15 +78,16 @@ def test_the_artifact_carries_its_facts(classifier: Classifier) -> None:
     assert classifier.model.version == "1"
     assert classifier.model.producer == "skl2onnx"
     assert classifier.model.features == (
-        Feature(name="sepal length (cm)", min=4.3, max=7.9),
-        Feature(name="sepal width (cm)", min=2.0, max=4.4),
-        Feature(name="petal length (cm)", min=1.0, max=6.9),
-        Feature(name="petal width (cm)", min=0.1, max=2.5),
+        Feature(name="sepal length (cm)", min=4.3, max=7.9, median=5.8),
+        Feature(name="sepal width (cm)", min=2.0, max=4.4, median=3.0),
+        Feature(name="petal length (cm)", min=1.0, max=6.9, median=4.35),
+        Feature(name="petal width (cm)", min=0.1, max=2.5, median=1.3),
     )
     assert classifier.model.labels == ("setosa", "versicolor", "virginica")
     assert classifier.model.sample == (5.1, 3.5, 1.4, 0.2)
     assert classifier.model.training is not None
     assert classifier.model.training["rows"] == 150
+    assert classifier.model.training["target"] == "species"
     assert classifier.model.training["accuracy"] > 0.9
     assert classifier.model.training["date"] == "2026-11-22"
     assert set(classifier.model.training["libraries"]) == {"scikit-learn", "skl2onnx", "onnx", "numpy"}

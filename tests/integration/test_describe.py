@@ -112,15 +112,16 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
     )
     found = metadata(penguin_model)
     assert found["features"][:2] == [
-        {"name": "island", "type": "string", "values": ["Biscoe", "Dream", "Torgersen"]},
-        {"name": "bill_length_mm", "type": "float32", "min": 32.1, "max": 59.6},
+        {"name": "island", "type": "string", "values": ["Biscoe", "Dream", "Torgersen"], "commonest": "Biscoe"},
+        {"name": "bill_length_mm", "type": "float32", "min": 32.1, "max": 59.6, "median": 44.5},
     ]
-    assert found["features"][6] == {"name": "year", "type": "int64", "min": 2007, "max": 2009}
+    assert found["features"][6] == {"name": "year", "type": "int64", "min": 2007, "max": 2009, "median": 2008}
     assert found["data_sample"] == [["Torgersen", 39.1, 18.7, 181, 3750, "male", 2007]]
     assert found["labels"] == ["Adelie", "Chinstrap", "Gentoo"]
     training = found["model"]["training"]
     assert (training["rows"], training["accuracy"]) == (333, 0.997)
     assert training["accuracy_from"] == "the rows that it is described by"
+    assert training["target"] == "species"
 
 
 def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
@@ -134,7 +135,13 @@ def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, 
         f"{output}: described 13 features and the labels barolo, grignolino, barbera by 178 "
     )
     assert wine_model.read_bytes() == before
-    assert metadata(output)["features"][0] == {"name": "alcohol", "type": "float32", "min": 11.03, "max": 14.83}
+    assert metadata(output)["features"][0] == {
+        "name": "alcohol",
+        "type": "float32",
+        "min": 11.03,
+        "max": 14.83,
+        "median": 13.05,
+    }
 
 
 def test_class_ids_in_another_order(wine_model: Path, wine_csv: Path) -> None:
@@ -263,8 +270,8 @@ def test_inputs_may_have_the_names_that_skl2onnx_makes_of_the_columns(tmp_path: 
     assert describe(tmp_path / "model.onnx", tmp_path / "rows.csv", "--target", "y").returncode == 0
     found = metadata(tmp_path / "model.onnx")["features"]
     assert found == [
-        {"name": "a (cm)", "type": "float32", "min": 1, "max": 4},
-        {"name": "b/c", "type": "string", "values": ["x", "y"]},
+        {"name": "a (cm)", "type": "float32", "min": 1, "max": 4, "median": 2},
+        {"name": "b/c", "type": "string", "values": ["x", "y"], "commonest": "x"},
     ]
 
 
@@ -348,8 +355,9 @@ def test_cells_may_be_true_and_false(tmp_path: Path) -> None:
             artifact, path, "--target", "y"
         ).stdout  # fmt: skip
     assert metadata(matrix)["features"][0] | {"missing": None} == {
-        "name": "a", "type": "float32", "min": 0, "max": 1, "missing": None
+        "name": "a", "type": "float32", "min": 0, "max": 1, "median": 0, "missing": None
     }  # fmt: skip
+    assert metadata(separate)["features"][0] == {"name": "a", "type": "bool", "commonest": False}
     assert load(separate).model.sample == (True, True)
 
 
@@ -460,7 +468,7 @@ def test_without_a_target_labels_and_training_stay(tmp_path: Path) -> None:
     assert describe(path, iris).stdout == f"{path}: described 4 features and the labels setosa, versicolor, virginica\n"
     after = metadata(path)
     assert (after["labels"], after["model"]["training"]) == (before["labels"], before["model"]["training"])
-    assert after["features"][0] == {"name": "a", "type": "float32", "min": 4.3, "max": 7.9}
+    assert after["features"][0] == {"name": "a", "type": "float32", "min": 4.3, "max": 7.9, "median": 6.1}
     assert after["data_sample"] == [[4.3, 2, 1, 0.1]]
 
 

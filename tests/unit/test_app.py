@@ -160,12 +160,13 @@ class TestRoutes:
                 "certificate": None,
             },
             "features": [
-                {"name": "sepal length (cm)", "type": "float32", "min": 4.3, "max": 7.9},
-                {"name": "sepal width (cm)", "type": "float32", "min": 2.0, "max": 4.4},
-                {"name": "petal length (cm)", "type": "float32", "min": 1.0, "max": 6.9},
-                {"name": "petal width (cm)", "type": "float32", "min": 0.1, "max": 2.5},
+                {"name": "sepal length (cm)", "type": "float32", "min": 4.3, "max": 7.9, "median": 5.8},
+                {"name": "sepal width (cm)", "type": "float32", "min": 2.0, "max": 4.4, "median": 3.0},
+                {"name": "petal length (cm)", "type": "float32", "min": 1.0, "max": 6.9, "median": 4.35},
+                {"name": "petal width (cm)", "type": "float32", "min": 0.1, "max": 2.5, "median": 1.3},
             ],
             "labels": ["setosa", "versicolor", "virginica"],
+            "labels_from": "a label file",
             "label_rule": "MODEL",
             "limits": {"max_rows": 10_000, "max_body_bytes": 1_000_000, "max_answer_bytes": 6_225_920},
         }

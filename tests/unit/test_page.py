@@ -59,12 +59,12 @@ def test_it_says_that_a_key_is_wanted(classifier: Classifier) -> None:
 
 
 def test_a_browser_gets_one_small_document(client: TestClient) -> None:
-    """At most 60 kB, 20 kB compressed, with no address of anyone else's in it."""
+    """At most 90 kB, 30 kB compressed, with no address of anyone else's in it."""
     page = client.get("/", headers=PLAIN)
 
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert len(page.content) <= 65_000
-    assert int(client.get("/", headers=BROWSER).headers["content-length"]) <= 20_000
+    assert len(page.content) <= 90_000
+    assert int(client.get("/", headers=BROWSER).headers["content-length"]) <= 30_000
     assert set(re.findall(r"\w+://[^\s'\"`]+", page.text)) == {"http://www.w3.org/2000/svg"}  # a name, not an address
     assert not re.findall(r"<script src|<link rel=.stylesheet|\son\w+=|\sstyle=", page.text)
 
@@ -111,8 +111,8 @@ def test_the_policy_allows_what_stands_in_the_page_and_nothing_else(client: Test
     page = client.get("/", headers=PLAIN)
 
     def hashes(tag: str) -> str:
-        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
-        assert len(texts) == len(list(FOLDER.glob({"script": "*.js", "style": "*.css"}[tag])))
+        texts = re.findall(rf"<{tag}(?: type=\"module\")?>(.*?)</{tag}>", page.text, re.DOTALL)
+        assert len(texts) == 1
         digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
         return " ".join(f"'sha256-{digest}'" for digest in digests)
 

@@ -53,6 +53,7 @@ def describe(model: Model, limits: Limits) -> dict[str, Any]:
             for feature, type, fill in features
         ],
         "labels": model.labels,
+        "labels_from": model.labels_from,
         "label_rule": model.label_rule,
         "limits": limits._asdict(),
     }

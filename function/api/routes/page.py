@@ -11,15 +11,18 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from function.api.modules import join, shorten
 from function.api.responses import JSON
 from function.api.schemas import Discovery
 from function.classifier import Model
 
 FOLDER = Path(__file__).parents[2] / "page"
-PARTS = re.compile(r'<(?:script src|link rel="stylesheet" href)="(?P<name>\w+\.(?P<kind>js|css))">(?:</script>)?')
+PARTS = re.compile(
+    r'<(?:script type="module" src|link rel="stylesheet" href)="(?P<name>\w+\.(?P<kind>mjs|css))">(?:</script>)?'
+)
 IS_WEIGHT = re.compile(r"q=([01](?:\.\d*)?)").fullmatch
 POLICY = (
-    "default-src 'none'; script-src {js}; style-src {css}; connect-src 'self'; img-src data:; "
+    "default-src 'none'; script-src {mjs}; style-src {css}; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 
@@ -35,16 +38,17 @@ class Page(NamedTuple):
 
 @cache
 def read_page() -> Page:
-    """Read the page, at its first request: its scripts and styles become part of it, each allowed by its hash."""
-    hashes: dict[str, list[str]] = {"js": [], "css": []}
+    """Read the page, at its first request: its script and style become part of it, each allowed by its hash."""
+    hashes: dict[str, list[str]] = {"mjs": [], "css": []}
 
     def inline(part: re.Match[str]) -> str:
-        text = (FOLDER / part["name"]).read_text("utf-8")
+        path = FOLDER / part["name"]
+        text = join(path) if part["kind"] == "mjs" else shorten(path.read_text("utf-8"))
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         hashes[part["kind"]].append(f"'sha256-{digest}'")
-        return f"<script>{text}</script>" if part["kind"] == "js" else f"<style>{text}</style>"
+        return f'<script type="module">{text}</script>' if part["kind"] == "mjs" else f"<style>{text}</style>"
 
-    plain = PARTS.sub(inline, (FOLDER / "index.html").read_text("utf-8")).encode()
+    plain = PARTS.sub(inline, re.sub(r"\n +", "\n", (FOLDER / "index.html").read_text("utf-8"))).encode()
     headers = {
         "Content-Security-Policy": POLICY.format(**{kind: " ".join(found) for kind, found in hashes.items()}),
         "Referrer-Policy": "no-referrer",

@@ -1,28 +1,41 @@
-"use strict";
 // Which part is shown, the key, and the first requests.
+
+import { checkHealth, showAbout } from "./about.mjs";
+import { showApi } from "./api.mjs";
+import { $, field, make } from "./elements.mjs";
+import { showFile } from "./file.mjs";
+import { ask, service } from "./service.mjs";
+import { changed, showTry } from "./try.mjs";
+import { count } from "./words.mjs";
 
 const PARTS = ["try", "file", "about", "api"];
 const isDocs = /\/docs$/.test(location.pathname);
+
+/** @type {import("./service.mjs").Model | undefined} */
+let model;
 
 function showPart() {
   const asked = location.hash.slice(1);
   const part = PARTS.includes(asked) ? asked : isDocs ? "api" : "try";
   for (const name of PARTS) $(`view-${name}`).hidden = name !== part;
   for (const link of $("parts").children) {
-    if (link.hash === `#${part}`) link.setAttribute("aria-current", "page");
+    if (/** @type {HTMLAnchorElement} */ (link).hash === `#${part}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   if (part === "about") checkHealth();
-  if (part === "api" && !$("api").childElementCount) showApi();
+  if (part === "api" && model && !$("api").childElementCount) showApi(model);
 }
 
+/** @param {string} message */
 function notify(message) {
   const again = make("button", { type: "button", click: () => location.reload() }, "Reload");
   $("notice").replaceChildren(message, " ", again);
   $("notice").hidden = false;
 }
 
+/** @param {string} fault */
 function askForKey(fault) {
+  $("view-try").hidden = model === undefined;
   $("key-fault").textContent = fault;
   $("key-form").hidden = false;
   $("key").focus();
@@ -30,22 +43,24 @@ function askForKey(fault) {
 
 async function start() {
   try {
-    const { answer: model } = await ask("metadata");
-    const { name, version, sha256 } = model.model;
+    const { answer } = await ask("metadata");
+    const { name, version, sha256 } = answer.model;
     const isNew = service.sha256 !== sha256;
     service.sha256 = sha256;
     $("key-form").hidden = $("notice").hidden = true;
     if (!isNew) return changed(); // a new key alone: what is on the page stays
+    model = answer;
     document.title = $("name").textContent = name;
-    $("summary").textContent = `${count(model.features.length, "feature")} in, the probabilities of ${count(model.labels.length, "label")} out · version ${version} · SHA-256 ${sha256.slice(0, 12)}`;
-    showTry(model);
-    showFile(model);
-    showAbout(model);
-    $("parts").hidden = false;
+    $("summary").textContent = `${count(answer.features.length, "feature")} in, the probabilities of ${count(answer.labels.length, "label")} out · version ${version} · SHA-256 ${sha256.slice(0, 12)}`;
+    showTry(answer);
+    showFile(answer);
+    showAbout(answer);
+    $("view-try").inert = $("parts").hidden = false;
     addEventListener("hashchange", showPart);
     showPart();
   } catch (error) {
-    if (error.status !== 401) notify(error.message);
+    $("view-try").hidden = model === undefined;
+    if (/** @type {{ status?: number }} */ (error).status !== 401) notify(/** @type {Error} */ (error).message);
   }
 }
 
@@ -56,8 +71,8 @@ service.onKeyWanted = (message) => {
 service.onOtherModel = () => notify("The service has another model by now.");
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  service.key = $("key").value;
-  $("key").value = "";
+  service.key = field("key").value;
+  field("key").value = "";
   start();
 });
 
@@ -69,5 +84,8 @@ ask("./").then(
     if (service.wantsKey) askForKey("");
     else start();
   },
-  (error) => notify(error.message),
+  (error) => {
+    $("view-try").hidden = true;
+    notify(error.message);
+  },
 );
