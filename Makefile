@@ -55,6 +55,7 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:function -c tests/all.txt -o function/requirements.txt
 	$(COMPILE) --group pyproject.toml:tracing -c tests/all.txt -o function/tracing.txt
 	$(COMPILE) --group pyproject.toml:server -c tests/all.txt -o requirements.txt
+	$(LOCK) --python-platform linux --python-version 3.13 --group pyproject.toml:image -c tests/all.txt -o function/image.txt
 	$(COMPILE) --group pyproject.toml:runtime -c tests/all.txt -o tests/support/runtime.txt
 	$(COMPILE) --group pyproject.toml:networks -c tests/all.txt -o tests/support/networks.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/support/kserve.txt $(UPGRADE)
@@ -122,8 +123,8 @@ except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as e
 endef
 export CHECK_AWS
 
-COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--custom-compile-command "make lock"
+LOCK = .venv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
+COMPILE = $(LOCK) --universal --python-version 3.11
 
 # Each stamp is a set of dependencies in .venv. The files are whole, so pip needn't resolve (--no-deps).
 .venv/serve: requirements.txt
