@@ -55,8 +55,8 @@ def stage(folder: Path, architecture: str) -> None:
     dependencies.mkdir()
     package.fill(dependencies, architecture, CONTENT)
     (service / "__pycache__").mkdir(parents=True)
-    for path in ("function", "local_server.py", *dependencies.glob("__pycache__/local_server.*")):
-        (dependencies / path).rename(service / (dependencies / path).relative_to(dependencies))
+    for path in (dependencies / "function", *dependencies.glob("**/local_server.*")):
+        path.rename(service / path.relative_to(dependencies))
     (dependencies / "model").rename(folder / "model")
     bill = ("--output-reproducible", "--output-file", str(service / "sbom.json"))
     listed = run(sys.executable, "-m", "cyclonedx_py", "requirements", str(ROOT / "function" / CONTENT.lock), *bill)
@@ -134,7 +134,7 @@ def try_out(image: str) -> None:
     if tried.returncode:
         base = inspect(image, f'.Config.Labels "{LABEL}.base.name"', "index ")
         run("docker", "rmi", image)
-        raise failure(f"the base {base} can't run the service: {tried.stderr.strip().splitlines()[-1]}")
+        raise failure(f"the base {base} can't run the service: {last_line(tried.stderr)}")
 
 
 def inspect(image: str, what: str, function: str = "") -> str:
@@ -144,7 +144,7 @@ def inspect(image: str, what: str, function: str = "") -> str:
 def docker(*arguments: str) -> str:
     result = run("docker", *arguments)
     if result.returncode:
-        raise failure(f"docker {arguments[0]}: {result.stderr}")
+        raise failure(f"docker {arguments[0]}: {last_line(result.stderr)}")
     return result.stdout
 
 
@@ -180,24 +180,30 @@ def _as_image(resource: Mapping[str, Any], tag: str) -> dict[str, Any]:
     return dict(resource) | {"Metadata": metadata, "Properties": properties}
 
 
+def last_line(text: str) -> str:
+    """Give the one that holds the reason, behind notices and tracebacks."""
+    return (text.strip().splitlines() or ["no reason given"])[-1]
+
+
 def failure(message: str) -> SystemExit:
     return SystemExit(f"image: {' '.join(message.split())}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Build the container image, or the template that deploys it.")
+    parser = argparse.ArgumentParser(
+        description="Build the container image and, beside its folder, the template that deploys it."
+    )
     parser.add_argument("architecture", nargs="?", choices=PLATFORMS, default="x86_64")
     parser.add_argument("--base", default="python:3.13-slim", help="what it is built on")
     parser.add_argument("--tag", default="web-single", help="the image's name")
     parser.add_argument("--folder", type=Path, default=ROOT / ".aws-sam" / "image", help="its content; filled anew")
-    parser.add_argument("--template", type=Path, help="write template.yaml for this tag to this file, instead")
+    parser.add_argument("--template-only", action="store_true", help="build no image")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, package.stop)
-    if arguments.template:
-        write_template(arguments.template, arguments.tag)
-    else:
+    if not arguments.template_only:
         build(arguments.folder, arguments.architecture, arguments.base, arguments.tag)
+    write_template(arguments.folder.with_suffix(".json"), arguments.tag)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,9 @@ def install(folder: Path, architecture: str, lock: str) -> None:
 
 
 def copy(folder: Path, content: Content) -> None:
-    shutil.copytree(ROOT / "function", folder / "function", ignore=shutil.ignore_patterns("__pycache__", *content.unused))
+    shutil.copytree(
+        ROOT / "function", folder / "function", ignore=shutil.ignore_patterns("__pycache__", *content.unused)
+    )
     for module in content.modules:
         shutil.copy(ROOT / module, folder)
     artifact, labels = find_model()

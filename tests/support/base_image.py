@@ -1,12 +1,16 @@
 """Makes a stand-in for the image that ours is built on, for machines that can't pull it: this Python 3.13 in /usr/local."""
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import onnxruntime
 import pytest
 
+from tests.support.entry_points import ROOT
 from tests.support.lambda_image import BUSYBOX, add_link, add_system, docker, made_from
 
 REAL = "python:3.13-slim"
@@ -41,3 +45,9 @@ def base_image_for_arm64() -> str:
     tarfile.open(fileobj=archive, mode="w").close()
     docker("import", "--platform=linux/arm64", "-", STAND_IN_ARM64, stdin=archive.getvalue())
     return STAND_IN_ARM64
+
+
+def build_image(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command that builds an image."""
+    command = [sys.executable, "-m", "function.image", "--folder", str(folder), *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False)
