@@ -80,11 +80,17 @@ def test_sam_takes_it(template: Path) -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint", "--template-file", str(template))
 
 
-def test_the_function_is_the_image_with_its_settings(stack: dict[str, str], function: dict[str, Any]) -> None:
+def test_the_function_is_the_image_with_its_settings(
+    packaged: Path, stack: dict[str, str], function: dict[str, Any]
+) -> None:
     """Behind the same alias, with the same parameters as the package."""
     configuration = function["Configuration"]
 
-    assert configuration["PackageType"] == "Image"
+    asked = translated(packaged)["Resources"]["ClassifierFunction"]["Properties"]
+    assert asked["PackageType"] == "Image"  # moto's CloudFormation doesn't hand it on
+    assert not {"Handler", "Runtime", "Layers"} & asked.keys()
+    assert function["Code"]["RepositoryType"] == "ECR"
+    assert function["Code"]["ImageUri"] == asked["Code"]["ImageUri"]
     assert (configuration["MemorySize"], configuration["Timeout"]) == (1024, 20)
     assert configuration["Architectures"] == ["x86_64"]
     assert configuration["Environment"]["Variables"]["API_KEY_SHA256"] == PARAMETERS["ApiKeySha256"]

@@ -1,10 +1,13 @@
 """Makes a stand-in for the image that ours is built on, for machines that can't pull it: this Python 3.13 in /usr/local."""
 
+import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime
@@ -38,13 +41,26 @@ def base_image(runtime: Path) -> str:
 
 
 def base_image_for_arm64() -> str:
-    """Name a base for the other architecture."""
+    """Name a base for the other architecture: the real one, else one with nothing in it, as `docker save` writes it."""
     if docker("pull", "--quiet", "--platform=linux/arm64", REAL, check=False).returncode == 0:
         return REAL
-    archive = io.BytesIO()
-    tarfile.open(fileobj=archive, mode="w").close()
-    docker("import", "--platform=linux/arm64", "-", STAND_IN_ARM64, stdin=archive.getvalue())
+    layer = _tar({})
+    layers = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}
+    configuration = {"architecture": "arm64", "os": "linux", "config": {}, "rootfs": layers}
+    manifest = [{"Config": "config.json", "RepoTags": [STAND_IN_ARM64], "Layers": ["layer.tar"]}]
+    files = {"config.json": json.dumps(configuration).encode(), "manifest.json": json.dumps(manifest).encode()}
+    docker("load", stdin=_tar(files | {"layer.tar": layer}))
     return STAND_IN_ARM64
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
 
 
 def build_image(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

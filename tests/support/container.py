@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,12 @@ class Container:
 
     def inspect(self, what: str) -> Any:
         return json.loads(docker("inspect", f"--format={{{{json {what}}}}}", self.id).stdout)
+
+    @property
+    def init_milliseconds(self) -> float:
+        """How long the init phase took, as the emulator reports it."""
+        (found,) = re.findall(r"INIT REPORT\(durationMs: ([\d.]+)\)", self.log())
+        return float(found)
 
     @property
     def peak_megabytes(self) -> float:
