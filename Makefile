@@ -23,7 +23,7 @@ $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=…
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy smoke battery bench bench-peers bench-cold bench-image plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -117,6 +117,9 @@ bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 min
 
 bench-cold: .venv/all ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start 9 $(JSON)
+
+bench-image: .venv/all ## Measure the container image, also with a model of 1 GB: size, start, memory; wants Docker
+	@.venv/bin/python -m tests.benchmark.image --base '$(BASE)' --runs $(or $(RUNS),5)
 
 plots: .venv/all ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
