@@ -2,6 +2,10 @@
 PYTHON ?= python3
 export SAM_CLI_TELEMETRY ?= 0
 export ARCHITECTURE ?= x86_64
+# What Lambda gets, and for an image what it is called and built on.
+PACKAGE = zip
+TAG = web-single
+BASE = python:3.13-slim
 
 EVENT ?= predict
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
@@ -9,12 +13,17 @@ check test test-more build start-api invoke bench-cold: export AWS_DEFAULT_REGIO
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
 LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
+$(if $(filter zip image,$(PACKAGE)),,$(error expected PACKAGE to be zip or image, got $(PACKAGE)))
+$(if $(filter image,$(PACKAGE)),$(if $(findstring Layers=,$(PARAMETERS)),$(error expected no Layers=… with PACKAGE=image: \
+	an image takes no layers, and has what sends spans)))
+$(if $(filter image,$(PACKAGE)),$(if $(filter build start-api invoke,$(MAKECMDGOALS)),$(error expected `make image` and \
+	`docker run`, for PACKAGE=image has no `make $(MAKECMDGOALS)`)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy smoke battery bench bench-peers bench-cold bench-image plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -38,6 +47,8 @@ check: .venv/all tests/page/node_modules ## Lint, types (the page's too, by Node
 	.venv/bin/lint-imports
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive function local_server.py model
 	.venv/bin/sam validate --lint
+	.venv/bin/python -m function.image --template-only
+	.venv/bin/sam validate --lint --template-file .aws-sam/image.json
 	.venv/bin/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
 	.venv/bin/uv tool run --quiet checkov==3.3.30 --file template.yaml --framework cloudformation \
 		--quiet --compact --skip-download
@@ -56,6 +67,7 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:function -c tests/all.txt -o function/requirements.txt
 	$(COMPILE) --group pyproject.toml:tracing -c tests/all.txt -o function/tracing.txt
 	$(COMPILE) --group pyproject.toml:server -c tests/all.txt -o requirements.txt
+	$(LOCK) --python-platform linux --python-version 3.13 --group pyproject.toml:image -c tests/all.txt -o function/image.txt
 	$(COMPILE) --group pyproject.toml:runtime -c tests/all.txt -o tests/support/runtime.txt
 	$(COMPILE) --group pyproject.toml:networks -c tests/all.txt -o tests/support/networks.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/support/kserve.txt $(UPGRADE)
@@ -68,6 +80,9 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 build: .venv/all .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
+image: .venv/all ## Build a container image of both entry points, TAG=web-single, on BASE=python:3.13-slim; wants Docker
+	@.venv/bin/python -m function.image $(ARCHITECTURE) --base '$(BASE)' --tag '$(TAG)'
+
 layer: .venv/all ## Install what sends OpenTelemetry spans from Lambda into .aws-sam/layer, a layer's content
 	@.venv/bin/python function/package.py --layer .aws-sam/layer/python $(ARCHITECTURE)
 
@@ -77,15 +92,16 @@ start-api: build ## Run the package as Lambda does, behind http://localhost:3000
 invoke: events/$(EVENT).json build ## Run the package on one event, EVENT=predict of events/; wants Docker
 	.venv/bin/sam local invoke ClassifierFunction --event $< $(LOCAL)
 
-deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true
+deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
 	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
 		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
 	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
 		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
 	@.venv/bin/python -c "$$CHECK_AWS"
-	$(MAKE) build
+	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
 	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
-		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one)))
+		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one))) \
+		$(if $(filter image,$(PACKAGE)),--template-file .aws-sam/image.json $(if $(REPOSITORY),--image-repository $(REPOSITORY),--resolve-image-repos))
 
 smoke: .venv/all ## Hold an address against the contract, any model: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
@@ -102,6 +118,9 @@ bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 min
 
 bench-cold: .venv/all ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start 9 $(JSON)
+
+bench-image: .venv/all ## Measure the container image, also with a model of 1 GB: size, start, memory; wants Docker
+	@.venv/bin/python -m tests.benchmark.image --base '$(BASE)' --runs $(or $(RUNS),5)
 
 plots: .venv/all ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
@@ -123,8 +142,8 @@ except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as e
 endef
 export CHECK_AWS
 
-COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--custom-compile-command "make lock"
+LOCK = .venv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
+COMPILE = $(LOCK) --universal --python-version 3.11
 
 # Each stamp is a set of dependencies in .venv. The files are whole, so pip needn't resolve (--no-deps).
 .venv/serve: requirements.txt

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
@@ -66,6 +67,19 @@ PRUNED = (
 )
 
 
+class Content(NamedTuple):
+    """What is taken of the project and of its dependencies."""
+
+    lock: str  # in function/
+    unused: tuple[str, ...]  # in function/
+    needed: tuple[str, ...] = ()  # of PRUNED
+    modules: tuple[str, ...] = ()  # beside function/
+
+
+BUILD = ("package.py", "image.py", "Dockerfile", "*.txt")  # of function/, what nobody needs once it is built
+PACKAGE = Content("requirements.txt", unused=(*BUILD, "server", "counters.py", "prometheus.py"))
+
+
 def build(folder: Path, architecture: str) -> None:
     """Fill an empty folder with all that the function needs, the same bytes for the same input.
 
@@ -76,18 +90,23 @@ def build(folder: Path, architecture: str) -> None:
     if any(folder.iterdir()):
         raise failure(f"expected an empty folder, {folder} isn't")
     try:
-        python = find_python()
-        install(folder, architecture)
-        copy(folder)
-        prune(folder)
-        compile_(folder, python)
-        for path in folder.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask
+        fill(folder, architecture, PACKAGE)
         weigh(folder)
     except BaseException:
         for path in folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise
+
+
+def fill(folder: Path, architecture: str, content: Content) -> None:
+    """Install, copy, prune and compile into an empty folder."""
+    python = find_python()
+    install(folder, architecture, content.lock)
+    copy(folder, content)
+    prune(folder, content.needed)
+    compile_(folder, python)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask
 
 
 def build_layer(folder: Path, architecture: str) -> None:
@@ -108,7 +127,7 @@ def find_python() -> str:
     )
 
 
-def install(folder: Path, architecture: str, lock: str = "requirements.txt") -> None:
+def install(folder: Path, architecture: str, lock: str) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=1"]
     what = ["--no-deps", "--require-hashes", f"--requirement={ROOT / 'function' / lock}"]
     platforms = [f"--platform=manylinux_{glibc}_{MACHINES[architecture]}" for glibc in ("2_28", "2_17")]
@@ -121,10 +140,12 @@ def install(folder: Path, architecture: str, lock: str = "requirements.txt") -> 
         raise failure(f"no wheels for Python {PYTHON} on {architecture}: {errors[-1].removeprefix('ERROR: ')}")
 
 
-def copy(folder: Path) -> None:
-    unused = ("package.py", "server", "counters.py", "prometheus.py", "*.txt")  # in Lambda
-    service = shutil.ignore_patterns("__pycache__", *unused)
-    shutil.copytree(ROOT / "function", folder / "function", ignore=service)
+def copy(folder: Path, content: Content) -> None:
+    shutil.copytree(
+        ROOT / "function", folder / "function", ignore=shutil.ignore_patterns("__pycache__", *content.unused)
+    )
+    for module in content.modules:
+        shutil.copy(ROOT / module, folder)
     artifact, labels = find_model()
     (folder / "model").mkdir()
     shutil.copy(artifact, folder / "model")
@@ -143,8 +164,10 @@ def find_model() -> tuple[Path, Path]:
     return artifact, labels
 
 
-def prune(folder: Path) -> None:
+def prune(folder: Path, needed: Collection[str] = ()) -> None:
     for pattern, _, because in PRUNED:
+        if pattern in needed:
+            continue
         if not (paths := list(folder.glob(pattern))):
             raise failure(f"expected {pattern} to leave out ({because}), found none: what does its package ship now?")
         for path in paths:
@@ -188,7 +211,7 @@ def weigh(folder: Path) -> None:
         raise failure(f"expected a package of at most {MAX_UNZIPPED_MB} MB, {MAX_ZIPPED_MB} MB zipped, got {got}")
     if total > LAMBDA_MB:
         raise failure(
-            f"expected at most {LAMBDA_MB} MB in all, which Lambda takes, got {total:.1f} MB: a smaller model?"
+            f"expected at most {LAMBDA_MB} MB in all, which Lambda takes, got {total:.1f} MB: PACKAGE=image takes more"
         )
 
 

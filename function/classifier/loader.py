@@ -71,12 +71,20 @@ def load(
         artifact = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror}); MODEL_FILEPATH names the model") from None
-    _check_digest(path, artifact, sha256)
+    digest = hashlib.sha256(artifact).hexdigest()
+    _check_digest(path, digest, sha256)
     if label_path is None and (beside := path.with_name("label.json")).exists():
         label_path = beside
     labels = read_labels(label_path) if label_path else None
     try:
-        return load_bytes(artifact, name=path.stem, labels=labels, label_rule=label_rule, allow_missing=allow_missing)
+        return load_bytes(
+            artifact,
+            name=path.stem,
+            digest=digest,
+            labels=labels,
+            label_rule=label_rule,
+            allow_missing=allow_missing,
+        )
     except (ArtifactError, UnicodeDecodeError) as error:
         where = f"{path} with {label_path}" if label_path else path
         cause = error if isinstance(error, ArtifactError) else "a name in it isn't UTF-8; export it again"
@@ -87,11 +95,14 @@ def load_bytes(
     artifact: bytes,
     *,
     name: str,
+    digest: str | None = None,
     labels: Sequence[str] | None = None,
     label_rule: LabelRule = "MODEL",
     allow_missing: bool = False,
 ) -> Classifier:
     """Make a classifier of an ONNX file's bytes; labels are human names by class index, the rest is as in `load`.
+
+    A digest that is known isn't made again: that of 1 GB takes more than a second.
 
     Raises:
         ArtifactError: not a classifier that can be served, or its facts, labels and answers disagree.
@@ -107,7 +118,7 @@ def load_bytes(
     model = Model(
         name=name,
         version=session.version,
-        sha256=hashlib.sha256(artifact).hexdigest(),
+        sha256=digest or hashlib.sha256(artifact).hexdigest(),
         producer=session.producer,
         signature=tried.signature,
         columns=columns,
@@ -207,8 +218,8 @@ def _sign(session: Session, output: Output, own: Labels | None, tolerance: float
     )
 
 
-def _check_digest(path: Path, artifact: bytes, sha256: str | None) -> None:
-    found, wanted = hashlib.sha256(artifact).hexdigest(), {"MODEL_SHA256": sha256} if sha256 else {}
+def _check_digest(path: Path, found: str, sha256: str | None) -> None:
+    wanted = {"MODEL_SHA256": sha256} if sha256 else {}
     if (packed := path.with_name(f"{path.name}.sha256")).exists():  # what the package was built with
         wanted[packed.name] = packed.read_text(errors="replace").split(" ")[0].strip()
     for who, digest in wanted.items():

@@ -132,13 +132,17 @@ def _load(artifact: bytes) -> ort.InferenceSession:
         raise ArtifactError("the file is empty; export the model again")
     try:
         # From bytes, so that the file can't pull in others as external data.
-        return ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
         cause = one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the place in its C++ source
         fix = next((fix for word, fix in LOAD_FIXES.items() if word in cause), "export it again")
         if artifact.startswith(b"\x80"):
             fix = "this is a Python pickle; export the model to ONNX"
         raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
+    # It keeps them, for other providers that it could be given: as much memory again as the model has, for nothing.
+    # https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/python/onnxruntime_inference_collection.py
+    session._model_bytes = b""  # noqa: SLF001 - it offers no other way
+    return session
 
 
 def _cut_group(answer: Any, n_rows: int, n_batch: int) -> Any:

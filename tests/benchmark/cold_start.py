@@ -69,7 +69,11 @@ def build(folder: Path) -> list[Package]:
     sam("build", "--build-dir", str(folder / "ours"))
     ours = folder / "ours" / "ClassifierFunction"
     source = folder / "source"
-    shutil.copytree(ROOT / "function", source / "function", ignore=shutil.ignore_patterns("__pycache__", "package.py"))
+    shutil.copytree(
+        ROOT / "function",
+        source / "function",
+        ignore=shutil.ignore_patterns("__pycache__", "package.py", "image.py", "Dockerfile"),
+    )
     shutil.copytree(ours / "model", source / "model")
     shutil.copy(ROOT / "function" / "requirements.txt", source)
     (source / "template.yaml").write_text(PLAIN_TEMPLATE)

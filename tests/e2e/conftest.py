@@ -1,12 +1,14 @@
 """The package, under AWS's runtime emulator and under `sam local`: built once."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.base_image import base_image, build_image
 from tests.support.emulator import Emulator
-from tests.support.lambda_image import lambda_image
+from tests.support.lambda_image import docker, lambda_image
 from tests.support.pythons import interpreter, with_packages
 from tests.support.sam import SamLocal, make_read_only, sam
 
@@ -58,3 +60,19 @@ def sam_local(sam_options: list[str], tmp_path_factory: pytest.TempPathFactory) 
     """`sam local start-api` on a free port."""
     with SamLocal.start_api(sam_options, tmp_path_factory.mktemp("sam_local") / "log") as sam_local:
         yield sam_local
+
+
+@pytest.fixture(scope="session")
+def base(runtime: Path) -> str:
+    """What the image is built on."""
+    return base_image(runtime)
+
+
+@pytest.fixture(scope="session")
+def image(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The image, by a name that nobody else has."""
+    tag = f"web-single-test:{os.getpid()}"
+    built = build_image(tmp_path_factory.mktemp("image") / "content", "--base", base, "--tag", tag)
+    assert built.returncode == 0, built.stderr
+    yield tag
+    docker("rmi", tag)

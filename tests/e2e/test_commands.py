@@ -38,7 +38,7 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
         ("request", request),
         ("answer", client.get("/predict/test").text),
         ("limits", "10,000 rows and 1,000,000 bytes a request"),
-        ("package", "at most 95.0 MB unzipped with this model, of the 250 MB that Lambda takes"),
+        ("package", "zip: at most 95.0 MB unzipped with this model, of the 250 MB that Lambda takes"),
     ]
     assert re.fullmatch(r"[\d,]+ µs a row, [\d,]+ µs per 1,000 rows", times)
 

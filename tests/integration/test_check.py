@@ -134,7 +134,7 @@ def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
     assert line.startswith(f"ArtifactError: {path}: no ONNX model that onnxruntime can load, export it again: ")
 
 
-def test_a_model_that_lambda_has_no_room_for_is_served_elsewhere(tmp_path: Path) -> None:
+def test_a_model_that_a_zip_has_no_room_for_wants_an_image(tmp_path: Path) -> None:
     """Known before a build is tried."""
     model = onnx.load(shipped_model())
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(39_000_000, dtype=np.float32), "ballast"))
@@ -143,9 +143,6 @@ def test_a_model_that_lambda_has_no_room_for_is_served_elsewhere(tmp_path: Path)
 
     found = lines(check(path))
 
-    message = (
-        "too large for Lambda's package, which has room for a model of 155 MB, this has 156: "
-        "serve it with local_server.py, or make it smaller (fewer trees, float16, int8)"
+    assert dict(found)["package"] == (
+        "image: a zip has room for 155 MB, this has 156; make deploy PACKAGE=image PARAMETERS='MemorySize=669'"
     )
-    assert [line for heading, line in found if heading == "warning"] == [message]
-    assert "package" not in dict(found)

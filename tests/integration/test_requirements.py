@@ -56,6 +56,13 @@ def test_serving_adds_the_server_alone() -> None:
     assert spans >= {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
 
 
+def test_an_image_has_both_entry_points() -> None:
+    """The server and Lambda's runtime interface client, as they are tested, for Linux alone."""
+    wanted = {pin for path in ("requirements.txt", "tests/support/runtime.txt") for pin in pins(path)}
+
+    assert pins("function/image.txt") == {pin.partition(" ")[0] for pin in wanted if "== 'win32'" not in pin}
+
+
 @pytest.mark.parametrize("path", PEERS)
 def test_every_peer_runs_the_same_onnxruntime(path: str) -> None:
     """The bench compares servers, not runtimes."""
@@ -64,7 +71,7 @@ def test_every_peer_runs_the_same_onnxruntime(path: str) -> None:
     assert own in pins(path)
 
 
-@pytest.mark.parametrize("path", [*LOCKS, *PEERS, "tests/benchmark/plots.txt"])
+@pytest.mark.parametrize("path", [*LOCKS, *PEERS, "function/image.txt", "tests/benchmark/plots.txt"])
 def test_every_file_is_hashed_and_names_no_index(path: str) -> None:
     """pip then takes nothing else, from wherever it is set up to take it."""
     text = Path(path).read_text()

@@ -34,23 +34,23 @@ def lambda_image(runtime: Path, package: Path) -> str:
         runtime: a Python 3.13 in whose environment awslambdaric is installed.
         package: what the image must be able to load.
     """
-    if _docker("info", check=False).returncode:
+    if docker("info", check=False).returncode:
         pytest.skip("no Docker engine")
-    if _docker("pull", "--quiet", REAL, check=False).returncode == 0:
+    if docker("pull", "--quiet", REAL, check=False).returncode == 0:
         return REAL
     if not BUSYBOX.exists():
         pytest.skip(f"neither AWS's image nor {BUSYBOX} to make one")
-    label = f"made-from={_made_from(runtime)}"
-    if _docker("image", "ls", "--quiet", "--filter", f"label={label}", STAND_IN).stdout:
+    label = f"made-from={made_from(runtime)}"
+    if docker("image", "ls", "--quiet", "--filter", f"label={label}", STAND_IN).stdout:
         return STAND_IN
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         _fill(tar, runtime, package)
-    _docker("import", "--change", f"LABEL {label}", "-", STAND_IN, stdin=archive.getvalue())
+    docker("import", "--change", f"LABEL {label}", "-", STAND_IN, stdin=archive.getvalue())
     return STAND_IN
 
 
-def _made_from(runtime: Path) -> str:
+def made_from(runtime: Path) -> str:
     """A digest of what decides what is in the image; whoever changes the package's libraries changes its lock file."""
     locks = (ROOT / "tests" / "support" / "runtime.txt", ROOT / "function" / "requirements.txt")
     parts = [str(runtime.resolve()).encode(), *(path.read_bytes() for path in (Path(__file__), *locks))]
@@ -58,46 +58,58 @@ def _made_from(runtime: Path) -> str:
 
 
 def _fill(tar: tarfile.TarFile, runtime: Path, package: Path) -> None:
-    script = "import sys, sysconfig; print(sys.base_prefix, sysconfig.get_path('platlib'))"
-    found = subprocess.run([str(runtime), "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    prefix, site_packages = map(Path, found)
-    python, library = prefix / "bin" / "python3.13", prefix / "lib" / "python3.13"
-    tar.add(python.resolve(), "var/lang/bin/python3.13")
-    tar.add(library, "var/lang/lib/python3.13", filter=_needed)
-    tar.add(site_packages, "var/runtime", filter=_needed)
-    binaries = [python, *library.rglob("*.so"), *package.rglob("*.so*")]
-    for path in _libraries(binaries):
-        if path.is_relative_to(package):
-            continue
-        place = str(path).lstrip("/") if path.name.startswith("ld-") else f"lib/{path.name}"
-        tar.add(path.resolve(), place)
-    tar.add(BUSYBOX, "bin/busybox")
-    for name in COMMANDS:
-        link = tarfile.TarInfo(f"bin/{name}")
-        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-        tar.addfile(link)
+    script = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    found = subprocess.run([str(runtime), "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    tar.add(found, "var/runtime", filter=needed)
+    add_system(tar, runtime, "var/lang", package)
     bootstrap = tarfile.TarInfo("var/runtime/bootstrap")
     bootstrap.mode, bootstrap.size = 0o755, len(BOOTSTRAP)
     tar.addfile(bootstrap, io.BytesIO(BOOTSTRAP))
-    for name in ("tmp", "var/task", "var/rapid", "opt"):
-        folder = tarfile.TarInfo(name)
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o777
-        tar.addfile(folder)
+    for name in ("var/task", "var/rapid", "opt"):
+        add_folder(tar, name)
 
 
-def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+def add_system(tar: tarfile.TarFile, runtime: Path, place: str, package: Path) -> None:
+    """Add a Python, in the place that an image has it, with what it and a package load, a shell and /tmp."""
+    script = "import sys; print(sys.base_prefix)"
+    found = subprocess.run([str(runtime), "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    python, library = Path(found) / "bin" / "python3.13", Path(found) / "lib" / "python3.13"
+    tar.add(python.resolve(), f"{place}/bin/python3.13")
+    tar.add(library, f"{place}/lib/python3.13", filter=needed)
+    for path in libraries([python, *library.rglob("*.so"), *package.rglob("*.so*")]):
+        if not path.is_relative_to(package):
+            tar.add(path.resolve(), str(path).lstrip("/") if path.name.startswith("ld-") else f"lib/{path.name}")
+    tar.add(BUSYBOX, "bin/busybox")
+    for name in COMMANDS:
+        add_link(tar, f"bin/{name}", "busybox")
+    add_folder(tar, "tmp")
+
+
+def add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
+    link = tarfile.TarInfo(name)
+    link.type, link.linkname = tarfile.SYMTYPE, target
+    tar.addfile(link)
+
+
+def add_folder(tar: tarfile.TarFile, name: str) -> None:
+    folder = tarfile.TarInfo(name)
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o777
+    tar.addfile(folder)
+
+
+def needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     unneeded = {"test", "idlelib", "tkinter", "ensurepip", "site-packages", "config-3.13-x86_64-linux-gnu"}
     return None if unneeded & set(Path(member.name).parts) else member
 
 
-def _libraries(binaries: Iterable[Path]) -> Iterable[Path]:
+def libraries(binaries: Iterable[Path]) -> Iterable[Path]:
     """What the dynamic loader finds for them as it says itself."""
     result = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False)
     found = re.findall(r"(?:=> |^\t)(/\S+) \(0x", result.stdout, re.MULTILINE)
     return {Path(path).name: Path(path) for path in found}.values()
 
 
-def _docker(*command: str, stdin: bytes | None = None, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+def docker(*command: str, stdin: bytes | None = None, check: bool = True) -> subprocess.CompletedProcess[bytes]:
     try:
         result = subprocess.run(["docker", *command], input=stdin, capture_output=True, check=False)
     except FileNotFoundError:
