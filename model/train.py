@@ -24,6 +24,7 @@ from sklearn.utils import Bunch
 
 from function.classifier import load_bytes
 from function.classifier.facts import FACTS_KEY, Facts, Feature, Sample
+from model.bins import find_bins
 
 HERE = Path(__file__).parent
 SAMPLE = (5.1, 3.5, 1.4, 0.2)
@@ -80,10 +81,13 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
 
 
 def _facts(iris: Bunch, accuracy: float, day: date, model: onnx.ModelProto) -> Facts:
-    columns = zip(iris.feature_names, iris.data.min(axis=0), iris.data.max(axis=0), strict=True)
+    columns = zip(iris.feature_names, iris.data.T.tolist(), strict=True)
     (probabilities,) = load_bytes(model.SerializeToString(), name="iris_svc").predict([SAMPLE])
     return Facts(
-        features=tuple(Feature(name=name, min=low, max=high) for name, low, high in columns),
+        features=tuple(
+            Feature(name=name, min=min(values), max=max(values), **find_bins(values, "float32", None)._asdict())
+            for name, values in columns
+        ),
         labels=tuple(str(name) for name in iris.target_names),
         sample=Sample(row=SAMPLE, probabilities=tuple(probabilities.tolist())),
         training={

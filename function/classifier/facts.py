@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
 from function.errors import ArtifactError
 
@@ -20,7 +20,9 @@ class _Frozen(BaseModel):
 class Feature(_Frozen):
     """One column; `min` and `max`, or of texts the `values`, are those of the training data.
 
-    `missing` says that a value may be missing, and `missing_text` which text stands in for one that is.
+    `missing` says that a value may be missing, and `missing_text` which text stands in for one that is. `counts` are the
+    training data's rows in each bin, the last those without a value: bins of numbers end at the `edges` between them and
+    at `max`, those of texts are the `values`, those of booleans false and true.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Feature(_Frozen):
     values: tuple[str, ...] | None = None
     missing: bool | None = None
     missing_text: str | None = None
+    edges: tuple[FiniteFloat, ...] | None = None
+    counts: tuple[NonNegativeInt, ...] | None = None
 
 
 class Sample(_Frozen):
