@@ -4,6 +4,7 @@ export SAM_CLI_TELEMETRY ?= 0
 export ARCHITECTURE ?= x86_64
 
 EVENT ?= predict
+STACK ?= web-single
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
 check test test-more build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
@@ -11,10 +12,13 @@ LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
+# Of the model that is packed; the deployed function refuses to start with any other.
+DIGEST = $$(sha256sum '$(or $(MODEL_FILEPATH),$(wildcard model/*.onnx))' | cut -c 1-64)
+
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy rollback prune smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -83,8 +87,16 @@ deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=
 		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
 	@.venv/bin/python -c "$$CHECK_AWS"
 	$(MAKE) build
-	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
+	@.venv/bin/sam deploy --stack-name '$(STACK)' \
+		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one)))
+	@.venv/bin/python -m model.versions '$(STACK)' tell
+
+rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSION=? lists them
+	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'
+
+prune: .venv/all ## Delete all versions of the deployed function but the last KEEP=5
+	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
 
 smoke: .venv/all ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
