@@ -1,0 +1,305 @@
+"""Version 2 and what comes after it, on a mock of AWS: rolled out, listed, rolled back, pruned."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.support.entry_points import ROOT
+from tests.support.mock_cloud import mock_cloud
+
+DIGEST = "a0e12d601e10154fe5743fd6d2ba37492365077b485f06c131ef495420005253"
+MODELS = {number: f"{number}" * 64 for number in (1, 2, 3)}
+
+
+@pytest.fixture
+def cloud() -> Iterator[None]:
+    with mock_cloud():
+        boto3.client("s3").create_bucket(
+            Bucket="packages", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        boto3.client("s3").put_object(Bucket="packages", Key="code", Body=b"")
+        yield
+
+
+def translated(**parameters: str) -> str:
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template["Resources"]["ClassifierFunction"]["Properties"]["CodeUri"] = "s3://packages/code"
+    return json.dumps(transform(template, dict(parameters), ManagedPolicyLoader(boto3.client("iam"))))
+
+
+def deploy(name: str, number: int, **more: str) -> None:
+    """As `make deploy` does with a model of its own, and CloudFormation in the order of what wants what.
+
+    That is the function before its new version: moto makes what is new before it changes what is there.
+    """
+    given = {"ApiKeySha256": DIGEST, "ModelSha256": MODELS.get(number, ""), **more}
+    client = boto3.client("cloudformation")
+    for revision in [number] if number == 1 else [number - 1, number]:
+        parameters = {**given, "Revision": str(revision)}
+        act = client.create_stack if number == 1 else client.update_stack
+        act(
+            StackName=name,
+            TemplateBody=translated(**parameters),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+
+
+@pytest.fixture
+def stack(cloud: None) -> str:
+    """Three deployments."""
+    for number in (1, 2, 3):
+        deploy("web-single", number)
+    return "web-single"
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make; a time is a time."""
+    command = ["make", "--silent", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result.stdout = re.sub(r"published \d{4}-\d\d-\d\dT\d\d:\d\d", "published …", result.stdout)
+    return result
+
+
+def told(*arguments: str) -> str:
+    result = make(*arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def refused(*arguments: str) -> str:
+    """Give the one line that says why not."""
+    result = make(*arguments)
+    assert result.returncode != 0
+    assert result.stdout == ""
+    line, makes_own = result.stderr.splitlines()
+    assert " *** [" in makes_own
+    return line
+
+
+def alias(stack: str) -> Any:
+    function = boto3.client("cloudformation").describe_stack_resource(
+        StackName=stack, LogicalResourceId="ClassifierFunction"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    found = boto3.client("lambda").get_alias(FunctionName=function, Name="live")
+    return function, found["FunctionVersion"], found.get("RoutingConfig")
+
+
+def share_traffic(stack: str, weight: float) -> str:
+    """Do what CodeDeploy does first, and give the deployment's id."""
+    function, _, _ = alias(stack)
+    weights = {"AdditionalVersionWeights": {"3": weight}}
+    boto3.client("lambda").update_alias(FunctionName=function, Name="live", FunctionVersion="2", RoutingConfig=weights)
+    resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    ids = {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in resources}
+    if "ServerlessDeploymentApplication" not in ids:
+        return ""
+    started = boto3.client("codedeploy").create_deployment(
+        applicationName=ids["ServerlessDeploymentApplication"],
+        deploymentGroupName=ids["ClassifierFunctionDeploymentGroup"],
+    )
+    return str(started["deploymentId"])
+
+
+def test_versions_are_kept_and_listed(stack: str) -> None:
+    """Each with its model, the newest first."""
+    assert told("rollback", "VERSION=?") == (
+        f"version 3, published …, model SHA-256 {MODELS[3]}, answers\n"
+        f"version 2, published …, model SHA-256 {MODELS[2]}\n"
+        f"version 1, published …, model SHA-256 {MODELS[1]}\n"
+    )
+
+
+def test_a_deployment_ends_with_what_answers(stack: str) -> None:
+    """And the way back."""
+    dry = make("--dry-run", "deploy", "ALLOW_ANONYMOUS=true").stdout.splitlines()
+    assert dry[-1] == ".venv/bin/python -m model.versions 'web-single' tell"
+
+    result = subprocess.run(["bash", "-c", dry[-1]], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert re.sub(r"published \S+", "published …", result.stdout) == (
+        f"version 3, published … model SHA-256 {MODELS[3]}, answers\n"
+        f"make rollback goes back to version 2, model SHA-256 {MODELS[2]}\n"
+        "3 versions are kept: make prune KEEP=5 deletes all but the last 5\n"
+    )
+
+
+def test_rollback_goes_to_the_version_before_and_on(stack: str) -> None:
+    """One at a time; another deployment takes over again."""
+    assert told("rollback") == f"version 2 answers, model SHA-256 {MODELS[2]}\n"
+    assert alias(stack)[1] == "2"
+    assert told("rollback") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
+    assert alias(stack)[1] == "1"
+    assert refused("rollback") == "rollback: expected a version before 1, there is none"
+    assert told("rollback", "VERSION=3") == f"version 3 answers, model SHA-256 {MODELS[3]}\n"
+    assert told("rollback", "VERSION=1") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
+
+    deploy(stack, 4)
+
+    assert alias(stack)[1] == "4"
+    assert told("rollback", "VERSION=?").splitlines()[0] == (
+        "version 4, published …, a model whose SHA-256 it wasn't told, answers"
+    )
+
+
+def test_what_isnt_there_is_refused(stack: str) -> None:
+    """A version, a number of them to keep; and nothing changes."""
+    before = alias(stack)
+
+    for version in ("4", "0", "03", "$$LATEST", "-1"):
+        line = refused("rollback", f"VERSION={version}")
+        assert line == "rollback: expected VERSION to be one of 1, 2, 3, or ?, got another"
+    for keep in ("0", "-1", "all"):
+        assert refused("prune", f"KEEP={keep}") == "prune: expected KEEP to be a number of versions, at least 1"
+
+    assert alias(stack) == before
+    assert len(told("rollback", "VERSION=?").splitlines()) == 3
+
+
+def test_another_stack_is_named_by_itself(cloud: None) -> None:
+    """One that isn't there is refused."""
+    deploy("iris-2", 1)
+    for command in ("rollback", "prune"):
+        assert refused(command) == (
+            f"{command}: expected a stack called web-single in eu-central-1, there is none; STACK=… names it"
+        )
+    assert told("rollback", "VERSION=?", "STACK=iris-2") == f"version 1, published …, model SHA-256 {MODELS[1]}, answers\n"
+
+
+def test_without_credentials_it_says_so(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    assert refused("rollback") == (
+        "rollback: expected AWS credentials, a region and rights that work, got: Unable to locate credentials"
+    )
+
+
+class TestGradually:
+    """A rollout that is on: version 3 gets a part of the requests."""
+
+    @pytest.fixture
+    def stack(self, cloud: None) -> str:
+        for number in (1, 2, 3):
+            deploy("web-single", number, Rollout="Canary10Percent10Minutes")
+        return "web-single"
+
+    def test_the_shares_are_listed(self, stack: str) -> None:
+        """Of the requests."""
+        share_traffic(stack, 0.1)
+
+        assert told("rollback", "VERSION=?").splitlines()[:2] == [
+            f"version 3, published …, model SHA-256 {MODELS[3]}, answers 10% of the requests",
+            f"version 2, published …, model SHA-256 {MODELS[2]}, answers 90% of the requests",
+        ]
+
+    def test_rollback_ends_it(self, stack: str) -> None:
+        """By CodeDeploy, and no request goes to the new version any more."""
+        deployment = share_traffic(stack, 0.1)
+        codedeploy = boto3.client("codedeploy")
+        codedeploy_status = codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]["status"]
+        assert codedeploy_status == "Created"
+
+        assert told("rollback") == f"version 2 answers, model SHA-256 {MODELS[2]}\n"
+
+        function, version, routing = alias(stack)
+        assert version == "2"
+        assert not (routing or {}).get("AdditionalVersionWeights")
+        assert codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]["status"] == "Stopped"
+
+    def test_another_version_waits_for_its_end(self, stack: str) -> None:
+        """Whoever takes the rollout back would take that back too."""
+        share_traffic(stack, 0.1)
+        before = alias(stack)
+
+        line = refused("rollback", "VERSION=1")
+
+        assert line == "rollback: a rollout is on; `make rollback` ends it and leaves version 2, then ask for 1"
+        assert alias(stack) == before
+
+    def test_weights_of_ones_own_are_taken_back(self, stack: str) -> None:
+        """Without a deployment of CodeDeploy's."""
+        function, _, _ = alias(stack)
+        weights = {"AdditionalVersionWeights": {"1": 0.5}}
+        boto3.client("lambda").update_alias(
+            FunctionName=function, Name="live", FunctionVersion="2", RoutingConfig=weights
+        )
+
+        assert told("rollback", "VERSION=1") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
+
+        assert not (alias(stack)[2] or {}).get("AdditionalVersionWeights")
+
+
+def test_prune_deletes_old_versions(stack: str) -> None:
+    """Never those that answer."""
+    told("rollback", "VERSION=1")
+
+    assert told("prune", "KEEP=1") == "deleted 2; kept 1, 3\n"
+    assert told("prune") == "deleted none; kept 1, 3\n"
+    assert refused("rollback", "VERSION=2") == "rollback: expected VERSION to be one of 1, 3, or ?, got another"
+    told("rollback", "VERSION=3")
+    assert told("prune", "KEEP=1") == "deleted 1; kept 3\n"
+
+
+@pytest.mark.parametrize("rollout", ["Canary10Percent5Minutes", "Linear10PercentEvery1Minute"])
+def test_a_gradual_rollout_is_codedeploys(rollout: str, cloud: None) -> None:
+    """Which goes back by itself when one of two alarms rings."""
+    deploy("iris-2", 1, Rollout=rollout)
+
+    found = boto3.client("cloudformation").describe_stack_resources(StackName="iris-2")["StackResources"]
+    ids = {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in found}
+    group = boto3.client("codedeploy").get_deployment_group(
+        applicationName=ids["ServerlessDeploymentApplication"],
+        deploymentGroupName=ids["ClassifierFunctionDeploymentGroup"],
+    )["deploymentGroupInfo"]
+    assert group["deploymentConfigName"] == f"CodeDeployDefault.Lambda{rollout}"
+    alarms = [alarm["name"] for alarm in group["alarmConfiguration"]["alarms"]]
+    assert alarms == ["iris-2-5xx", "iris-2-latency"]
+    known = boto3.client("cloudwatch").describe_alarms(AlarmNames=alarms)["MetricAlarms"]
+    assert sorted(alarm["AlarmName"] for alarm in known) == alarms
+    assert group["autoRollbackConfiguration"]["enabled"] is True
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["autoRollbackConfiguration"]["events"]
+    policy = json.loads(translated(Rollout=rollout))["Resources"]["ClassifierFunctionAliaslive"]["UpdatePolicy"]
+    assert policy == {
+        "CodeDeployLambdaAliasUpdate": {
+            "ApplicationName": {"Ref": "ServerlessDeploymentApplication"},
+            "DeploymentGroupName": {"Ref": "ClassifierFunctionDeploymentGroup"},
+        }
+    }
+
+
+def test_all_at_once_makes_nothing_of_codedeploys(cloud: None) -> None:
+    """As it is by default."""
+    for template in (translated(), translated(Rollout="AllAtOnce")):
+        assert "CodeDeploy" not in template
+
+
+def reach(resources: dict[str, Any], name: str, seen: tuple[str, ...] = ()) -> None:
+    """Follow what a resource refers to, as CloudFormation does before it makes any; fail where it comes back."""
+    assert name not in seen, f"{' wants '.join([*seen[seen.index(name) :], name])}"
+    text = json.dumps(resources[name])
+    wanted = re.findall(r'{"Ref": "(\w+)"}|{"Fn::GetAtt": \["(\w+)"', text)
+    inside = re.findall(r"\${(\w+)", " ".join(re.findall(r'{"Fn::Sub": (".*?[^\\]"|\[.*?\])', text)))
+    for found in {*filter(None, (one or other for one, other in wanted)), *inside}:
+        if found in resources:
+            reach(resources, found, (*seen, name))
+
+
+@pytest.mark.parametrize("rollout", ["AllAtOnce", "Canary10Percent5Minutes"])
+def test_nothing_wants_itself(rollout: str, cloud: None) -> None:
+    """The API wants the alias, whose rollout wants the alarms, which want the API: by name, where it isn't there yet."""
+    resources = json.loads(translated(Rollout=rollout))["Resources"]
+
+    for name in resources:
+        reach(resources, name)
