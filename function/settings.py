@@ -160,7 +160,9 @@ class Settings(Environment):
     ] = None
     stack_name: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="keeps CloudWatch's metrics of deployments apart"),
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="keeps CloudWatch's metrics of deployments apart"
+        ),
     ] = "web-single"
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")

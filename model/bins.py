@@ -25,7 +25,7 @@ def find_bins(values: Sequence[Value], type: str, choice: Sequence[str] | None) 
     n_missing = len(values) - len(present)
     if type in (TEXT, BOOL):
         known: Sequence[Value] = (choice or ()) if type == TEXT else (False, True)
-        counts = Counter(present)
+        counts = Counter[Value](present)
         return Binned(None, (*(counts[value] for value in known), n_missing) if known else None)
     if not present:
         return Binned(None, None)

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -53,7 +53,9 @@ class Stack:
         except ClientError as error:
             if "does not exist" in str(error):
                 region = boto3.session.Session().region_name
-                raise SystemExit(f"expected a stack called {name} in {region}, there is none; STACK=… names it") from None
+                raise SystemExit(
+                    f"expected a stack called {name} in {region}, there is none; STACK=… names it"
+                ) from None
             raise
         resources = {one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in found}
         if FUNCTION not in resources:
@@ -63,7 +65,9 @@ class Stack:
         weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         others = {int(number): float(weight) for number, weight in weights.items()}
         main = int(alias["FunctionVersion"])
-        return cls(name, function, resources, _read_versions(function), main, {main: 1 - sum(others.values()), **others})
+        return cls(
+            name, function, resources, _read_versions(function), main, {main: 1 - sum(others.values()), **others}
+        )
 
     def find(self, number: int) -> Version:
         return next(version for version in self.versions if version.number == number)
@@ -81,9 +85,11 @@ class Stack:
 
     def point(self, number: int) -> None:
         """Let a version answer all requests."""
-        weights: dict[str, Any] = {"AdditionalVersionWeights": {}}
         boto3.client("lambda").update_alias(
-            FunctionName=self.function, Name=ALIAS, FunctionVersion=str(number), RoutingConfig=weights
+            FunctionName=self.function,
+            Name=ALIAS,
+            FunctionVersion=str(number),
+            RoutingConfig={"AdditionalVersionWeights": {}},
         )
 
 

@@ -24,7 +24,9 @@ def check_features(columns: Columns) -> None:
         raise ArtifactError("its facts give two features one name; write the facts anew, each with its own")
     for feature, type in zip(columns.features, columns.types, strict=True):
         if feature.counts is not None and not _are_counted(feature, type):
-            raise ArtifactError(f'its facts count "{cut(feature.name, 100)}" in other bins than it has; write the facts anew')
+            raise ArtifactError(
+                f'its facts count "{cut(feature.name, 100)}" in other bins than it has; write the facts anew'
+            )
 
 
 def _are_counted(feature: Feature, type: str) -> bool:

@@ -102,7 +102,7 @@ class Watch:
             in_bins, n_missing = _count_numbers(np.array(columns, dtype=np.float64), self._edges)
             for (bins, start), of_feature, missing in zip(self._numbers, in_bins, n_missing, strict=True):
                 numbers = [*of_feature[: len(bins.edges) + 1], missing]
-                yield from ((start + bin, n_rows) for bin, n_rows in enumerate(numbers) if n_rows)
+                yield from ((start + place, n_rows) for place, n_rows in enumerate(numbers) if n_rows)
 
     def measure(self, counts: Sequence[int]) -> list[float]:
         """Give the population stability index of each feature for the rows in each place."""

@@ -140,7 +140,9 @@ class _Families:
     def collect(self) -> Iterator[Metric]:
         for name, (text, labels) in METRICS.items():
             found = [
-                ([*values, self._digest], numbers) for (metric, *values), numbers in self._sums.items() if metric == name
+                ([*values, self._digest], numbers)
+                for (metric, *values), numbers in self._sums.items()
+                if metric == name
             ]
             if name == "request_seconds":
                 yield _histogram(name, text, [*labels, "digest"], found)

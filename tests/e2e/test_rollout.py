@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -94,11 +93,20 @@ def alias(stack: str) -> Any:
     return function, found["FunctionVersion"], found.get("RoutingConfig")
 
 
+def split(function: str, weights: dict[str, float]) -> None:
+    """Let version 2 answer what others don't."""
+    boto3.client("lambda").update_alias(
+        FunctionName=function,
+        Name="live",
+        FunctionVersion="2",
+        RoutingConfig={"AdditionalVersionWeights": weights},
+    )
+
+
 def share_traffic(stack: str, weight: float) -> str:
     """Do what CodeDeploy does first, and give the deployment's id."""
     function, _, _ = alias(stack)
-    weights = {"AdditionalVersionWeights": {"3": weight}}
-    boto3.client("lambda").update_alias(FunctionName=function, Name="live", FunctionVersion="2", RoutingConfig=weights)
+    split(function, {"3": weight})
     resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
     ids = {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in resources}
     if "ServerlessDeploymentApplication" not in ids:
@@ -172,7 +180,9 @@ def test_another_stack_is_named_by_itself(cloud: None) -> None:
         assert refused(command) == (
             f"{command}: expected a stack called web-single in eu-central-1, there is none; STACK=… names it"
         )
-    assert told("rollback", "VERSION=?", "STACK=iris-2") == f"version 1, published …, model SHA-256 {MODELS[1]}, answers\n"
+    assert (
+        told("rollback", "VERSION=?", "STACK=iris-2") == f"version 1, published …, model SHA-256 {MODELS[1]}, answers\n"
+    )
 
 
 def test_without_credentials_it_says_so(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +223,7 @@ class TestGradually:
 
         assert told("rollback") == f"version 2 answers, model SHA-256 {MODELS[2]}\n"
 
-        function, version, routing = alias(stack)
+        _, version, routing = alias(stack)
         assert version == "2"
         assert not (routing or {}).get("AdditionalVersionWeights")
         assert codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]["status"] == "Stopped"
@@ -231,10 +241,7 @@ class TestGradually:
     def test_weights_of_ones_own_are_taken_back(self, stack: str) -> None:
         """Without a deployment of CodeDeploy's."""
         function, _, _ = alias(stack)
-        weights = {"AdditionalVersionWeights": {"1": 0.5}}
-        boto3.client("lambda").update_alias(
-            FunctionName=function, Name="live", FunctionVersion="2", RoutingConfig=weights
-        )
+        split(function, {"1": 0.5})
 
         assert told("rollback", "VERSION=1") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
 
@@ -257,21 +264,18 @@ def test_a_gradual_rollout_is_codedeploys(rollout: str, cloud: None) -> None:
     """Which goes back by itself when one of two alarms rings."""
     deploy("iris-2", 1, Rollout=rollout)
 
-    found = boto3.client("cloudformation").describe_stack_resources(StackName="iris-2")["StackResources"]
-    ids = {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in found}
-    group = boto3.client("codedeploy").get_deployment_group(
-        applicationName=ids["ServerlessDeploymentApplication"],
-        deploymentGroupName=ids["ClassifierFunctionDeploymentGroup"],
-    )["deploymentGroupInfo"]
-    assert group["deploymentConfigName"] == f"CodeDeployDefault.Lambda{rollout}"
-    alarms = [alarm["name"] for alarm in group["alarmConfiguration"]["alarms"]]
-    assert alarms == ["iris-2-5xx", "iris-2-latency"]
-    known = boto3.client("cloudwatch").describe_alarms(AlarmNames=alarms)["MetricAlarms"]
-    assert sorted(alarm["AlarmName"] for alarm in known) == alarms
-    assert group["autoRollbackConfiguration"]["enabled"] is True
-    assert "DEPLOYMENT_STOP_ON_ALARM" in group["autoRollbackConfiguration"]["events"]
-    policy = json.loads(translated(Rollout=rollout))["Resources"]["ClassifierFunctionAliaslive"]["UpdatePolicy"]
-    assert policy == {
+    resources = json.loads(translated(Rollout=rollout))["Resources"]
+    group = resources["ClassifierFunctionDeploymentGroup"]["Properties"]
+    assert group["DeploymentConfigName"] == {
+        "Fn::Sub": ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": rollout}]
+    }
+    alarms = [alarm["Name"]["Fn::Sub"] for alarm in group["AlarmConfiguration"]["Alarms"]]
+    assert alarms == ["${AWS::StackName}-5xx", "${AWS::StackName}-latency"]
+    known = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {"iris-2-5xx", "iris-2-latency"} <= {alarm["AlarmName"] for alarm in known}
+    assert group["AutoRollbackConfiguration"]["Enabled"] is True
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    assert resources["ClassifierFunctionAliaslive"]["UpdatePolicy"] == {
         "CodeDeployLambdaAliasUpdate": {
             "ApplicationName": {"Ref": "ServerlessDeploymentApplication"},
             "DeploymentGroupName": {"Ref": "ClassifierFunctionDeploymentGroup"},

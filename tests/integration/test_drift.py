@@ -62,7 +62,10 @@ def penguins(birds: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> C
     """A model of all of them, exported and loaded."""
     columns = make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), ["bill_length_mm", "body_mass_g", "year"]),
-        (make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")), ["island", "sex"]),
+        (
+            make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
+            ["island", "sex"],
+        ),
         ("passthrough", ["is_late"]),
     )
     X = birds.drop(columns=["species", "bill_depth_mm", "flipper_length_mm"])
@@ -161,9 +164,7 @@ def test_numbers_fall_into_the_bins_that_they_were_counted_in(type: str, classif
     ],
     ids=["tenths", "one value", "no value", "two values", "booleans", "texts", "free texts", "the largest"],
 )
-def test_every_kind_of_column_has_its_bins(
-    values: list[Any], type: str, choice: Any, edges: Any, counts: Any
-) -> None:
+def test_every_kind_of_column_has_its_bins(values: list[Any], type: str, choice: Any, edges: Any, counts: Any) -> None:
     """Tenths of numbers, each text of a choice, false and true; and one for what is missing."""
     assert find_bins(values, type, choice) == (edges, counts)
 
@@ -300,16 +301,18 @@ def test_what_is_watched_is_bounded(classifier: Classifier) -> None:
     assert {len(bins.names) for bins in Watch(known.model).bins} == {13}
     texts = [f"text {place}" for place in range(30) for _ in range(place + 2)]
     feature = _feature("word", texts, "string", None)
-    model = dataclasses.replace(
-        classifier.model, columns=Columns((Input("word", "string", 1),), (feature,), (None,))
-    )
+    model = dataclasses.replace(classifier.model, columns=Columns((Input("word", "string", 1),), (feature,), (None,)))
     watch = Watch(model)
 
     for sent in (["text 29", "text 0", "new"], [f"new {place}" for place in range(1000)]):
         found = count(Classifier(classifier.session, model), [np.array([[text] for text in sent], dtype=object)])
         assert found == {"word": {"= text 29": 1, "another": 2} if len(sent) == 3 else {"another": 1000}}
 
-    assert [name for _, name in watch.names] == [*(f"= text {place}" for place in range(29, 19, -1)), "another", "missing"]
+    assert [name for _, name in watch.names] == [
+        *(f"= text {place}" for place in range(29, 19, -1)),
+        "another",
+        "missing",
+    ]
     assert watch.bins[0].expected[-2] == pytest.approx(sum(range(2, 22)) / len(texts))
 
 

@@ -250,7 +250,11 @@ class TestEMF:
             for directive in line["_aws"]["CloudWatchMetrics"]:
                 assert all(isinstance(line[metric["Name"]], int | float) for metric in directive["Metrics"])
                 assert directive["Dimensions"] == [["stack", "model", "digest"]]
-            assert (line["stack"], line["model"], line["digest"]) == ("iris-2", "iris_svc", classifier.model.sha256[:12])
+            assert (line["stack"], line["model"], line["digest"]) == (
+                "iris-2",
+                "iris_svc",
+                classifier.model.sha256[:12],
+            )
 
     def test_what_they_say(self, lines: list[dict[str, Any]]) -> None:
         """Of inferences what the model did, of errors their class, of the first that it was cold."""

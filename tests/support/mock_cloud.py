@@ -43,7 +43,12 @@ def _teach(
 
             @classmethod
             def update_from_cloudformation_json(
-                cls, original_resource: Any, cloudformation_json: Properties, **_: Any
+                cls,
+                original_resource: Any,
+                new_resource_name: str,
+                cloudformation_json: Properties,
+                account_id: str,
+                region_name: str,
             ) -> Any:
                 update(cloudformation_json["Properties"])
                 return original_resource
