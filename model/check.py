@@ -5,7 +5,6 @@ python -m model.check my.onnx --labels labels.json
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import timeit
@@ -16,12 +15,13 @@ from urllib.parse import quote
 from function import package
 from function.api.limits import find_limits
 from function.api.responses import JSON
-from function.classifier import Classifier, Model, load
+from function.classifier import Classifier, Model
 from function.classifier.onnx_file import read_opsets
 from function.classifier.outputs import to_class_ids, to_probabilities
 from function.classifier.trial import Trial
 from function.errors import ServiceError
 from function.settings import Settings
+from model.served import add_labels, load_served, read_settings
 
 
 def describe(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -31,13 +31,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
         ArtifactError: the service would refuse it.
     """
     path = settings.model_filepath
-    classifier = load(
-        path,
-        label_path=settings.label_filepath,
-        sha256=settings.model_sha256,
-        label_rule=settings.label_rule,
-        allow_missing=settings.allow_missing,
-    )
+    classifier = load_served(settings)
     model, artifact = classifier.model, path.read_bytes()
     limits = find_limits(model, settings)
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
@@ -154,13 +148,10 @@ def main(given: Sequence[str] | None = None) -> None:
     """Print it."""
     parser = argparse.ArgumentParser(description="Read an ONNX artifact as the service will.")
     parser.add_argument("artifact", type=Path)
-    parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: label.json beside the artifact")
+    add_labels(parser)
     arguments = parser.parse_args(given)
-    environ = {"MODEL_FILEPATH": str(arguments.artifact)}
-    if arguments.labels is not None:
-        environ["LABEL_FILEPATH"] = str(arguments.labels)
     try:
-        for heading, line in describe(Settings.load(os.environ | environ)):
+        for heading, line in describe(read_settings(arguments.artifact, arguments.labels)):
             print(f"{heading:<9} {line}", flush=True)
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
