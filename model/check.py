@@ -47,7 +47,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "answer", bytes(JSON({"prediction": model.sample_probabilities}).body).decode()
     yield (
         "time",
-        f"{_microseconds(classifier, 1):,.0f} µs a row, {_microseconds(classifier, 1000):,.0f} µs per 1,000 rows",
+        f"{time_rows(classifier, 1):,.0f} µs a row, {time_rows(classifier, 1000):,.0f} µs per 1,000 rows",
     )
     yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
     yield from _weigh(len(artifact))
@@ -122,7 +122,8 @@ def _hints(model: Model) -> Iterator[str]:
         yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
 
 
-def _microseconds(classifier: Classifier, n_rows: int) -> float:
+def time_rows(classifier: Classifier, n_rows: int) -> float:
+    """Give the microseconds that a classifier takes for so many of its sample at once."""
     rows = [classifier.model.sample] * n_rows
     timer = timeit.Timer(lambda: classifier.predict(rows))
     number = max(1, int(0.05 / timer.timeit(1)))

@@ -54,10 +54,11 @@ class Answered(NamedTuple):
     Attributes:
         file: its path.
         lines: of the rows, counted from 1.
-        truth: places of their labels among the first model's; empty where none are asked for.
+        truth: places of their labels among those of `find_labels`; empty where none are asked for.
         probabilities: of each classifier, float32, shape (n_rows, n_classes).
         classes: of each classifier, the places of their labels.
         left_out: why, of each of the others.
+        n_refused: how many rows each classifier alone refuses.
     """
 
     file: str
@@ -66,13 +67,14 @@ class Answered(NamedTuple):
     probabilities: list[NDArray[np.float32]]
     classes: list[NDArray[np.intp]]
     left_out: list[Fault]
+    n_refused: list[int]
 
 
 def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterator[Answered]:
     """Answer the rows of files by all classifiers.
 
     Raises:
-        FileError: a file can't be read, or its labels are none of the first model's.
+        FileError: a file can't be read, or its labels are none of the models'.
     """
     for path in find_files(reading.files):
         opened = [reading.open(path, classifier.model) for classifier in classifiers]
@@ -85,7 +87,9 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
     names = {name: None for choice in choices for name in choice.features} | ({target: None} if target else {})
     batch = block.parse(list(names))
     left_out = dict(enumerate(batch.faults, start=-len(batch.faults)))
-    truth = find_truth(file.path, batch.table[target], classifiers[0].model) if target else None
+    truth = None
+    if target:
+        truth = find_truth(file.path, batch.table[target], find_labels(classifiers), classifiers[0].model.class_ids)
     taken = np.ones(batch.table.num_rows, dtype=bool) if truth is None else truth >= 0
     left_out |= {row: Fault(batch.locate(row), NO_LABEL) for row in np.flatnonzero(~taken).tolist()}
     found = []
@@ -104,7 +108,14 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
         [answers.probabilities[taken[answers.rows]] for answers in found],
         [answers.classes[taken[answers.rows]] for answers in found],
         list(left_out.values()),
+        count_alone([{row for row in answers.refused if truth is None or truth[row] >= 0} for answers in found]),
     )
+
+
+def count_alone(refused: Sequence[set[int]]) -> list[int]:
+    """Count of each classifier the rows that it refuses and some other answers."""
+    by_all = set.intersection(*refused)
+    return [len(rows - by_all) for rows in refused]
 
 
 def strip_row(message: str) -> str:
@@ -112,25 +123,30 @@ def strip_row(message: str) -> str:
     return message.removeprefix("row 0, ").removeprefix("row 0: ").removeprefix("row 0 ")
 
 
-def find_truth(path: str, column: pa.ChunkedArray, model: Model) -> NDArray[np.intp]:
-    """Give the place of each label among the model's, -1 where a row has none.
+def find_labels(classifiers: Sequence[Classifier]) -> tuple[str, ...]:
+    """Give the labels of the first model, then those that only others have."""
+    return tuple(dict.fromkeys(label for classifier in classifiers for label in classifier.model.labels))
 
-    They are the model's labels, or all of them its class ids.
+
+def find_truth(
+    path: str, column: pa.ChunkedArray, labels: Sequence[str], class_ids: Sequence[str] | None
+) -> NDArray[np.intp]:
+    """Give the place of each row's label among all, -1 where it has none.
+
+    They are labels, or all of them the class ids that a model has for them, in the same order.
 
     Raises:
         FileError: they are others; names both.
     """
-    texts = _read_texts(column, (*model.labels, *(model.class_ids or ())))
+    texts = _read_texts(column, (*labels, *(class_ids or ())))
     found = [text for text in pc.unique(texts).to_pylist() if text is not None]
-    for names in (model.labels, model.class_ids or ()):
+    for names in (labels, class_ids or ()):
         if set(found) <= set(names):
             places = pc.index_in(texts, pa.array(names, pa.string())).fill_null(-1)
             return np.asarray(places, dtype=np.intp)
-    unknown = cut(", ".join(sorted(set(found) - set(model.labels))), 300)
-    labels = cut(", ".join(model.labels), 300)
-    raise FileError(
-        f"{path}: expected the model's labels, {labels}; got {unknown}; --labels renames the model's classes"
-    )
+    unknown = cut(", ".join(sorted(set(found) - set(labels))), 300)
+    message = f"expected the model's labels, {cut(', '.join(labels), 300)}; got {unknown}"
+    raise FileError(f"{path}: {message}; --labels renames the model's classes")
 
 
 def _read_texts(column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
@@ -156,6 +172,7 @@ class Judged(NamedTuple):
     probabilities: list[NDArray[np.float32]]
     classes: list[NDArray[np.intp]]
     left_out: list[tuple[str, Fault]]
+    n_refused: list[int]
 
     def count_reasons(self) -> list[tuple[str, int]]:
         """Count why rows are left out, the commonest first."""
@@ -182,4 +199,5 @@ def judge(classifiers: Sequence[Classifier], reading: Reading) -> Judged:
         [np.concatenate([part.probabilities[number] for part in found]) for number in numbers],
         [np.concatenate([part.classes[number] for part in found]) for number in numbers],
         left_out,
+        [sum(part.n_refused[number] for part in found) for number in numbers],
     )
