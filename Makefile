@@ -63,6 +63,7 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:networks -c tests/all.txt -o tests/support/networks.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/support/kserve.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:train -c tests/all.txt -o model/requirements.txt
+	$(COMPILE) --group pyproject.toml:files -c tests/all.txt -o model/files.txt
 	for name in mlserver litserve bentoml plots; do \
 		grep -o '^onnxruntime==[^ ]*' tests/all.txt | \
 		$(COMPILE) --group pyproject.toml:$$name -c - -o tests/benchmark/$$name.txt $(UPGRADE) || exit 1; \
@@ -140,9 +141,10 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 # Each stamp is a set of dependencies in .venv. The files are whole, so pip needn't resolve (--no-deps).
 .venv/serve: requirements.txt
 .venv/train: model/requirements.txt
+.venv/files: model/files.txt
 .venv/test: tests/requirements.txt
 .venv/all: tests/all.txt
-.venv/serve .venv/train .venv/test .venv/all:
+.venv/serve .venv/train .venv/files .venv/test .venv/all:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"Python 3.11 or newer is needed, $(PYTHON) is older; name another: make run PYTHON=python3.12")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv

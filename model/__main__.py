@@ -1,7 +1,7 @@
 """The one command line of someone who has a model: python -m model COMMAND."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 COMMANDS = {
@@ -24,7 +24,14 @@ def main(given: Sequence[str] | None = None) -> None:
         sys.exit(f"expected a command, one of {', '.join(COMMANDS)}; got {command}\n{USAGE}")
     else:
         sys.argv[0] = f"python -m model {command}"  # what --help and usage call it
-        import_module(f"model.{command}").main(arguments)
+        _load(command)(arguments)
+
+
+def _load(command: str) -> Callable[[Sequence[str]], None]:
+    try:
+        return import_module(f"model.{command}").main  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        sys.exit(f"model {command} needs the package {error.name}, which isn't here: `make .venv/files` installs it")
 
 
 if __name__ == "__main__":
