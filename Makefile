@@ -12,13 +12,14 @@ LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
-# Of the model that is packed; the deployed function refuses to start with any other.
-DIGEST = $$(sha256sum '$(or $(MODEL_FILEPATH),$(wildcard model/*.onnx))' | cut -c 1-64)
+# What is packed; the deployed function refuses to start with any other digest.
+MODEL = $(or $(MODEL_FILEPATH),$(wildcard model/*.onnx))
+DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy rollback prune smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy gate rollback prune smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -87,11 +88,20 @@ deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=
 	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
 		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
 	@.venv/bin/python -c "$$CHECK_AWS"
+	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
 	$(MAKE) build
 	@.venv/bin/sam deploy --stack-name '$(STACK)' \
 		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one)))
 	@.venv/bin/python -m model.versions '$(STACK)' tell
+
+gate: .venv/all ## Hold the model against rows with known labels: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
+	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
+		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
+	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \
+		$(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)') $(if $(FAIL_OVER),--fail-over '$(FAIL_OVER)')
+	@$(if $(MODEL_BEFORE),.venv/bin/python -m model compare '$(MODEL_BEFORE)' '$(MODEL)' '$(HOLDOUT)' \
+		--target '$(TARGET)' --fail-if $(or $(FAIL_IF),worse))
 
 rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSION=? lists them
 	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'

@@ -4,53 +4,25 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
 
+from model.export import export
+from tests.support.deployments import MODELS, deploy, make_bucket, translated
 from tests.support.entry_points import ROOT
 from tests.support.mock_cloud import mock_cloud
-
-DIGEST = "a0e12d601e10154fe5743fd6d2ba37492365077b485f06c131ef495420005253"
-MODELS = {number: f"{number}" * 64 for number in (1, 2, 3)}
 
 
 @pytest.fixture
 def cloud() -> Iterator[None]:
     with mock_cloud():
-        boto3.client("s3").create_bucket(
-            Bucket="packages", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
-        boto3.client("s3").put_object(Bucket="packages", Key="code", Body=b"")
+        make_bucket()
         yield
-
-
-def translated(**parameters: str) -> str:
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    template["Resources"]["ClassifierFunction"]["Properties"]["CodeUri"] = "s3://packages/code"
-    return json.dumps(transform(template, dict(parameters), ManagedPolicyLoader(boto3.client("iam"))))
-
-
-def deploy(name: str, number: int, **more: str) -> None:
-    """As `make deploy` does with a model of its own, and CloudFormation in the order of what wants what.
-
-    That is the function before its new version: moto makes what is new before it changes what is there.
-    """
-    given = {"ApiKeySha256": DIGEST, "ModelSha256": MODELS.get(number, ""), **more}
-    client = boto3.client("cloudformation")
-    for revision in [number] if number == 1 else [number - 1, number]:
-        parameters = {**given, "Revision": str(revision)}
-        act = client.create_stack if number == 1 else client.update_stack
-        act(
-            StackName=name,
-            TemplateBody=translated(**parameters),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-            Capabilities=["CAPABILITY_IAM"],
-        )
 
 
 @pytest.fixture
@@ -307,3 +279,74 @@ def test_nothing_wants_itself(rollout: str, cloud: None) -> None:
 
     for name in resources:
         reach(resources, name)
+
+
+class TestGate:
+    """`make gate`, and `make deploy` before it builds anything."""
+
+    @pytest.fixture
+    def holdout(self, tmp_path: Path) -> Path:
+        """Each third row of Iris, one of them with a wrong label."""
+        iris = load_iris()
+        names = [str(iris.target_names[target]) for target in iris.target[::3]]
+        names[0] = "virginica"
+        lines = [
+            [*iris.feature_names, "species"],
+            *([*row, name] for row, name in zip(iris.data[::3].tolist(), names, strict=True)),
+        ]
+        path = tmp_path / "holdout.csv"
+        path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+        return path
+
+    @pytest.fixture
+    def worse(self, tmp_path: Path) -> Path:
+        """A model that knows two of the three species."""
+        iris = load_iris(as_frame=True)
+        model = DecisionTreeClassifier(max_depth=1).fit(iris.data, iris.target_names[iris.target])
+        export(model, iris.data, iris.target_names[iris.target], tmp_path / "worse.onnx")
+        return tmp_path / "worse.onnx"
+
+    def test_a_model_that_is_good_enough_passes(self, holdout: Path, worse: Path) -> None:
+        """And is no worse than the one before."""
+        given = (f"HOLDOUT={holdout}", "TARGET=species", "FAIL_UNDER=accuracy=0.9", f"MODEL_BEFORE={worse}")
+
+        lines = told("gate", *given).splitlines()
+
+        assert "accuracy           0.9800, with 95 % from 0.8950 to 0.9965" in lines
+        assert lines[-1].startswith("the old one alone is right in 0 rows, the new one alone in 16: ")
+
+    def test_one_that_isnt_is_not_deployed(self, holdout: Path, cloud: None) -> None:
+        """Nothing is built, and nothing sent."""
+        given = ("ALLOW_ANONYMOUS=true", f"HOLDOUT={holdout}", "TARGET=species", "FAIL_UNDER=accuracy=0.99")
+
+        result = make("deploy", *given)
+
+        assert result.returncode != 0
+        assert [line for line in result.stderr.splitlines() if "***" not in line] == [
+            "accuracy is 0.98, expected at least 0.99"
+        ]
+        assert "sam" not in result.stdout
+        assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
+
+    def test_one_that_is_worse_than_the_one_before_is_refused(self, holdout: Path, worse: Path) -> None:
+        """By more than chance explains."""
+        given = (f"HOLDOUT={holdout}", "TARGET=species", "MODEL_BEFORE=model/iris_svc.onnx", f"MODEL_FILEPATH={worse}")
+
+        result = make("gate", *given)
+
+        assert result.returncode != 0
+        (line,) = [line for line in result.stderr.splitlines() if "***" not in line]
+        assert line.startswith("worse: ")
+
+    @pytest.mark.parametrize(
+        "given", [["FAIL_UNDER=accuracy=0.9"], ["MODEL_BEFORE=old.onnx"], ["HOLDOUT=holdout.csv"], ["TARGET=species"]]
+    )
+    def test_half_of_what_it_needs_is_refused(self, given: list[str], cloud: None) -> None:
+        """Rather than deployed without it."""
+        for command in (["gate"], ["deploy", "ALLOW_ANONYMOUS=true"]):
+            result = make(*command, *given)
+            assert result.returncode != 0
+            assert result.stdout == ""
+            line, *makes_own = result.stderr.splitlines()
+            assert line == "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column"
+            assert all(" *** [" in text for text in makes_own)

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from samtranslator.yaml_helper import yaml_parse
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.impute import SimpleImputer
@@ -36,7 +35,9 @@ from tests.support.entry_points import AccessLines
 from tests.support.models import penguins as penguins_without_facts
 
 SEED = 0
-ALARM = yaml_parse(Path("template.yaml").read_text())["Parameters"]["DriftThreshold"]["Default"]
+ALARM = float(
+    re.findall(r"DriftThreshold:\n    Type: Number\n    Default: (\S+)\n", Path("template.yaml").read_text())[0]
+)
 
 
 def of_columns(classifier: Classifier, columns: NDArray[np.float64], type: str = "float32") -> Classifier:
