@@ -57,9 +57,7 @@ def ask(client: httpx2.Client, expression: str) -> list[Any]:
         time.sleep(0.2)
 
 
-def test_the_dashboards_drift_is_the_index(
-    iris: NDArray[np.float64], classifier: Classifier, tmp_path: Path
-) -> None:
+def test_the_dashboards_drift_is_the_index(iris: NDArray[np.float64], classifier: Classifier, tmp_path: Path) -> None:
     """Of each feature, over all workers: nothing for rows as they were, much for one that is shifted."""
     rows = np.concatenate([iris, iris])
     rows[:, 3] += iris[:, 3].std()
