@@ -8,6 +8,7 @@ TAG = web-single
 BASE = python:3.13-slim
 
 EVENT ?= predict
+STACK ?= web-single
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
 check test test-more build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
@@ -20,10 +21,14 @@ $(if $(filter image,$(PACKAGE)),$(if $(filter build start-api invoke,$(MAKECMDGO
 	`docker run`, for PACKAGE=image has no `make $(MAKECMDGOALS)`)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
+# What is packed; the deployed function refuses to start with any other digest.
+MODEL = $(or $(MODEL_FILEPATH),$(wildcard model/*.onnx))
+DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
+
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy smoke battery bench bench-peers bench-cold bench-image plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy gate rollback prune smoke battery bench bench-peers bench-cold bench-image plots screenshots layer clean build-ClassifierFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -72,6 +77,7 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:networks -c tests/all.txt -o tests/support/networks.txt
 	$(COMPILE) --group pyproject.toml:kserve -o tests/support/kserve.txt $(UPGRADE)
 	$(COMPILE) --group pyproject.toml:train -c tests/all.txt -o model/requirements.txt
+	$(COMPILE) --group pyproject.toml:files -c tests/all.txt -o model/files.txt
 	for name in mlserver litserve bentoml plots; do \
 		grep -o '^onnxruntime==[^ ]*' tests/all.txt | \
 		$(COMPILE) --group pyproject.toml:$$name -c - -o tests/benchmark/$$name.txt $(UPGRADE) || exit 1; \
@@ -98,10 +104,27 @@ deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=
 	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
 		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
 	@.venv/bin/python -c "$$CHECK_AWS"
+	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
 	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
-	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
+	@.venv/bin/sam deploy --stack-name '$(STACK)' \
+		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one))) \
 		$(if $(filter image,$(PACKAGE)),--template-file .aws-sam/image.json $(if $(REPOSITORY),--image-repository $(REPOSITORY),--resolve-image-repos))
+	@.venv/bin/python -m model.versions '$(STACK)' tell
+
+gate: .venv/all ## Hold the model against rows with known labels: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
+	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
+		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
+	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \
+		$(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)') $(if $(FAIL_OVER),--fail-over '$(FAIL_OVER)')
+	@$(if $(MODEL_BEFORE),.venv/bin/python -m model compare '$(MODEL_BEFORE)' '$(MODEL)' '$(HOLDOUT)' \
+		--target '$(TARGET)' --fail-if $(or $(FAIL_IF),worse))
+
+rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSION=? lists them
+	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'
+
+prune: .venv/all ## Delete all versions of the deployed function but the last KEEP=5
+	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
 
 smoke: .venv/all ## Hold an address against the contract, any model: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
@@ -148,9 +171,10 @@ COMPILE = $(LOCK) --universal --python-version 3.11
 # Each stamp is a set of dependencies in .venv. The files are whole, so pip needn't resolve (--no-deps).
 .venv/serve: requirements.txt
 .venv/train: model/requirements.txt
+.venv/files: model/files.txt
 .venv/test: tests/requirements.txt
 .venv/all: tests/all.txt
-.venv/serve .venv/train .venv/test .venv/all:
+.venv/serve .venv/train .venv/files .venv/test .venv/all:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"Python 3.11 or newer is needed, $(PYTHON) is older; name another: make run PYTHON=python3.12")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv

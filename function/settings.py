@@ -158,6 +158,12 @@ class Settings(Environment):
     metrics_folder: Annotated[
         Path | None, Field(description="where processes share Prometheus' counters; the local server makes one")
     ] = None
+    stack_name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="keeps CloudWatch's metrics of deployments apart"
+        ),
+    ] = "web-single"
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
     ] = "INFO"

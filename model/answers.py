@@ -1,15 +1,20 @@
 """What a classifier makes of many rows, as it will serve them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from function.classifier import Classifier, Prediction
+from function.classifier.predictor import find_classes
+from function.classifier.session import RUN_ERRORS
 from function.errors import FeaturesError
 from model.table import Row
+from model.values import Indexes, Values
 
 CHUNK = 1_000  # rows at once
+LARGE_CHUNK = 10_000  # rows at once of many: more of them leave the processor's caches
 
 
 def predict(classifier: Classifier, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -20,11 +25,7 @@ def predict(classifier: Classifier, rows: Sequence[Row]) -> tuple[NDArray[np.flo
     """
     found = [_predict(classifier, rows, start) for start in range(0, len(rows), CHUNK)]
     probabilities = np.concatenate([prediction.probabilities for prediction in found])
-    classes = [
-        prediction.probabilities.argmax(axis=1) if prediction.classes is None else prediction.classes
-        for prediction in found
-    ]
-    return probabilities, np.concatenate(classes)
+    return probabilities, np.concatenate([find_classes(prediction) for prediction in found])
 
 
 def _predict(classifier: Classifier, rows: Sequence[Row], start: int) -> Prediction:
@@ -33,3 +34,83 @@ def _predict(classifier: Classifier, rows: Sequence[Row], start: int) -> Predict
     except FeaturesError as error:
         row, *column = map(int, error.where)
         raise FeaturesError(error.message, type=error.type, where=(start + row, *column)) from None
+
+
+@dataclass
+class Answers:
+    """Those of the rows that a model answers, in order, and why it refuses the others.
+
+    Attributes:
+        rows: their places among all.
+        probabilities: float32, shape (n_rows, n_classes).
+        classes: the places of their labels among the model's.
+        refused: from a row's place to what is wrong with it.
+    """
+
+    rows: Indexes
+    probabilities: NDArray[np.float32]
+    classes: NDArray[np.intp]
+    refused: dict[int, FeaturesError] = field(default_factory=dict)
+
+
+def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
+    """Answer every row that the model answers, and find out what is wrong with each of the others."""
+    asked = _Asked(classifier, values)
+    for start in range(0, n_rows, LARGE_CHUNK):
+        asked.ask(np.arange(start, min(n_rows, start + LARGE_CHUNK)))
+    return asked.collect()
+
+
+class _Asked:
+    """What came of the rows that were asked so far."""
+
+    def __init__(self, classifier: Classifier, values: Values) -> None:
+        self._classifier, self._values = classifier, values
+        self._found: list[tuple[Indexes, Prediction]] = []
+        self._refused: dict[int, FeaturesError] = {}
+
+    def ask(self, rows: Indexes) -> None:
+        """Ask for rows at once; where that fails, those alone that may be at fault, and ever smaller parts of the others."""
+        if self._is_answered(rows):
+            return
+        is_suspect = self._values.find_suspects(rows)
+        for row in rows[is_suspect]:
+            self._ask_alone(int(row))
+        others = rows[~is_suspect]
+        if len(others) and not (is_suspect.any() and self._is_answered(others)):
+            self._halve(others)
+
+    def _is_answered(self, rows: Indexes) -> bool:
+        try:
+            self._found.append((rows, self._classifier.run(self._values.to_arrays(rows))))
+        except (FeaturesError, *RUN_ERRORS):
+            return False
+        return True
+
+    def _halve(self, rows: Indexes) -> None:
+        if len(rows) == 1:
+            self._ask_alone(int(rows[0]))
+            return
+        for half in np.array_split(rows, 2):
+            if not self._is_answered(half):
+                self._halve(half)
+
+    def _ask_alone(self, row: int) -> None:
+        try:
+            self._found.append((np.array([row]), self._classifier.predict_rows([self._values.get_row(row)])))
+        except FeaturesError as error:
+            self._refused[row] = error
+
+    def collect(self) -> Answers:
+        """Bring the answers into the order of the rows."""
+        if not self._found:
+            n_classes = len(self._classifier.model.labels)
+            nothing = np.empty(0, dtype=np.intp)
+            return Answers(nothing, np.empty((0, n_classes), np.float32), nothing, self._refused)
+        rows = np.concatenate([rows for rows, _ in self._found])
+        probabilities = np.concatenate([prediction.probabilities for _, prediction in self._found])
+        classes = np.concatenate([find_classes(prediction) for _, prediction in self._found])
+        if (np.diff(rows) < 0).any():
+            order = rows.argsort()
+            rows, probabilities, classes = rows[order], probabilities[order], classes[order]
+        return Answers(rows, probabilities, classes, dict(sorted(self._refused.items())))

@@ -6,7 +6,6 @@ python -m model.check my.onnx --labels labels.json
 import argparse
 import json
 import math
-import os
 import shlex
 import sys
 import timeit
@@ -17,12 +16,13 @@ from urllib.parse import quote
 from function import package
 from function.api.limits import find_limits
 from function.api.responses import JSON
-from function.classifier import Classifier, Model, load
+from function.classifier import Classifier, Model
 from function.classifier.onnx_file import read_opsets
 from function.classifier.outputs import to_class_ids, to_probabilities
 from function.classifier.trial import Trial
 from function.errors import ServiceError
 from function.settings import Settings
+from model.served import add_labels, load_served, read_settings
 
 # What the start takes at its most, measured by `make bench-image`: the file, onnxruntime's reading of it, its session.
 COPIES, PROCESS_MB = 3, 200
@@ -35,13 +35,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
         ArtifactError: the service would refuse it.
     """
     path = settings.model_filepath
-    classifier = load(
-        path,
-        label_path=settings.label_filepath,
-        sha256=settings.model_sha256,
-        label_rule=settings.label_rule,
-        allow_missing=settings.allow_missing,
-    )
+    classifier = load_served(settings)
     model, artifact = classifier.model, path.read_bytes()
     limits = find_limits(model, settings)
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
@@ -57,7 +51,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "answer", bytes(JSON({"prediction": model.sample_probabilities}).body).decode()
     yield (
         "time",
-        f"{_microseconds(classifier, 1):,.0f} µs a row, {_microseconds(classifier, 1000):,.0f} µs per 1,000 rows",
+        f"{time_rows(classifier, 1):,.0f} µs a row, {time_rows(classifier, 1000):,.0f} µs per 1,000 rows",
     )
     yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
     yield _weigh(len(artifact))
@@ -132,7 +126,8 @@ def _hints(model: Model) -> Iterator[str]:
         yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
 
 
-def _microseconds(classifier: Classifier, n_rows: int) -> float:
+def time_rows(classifier: Classifier, n_rows: int) -> float:
+    """Give the microseconds that a classifier takes for so many of its sample at once."""
     rows = [classifier.model.sample] * n_rows
     timer = timeit.Timer(lambda: classifier.predict(rows))
     number = max(1, int(0.05 / timer.timeit(1)))
@@ -159,13 +154,10 @@ def main(given: Sequence[str] | None = None) -> None:
     """Print it."""
     parser = argparse.ArgumentParser(description="Read an ONNX artifact as the service will.")
     parser.add_argument("artifact", type=Path)
-    parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: label.json beside the artifact")
+    add_labels(parser)
     arguments = parser.parse_args(given)
-    environ = {"MODEL_FILEPATH": str(arguments.artifact)}
-    if arguments.labels is not None:
-        environ["LABEL_FILEPATH"] = str(arguments.labels)
     try:
-        for heading, line in describe(Settings.load(os.environ | environ)):
+        for heading, line in describe(read_settings(arguments.artifact, arguments.labels)):
             print(f"{heading:<9} {line}", flush=True)
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")

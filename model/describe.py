@@ -4,9 +4,8 @@ python -m model.describe my.onnx training.csv --target species --in-place
 """
 
 import argparse
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +30,7 @@ except ImportError:
     sys.exit("model.describe writes with the package onnx, which isn't here: `make .venv/train` installs it")
 from model import artifact
 from model.facts import find_facts
+from model.names import find_columns
 
 
 class Column(NamedTuple):
@@ -63,17 +63,10 @@ def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
 def match(inputs: Sequence[str], names: Sequence[str]) -> list[str]:
     """Find the column of each input, by its name or by what skl2onnx makes of it.
 
-    https://github.com/onnx/sklearn-onnx/blob/1.20.0/skl2onnx/common/_topology.py, _generate_unique_name
-
     Raises:
         ArtifactError: an input has no column, or may have several.
     """
-    if set(inputs) <= set(names):
-        return list(inputs)
-    mangled: dict[str, list[str]] = {}
-    for name in names:
-        mangled.setdefault(_mangle(name), []).append(name)
-    found = {input: mangled.get(input) or _find_numbered(input, mangled) for input in inputs}
+    found = find_columns(inputs, names)
     if missing := [input for input, columns in found.items() if not columns]:
         message = f"expected a column for each input of the model, none is called {', '.join(missing)}"
         raise ArtifactError(f"{message}; the CSV has {_list(names)}")
@@ -82,17 +75,6 @@ def match(inputs: Sequence[str], names: Sequence[str]) -> list[str]:
         message = f"expected one column for each input of the model, {rivals} may be {' or '.join(map(repr, unclear))}"
         raise ArtifactError(f"{message}; give the CSV's columns the names of the inputs")
     return [column for (column,) in found.values()]
-
-
-def _mangle(name: str) -> str:
-    mangled = re.sub(r"[^\w+]", "_", name)
-    return f"_{mangled}" if re.match("[0-9]", mangled) else mangled
-
-
-def _find_numbered(input: str, mangled: Mapping[str, list[str]]) -> list[str]:
-    """Find the columns of which one may be an input with a number behind it, which says that others have its name."""
-    columns = mangled.get(input.rstrip("0123456789"), [])
-    return columns if len(columns) > 1 else []
 
 
 def _list(names: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from function.classifier.facts import Certificate, Facts, Feature, Sample
 from function.errors import ArtifactError, FeaturesError
 from model import artifact
 from model.answers import predict
+from model.bins import find_bins
 from model.table import Row, Table, Value, count_rows, read_rows
 
 MOST_VALUES = 100  # of a column of texts: one with more, or whose texts hardly repeat, is no choice
@@ -223,12 +224,14 @@ def _training(right: Sequence[bool]) -> dict[str, object]:
 
 
 def _describe_features(model: Model, table: Table, takes_missing: Collection[str]) -> tuple[Feature, ...]:
-    fills = zip(table.items(), model.columns.fills, strict=True)
-    return tuple(_feature(name, values, fill if name in takes_missing else None) for (name, values), fill in fills)
+    columns = zip(table.items(), model.columns.types, model.columns.fills, strict=True)
+    return tuple(
+        _feature(name, values, type, fill if name in takes_missing else None) for (name, values), type, fill in columns
+    )
 
 
-def _feature(name: str, values: Sequence[Value], fill: float | str | None) -> Feature:
-    """Describe a column; `fill` is what stands in it for a gap, None where there may be none."""
+def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | None) -> Feature:
+    """Describe a column of a type; `fill` is what stands in it for a gap, None where there may be none."""
     present = [value for value in values if value is not None]
     texts = [value for value in present if isinstance(value, str)]
     numbers = [value for value in present if not isinstance(value, str | bool)]
@@ -243,6 +246,7 @@ def _feature(name: str, values: Sequence[Value], fill: float | str | None) -> Fe
         commonest=_commonest([value for value in present if isinstance(value, str | bool)] if repeats else ()),
         missing=None if fill is None else True,
         missing_text=fill if isinstance(fill, str) else None,
+        **find_bins(values, type, choice)._asdict(),
     )
 
 

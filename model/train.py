@@ -25,6 +25,7 @@ from sklearn.utils import Bunch
 
 from function.classifier import load_bytes
 from function.classifier.facts import FACTS_KEY, Facts, Feature, Sample
+from model.bins import find_bins
 
 HERE = Path(__file__).parent
 SAMPLE = (5.1, 3.5, 1.4, 0.2)
@@ -81,11 +82,17 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
 
 
 def _facts(iris: Bunch, accuracy: float, day: date, model: onnx.ModelProto) -> Facts:
-    columns = zip(iris.feature_names, iris.data.T, strict=True)
+    columns = zip(iris.feature_names, iris.data.T.tolist(), strict=True)
     (probabilities,) = load_bytes(model.SerializeToString(), name="iris_svc").predict([SAMPLE])
     return Facts(
         features=tuple(
-            Feature(name=name, min=values.min(), max=values.max(), median=median(values.tolist()))
+            Feature(
+                name=name,
+                min=min(values),
+                max=max(values),
+                median=median(values),
+                **find_bins(values, "float32", None)._asdict(),
+            )
             for name, values in columns
         ),
         labels=tuple(str(name) for name in iris.target_names),

@@ -110,3 +110,17 @@ def access_lines(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFi
 def event() -> Event:
     """Load an event of events/ by its name."""
     return lambda name: json.loads((Path("events") / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def three_versions() -> Iterator[None]:
+    """A mock of AWS with three deployments of the stack web-single."""
+    pytest.importorskip("moto", reason="the mock of AWS comes with make .venv/all")
+    from tests.support import deployments  # noqa: PLC0415 - `make test` has no moto
+    from tests.support.mock_cloud import mock_cloud  # noqa: PLC0415
+
+    with mock_cloud():
+        deployments.make_bucket()
+        for number in deployments.MODELS:
+            deployments.deploy("web-single", number)
+        yield

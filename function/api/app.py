@@ -31,7 +31,9 @@ from function.settings import Settings
 def create_app(settings: Settings, classifier: Classifier) -> Service:
     """Build the app that every entry point serves; routes may be added to it as FastAPI documents."""
     model, observer = classifier.model, InferenceObserver(classifier)
-    recorder = create_recorder(settings.metrics, model, observer, settings.metrics_folder)
+    recorder = create_recorder(
+        settings.metrics, model, observer, folder=settings.metrics_folder, stack=settings.stack_name
+    )
     routes = _create_routes(settings, classifier, recorder)
     service = Service(
         direct_routes=index_routes(routes, {"model": model.name, "version": model.version}),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from function.classifier.facts import Sample
-from function.classifier.model import Columns, Probabilities
+from function.classifier.facts import Feature, Sample
+from function.classifier.model import BOOL, TEXT, Columns, Probabilities, cut
 from function.classifier.outputs import TOLERANCE
 from function.errors import ArtifactError
 
@@ -22,6 +22,23 @@ def check_features(columns: Columns) -> None:
     check_width("features", columns, len(columns.features))
     if len({feature.name for feature in columns.features}) != len(columns.features):  # rows may be objects by name
         raise ArtifactError("its facts give two features one name; write the facts anew, each with its own")
+    for feature, type in zip(columns.features, columns.types, strict=True):
+        if feature.counts is not None and not _are_counted(feature, type):
+            raise ArtifactError(
+                f'its facts count "{cut(feature.name, 100)}" in other bins than it has; write the facts anew'
+            )
+
+
+def _are_counted(feature: Feature, type: str) -> bool:
+    """Say whether a feature's counts are those of its bins, and one of what is missing."""
+    counts, edges = feature.counts or (), feature.edges or ()
+    if type in (TEXT, BOOL):
+        n_bins = 2 if type == BOOL else len(set(feature.values or ()))
+        return sum(counts) > 0 and len(counts) == n_bins + 1
+    if feature.min is None or feature.max is None:
+        return False
+    ends = [feature.min, *edges, feature.max]
+    return sum(counts) > 0 and len(counts) == len(edges) + 2 and ends == sorted(ends) and len(set(edges)) == len(edges)
 
 
 def check_sample(found: Probabilities, carried: Sample | None) -> None:

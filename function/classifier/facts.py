@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
 from function.errors import ArtifactError
 
@@ -22,6 +22,8 @@ class Feature(_Frozen):
 
     So are the `median` of numbers and the `commonest` text or boolean. `missing` says that a value may be missing, and
     `missing_text` which text stands in for one that is.
+    `counts` are the training data's rows in each bin, the last those without a value: bins of numbers end at the `edges`
+    between them and at `max`, those of texts are the `values`, those of booleans false and true.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Feature(_Frozen):
     commonest: bool | str | None = None
     missing: bool | None = None
     missing_text: str | None = None
+    edges: tuple[FiniteFloat, ...] | None = None
+    counts: tuple[NonNegativeInt, ...] | None = None
 
 
 class Sample(_Frozen):

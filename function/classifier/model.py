@@ -145,6 +145,11 @@ class Model:
     def features(self) -> tuple[Feature, ...]:
         return self.columns.features
 
+    @property
+    def digest(self) -> str:
+        """The first digits of the SHA-256, which X-Model-SHA256 and the metrics have."""
+        return self.sha256[:12]
+
 
 def cut(text: str, length: int) -> str:
     """Shorten a text for a message."""

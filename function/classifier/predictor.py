@@ -69,9 +69,18 @@ class Classifier:
     def predict_arrays(self, arrays: Arrays) -> Prediction:
         """Give both for arrays that `inputs` has made, one for each input."""
         try:
-            answers = self.session.run(self._outputs, arrays)
+            return self.run(arrays)
         except RUN_ERRORS as error:
             raise diagnosis.find_refused(self.session, self.model, arrays) or error from None
+
+    def run(self, arrays: Arrays) -> Prediction:
+        """Give the same, and don't look for the row at fault where the session fails.
+
+        Raises:
+            RUN_ERRORS: the session fails.
+            FeaturesError: the model has no answer for a row.
+        """
+        answers = self.session.run(self._outputs, arrays)
         probabilities = to_probabilities(answers[0], len(arrays[0]))
         if probabilities.shape[1] != len(self.model.labels):
             raise ArtifactError(f"the model gives {probabilities.shape} for {len(arrays[0])} rows")  # a bug of its own

@@ -4,11 +4,12 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from function.classifier import Model
-from function.observability.inference import MOST_LABELS, InferenceObserver, Run
+from function.observability.bins import Window
+from function.observability.inference import MOST_LABELS, Inference, InferenceObserver, Run
 
 NAMESPACE = "web-single"
 # Names and units.
@@ -27,22 +28,35 @@ OF_INFERENCES = {
 }
 
 
+def _directive(units: Mapping[str, str], dimensions: Sequence[str] = ("stack", "model", "digest")) -> dict[str, Any]:
+    metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]
+    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}
+
+
+OF_STACK = _directive({"drift": "None"}, ["stack"])  # an alarm has to name its dimensions, and knows no digest
+
+
 class EMFRecorder:
     """Gives the fields of each request's access line that CloudWatch reads."""
 
-    def __init__(self, model: Model, observer: InferenceObserver) -> None:
-        self._model = model.name
+    def __init__(self, model: Model, observer: InferenceObserver, stack: str) -> None:
+        self._dimensions = {"stack": stack, "model": model.name, "digest": model.digest}
         self._observer = observer
-        self._predictions = [f"predicted_{label}" for label in model.labels[:MOST_LABELS]]
+        self._window = Window(observer.watch)
+        self._labels = model.labels[:MOST_LABELS]
+        predicted, shares = ([f"{what}_{label}" for label in self._labels] for what in ("predicted", "share"))
+        drifts = [f"drift_{bins.feature}" for bins in observer.watch.bins]
         self._of_request = _directive(OF_REQUESTS)
-        self._of_inference = _directive(OF_REQUESTS | OF_INFERENCES | dict.fromkeys(self._predictions, "Count"))
+        self._of_inference = _directive(OF_REQUESTS | OF_INFERENCES | dict.fromkeys(predicted, "Count"))
+        self._of_shares = _directive(dict.fromkeys(shares, "Percent"))
+        self._of_drift = _directive(dict.fromkeys(drifts, "None"))
         self._is_cold = True
 
     def record(self, route: str, status: int, seconds: float, run: Run | None) -> dict[str, Any]:
-        directive = self._of_request if run is None else self._of_inference
+        directives = [self._of_request] if run is None else [self._of_inference, self._of_shares]
         fields: dict[str, Any] = {
-            "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
-            "model": self._model,
+            "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": directives},
+            **self._dimensions,
             "route": route,
             "requests": 1,
             "errors_4xx": int(400 <= status < 500),
@@ -50,19 +64,22 @@ class EMFRecorder:
             "cold_start": int(self._is_cold),
         }
         self._is_cold = False
-        return fields if run is None else fields | self._measure(run)
-
-    def _measure(self, run: Run) -> dict[str, Any]:
+        if run is None:
+            return fields
         found = self._observer.measure([run])
-        counts = {f"predicted_{label}": count for label, count in found.predictions.items()}
+        fields |= self._describe(found)
+        if (drift := self._window.add(found.places, found.n_rows)) is not None:
+            directives += [OF_STACK, self._of_drift]
+            fields |= {f"drift_{feature}": index for feature, index in drift.indexes.items()}
+            fields |= {"drift": max(drift.indexes.values()), "bins": drift.rows}
+        return fields
+
+    def _describe(self, found: Inference) -> dict[str, Any]:
+        counts = [(label, found.predictions.get(label, 0)) for label in self._labels]
         return {
             "inference_milliseconds": found.seconds * 1000,
             "rows_outside": found.n_rows_outside,
             "values_missing": found.n_missing,
-            **{name: counts.get(name, 0) for name in self._predictions},
+            **{f"predicted_{label}": n_rows for label, n_rows in counts},
+            **{f"share_{label}": 100 * n_rows / found.n_rows for label, n_rows in counts},
         }
-
-
-def _directive(units: Mapping[str, str]) -> dict[str, Any]:
-    metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]
-    return {"Namespace": NAMESPACE, "Dimensions": [["model"]], "Metrics": metrics}

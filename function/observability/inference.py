@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from function.classifier import Classifier, Prediction
 from function.classifier.inputs import FEW, Arrays
 from function.classifier.model import BOOL, TEXT
+from function.observability.bins import Watch
 
 MOST_LABELS = 50  # with metrics of their own: CloudWatch takes 100 metrics a line
 
@@ -23,13 +24,17 @@ class Run(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """What one run, or several together, took and gave; `n_missing` are values, predictions are label → rows."""
+    """What one run, or several together, took and gave.
+
+    `n_missing` are values, predictions are label → rows, places are those of `Watch` → rows.
+    """
 
     n_rows: int
     seconds: float
     n_rows_outside: int
     n_missing: int
     predictions: Mapping[str, int]
+    places: Mapping[int, int]
 
 
 class _Range(NamedTuple):
@@ -57,6 +62,7 @@ class InferenceObserver:
     """Measures runs of one model."""
 
     def __init__(self, classifier: Classifier) -> None:
+        self.watch = Watch(classifier.model)
         self._classifier = classifier
         self._ranges = list(_read_ranges(classifier))
         self._fills = list(_read_fills(classifier))
@@ -74,6 +80,7 @@ class InferenceObserver:
             n_rows_outside=self._count_outside(arrays),
             n_missing=self._count_missing(arrays),
             predictions={label: counts[label] for label in self._classifier.model.labels if label in counts},
+            places=self.watch.count(arrays),
         )
 
     def _count_missing(self, arrays: Arrays) -> int:

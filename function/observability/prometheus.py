@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from function.classifier import Model
+from function.observability.bins import Watch
 from function.observability.counters import CounterFolder, Sums, add
 from function.observability.inference import MOST_LABELS, InferenceObserver, Run
 
@@ -27,6 +28,7 @@ METRICS = {
     "values_missing": ("Values that were missing", []),
     "inference_seconds": ("Time in the model", []),
     "predictions": ("Rows by label", ["label"]),
+    "feature_rows": ("Rows by the bins of a feature's training data", ["feature", "bin"]),
 }
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)  # seconds
 INTERVAL = 1.0  # seconds between two hand-overs
@@ -46,6 +48,7 @@ class PrometheusRecorder:
         self._folder = CounterFolder(folder) if folder is not None else None
         self._is_shared = True  # as far as is known
         self._labels = model.labels[:MOST_LABELS]
+        self._digest = model.digest
         self._sums: Sums = {}
         self._times = defaultdict[tuple[str, int], list[float]](list)  # (route, status) -> seconds of each request
         self._runs: list[Run] = []
@@ -107,6 +110,8 @@ class PrometheusRecorder:
             ("inference_seconds",): [found.seconds],
         }
         more |= {("predictions", label): [n] for label, n in found.predictions.items() if label in self._labels}
+        names = self._observer.watch.names
+        more |= {("feature_rows", *names[place]): [n] for place, n in found.places.items()}
         add(self._sums, more)
 
     def read(self) -> bytes:
@@ -114,9 +119,10 @@ class PrometheusRecorder:
         self.hand_over()
         sums: Sums = {("predictions", label): [0] for label in self._labels}
         sums |= {(name,): [0] for name, (_, labels) in METRICS.items() if not labels}
+        sums |= {("feature_rows", *names): [0] for names in self._observer.watch.names}
         add(sums, self._sums if self._folder is None else self._folder.read(self._sums))
         registry = CollectorRegistry()
-        registry.register(_Families(sums))
+        registry.register(_Families(sums, self._observer.watch, self._digest))
         return generate_latest(registry)
 
 
@@ -126,19 +132,34 @@ class _Families:
     https://prometheus.github.io/client_python/collector/custom/
     """
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Sums, watch: Watch, digest: str) -> None:
         self._sums = sums
+        self._watch = watch
+        self._digest = digest
 
     def collect(self) -> Iterator[Metric]:
         for name, (text, labels) in METRICS.items():
-            found = [(values, numbers) for (metric, *values), numbers in self._sums.items() if metric == name]
+            found = [
+                ([*values, self._digest], numbers)
+                for (metric, *values), numbers in self._sums.items()
+                if metric == name
+            ]
             if name == "request_seconds":
-                yield _histogram(name, text, labels, found)
+                yield _histogram(name, text, [*labels, "digest"], found)
                 continue
-            counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+            counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=[*labels, "digest"])
             for values, (number,) in found:
                 counter.add_metric(values, number)
             yield counter
+        yield self._collect_shares()
+
+    def _collect_shares(self) -> Metric:
+        text = "Share of the training data's rows in each bin of a feature"
+        family = GaugeMetricFamily(f"{PREFIX}_feature_share", text, labels=["feature", "bin", "digest"])
+        shares = [share for bins in self._watch.bins for share in bins.expected]
+        for names, share in zip(self._watch.names, shares, strict=True):
+            family.add_metric([*names, self._digest], share)
+        return family
 
 
 def _histogram(

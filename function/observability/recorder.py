@@ -25,12 +25,20 @@ class ReadableRecorder(Protocol):
 
 
 def create_recorder(
-    kind: Literal["NONE", "EMF", "PROMETHEUS"], model: Model, observer: InferenceObserver, folder: Path | None = None
+    kind: Literal["NONE", "EMF", "PROMETHEUS"],
+    model: Model,
+    observer: InferenceObserver,
+    *,
+    folder: Path | None = None,
+    stack: str = "web-single",
 ) -> Recorder | None:
-    """Make the recorder of a kind, None for NONE; processes share Prometheus' counters in a folder."""
+    """Make the recorder of a kind, None for NONE.
+
+    Processes share Prometheus' counters in a folder; CloudWatch's metrics are kept apart by stack.
+    """
     if kind == "PROMETHEUS":
         # Not in the Lambda package.
         from function.observability.prometheus import PrometheusRecorder  # noqa: PLC0415
 
         return PrometheusRecorder(model, observer, folder)
-    return EMFRecorder(model, observer) if kind == "EMF" else None
+    return EMFRecorder(model, observer, stack) if kind == "EMF" else None

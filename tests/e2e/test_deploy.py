@@ -70,7 +70,8 @@ def create_stack(name: str, packaged: Path, parameters: dict[str, str]) -> dict[
         Capabilities=["CAPABILITY_IAM"],
     )
     made = boto3.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
-    return {resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in made}
+    # moto gives empty ones for what a condition leaves out
+    return {one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in made if "LogicalResourceId" in one}
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +128,8 @@ def test_all_resources_are_made(stack: dict[str, str]) -> None:
     }
 
 
-def test_an_invocation_gives_metrics(deployed: Emulator) -> None:
-    """In its access line, in CloudWatch's embedded format, with the first one's cold start."""
+def test_an_invocation_gives_metrics(deployed: Emulator, classifier: Classifier) -> None:
+    """In its access line, in CloudWatch's embedded format, by stack and model, with the first one's cold start."""
     event = json.loads((ROOT / "events" / "predict_batch.json").read_text())
     event["headers"]["x-api-key"] = KEY
     for _ in range(2):
@@ -137,9 +138,10 @@ def test_an_invocation_gives_metrics(deployed: Emulator) -> None:
     lines = [json.loads(line) for line in deployed.log().splitlines() if '"_aws"' in line]
     assert [line["requests"] for line in lines] == [1] * len(lines)
     last = lines[-1]
-    (directive,) = last["_aws"]["CloudWatchMetrics"]
-    assert (directive["Namespace"], directive["Dimensions"]) == ("web-single", [["model"]])
-    assert all(isinstance(last[metric["Name"]], int | float) for metric in directive["Metrics"])
+    for directive in last["_aws"]["CloudWatchMetrics"]:
+        assert (directive["Namespace"], directive["Dimensions"]) == ("web-single", [["stack", "model", "digest"]])
+        assert all(isinstance(last[metric["Name"]], int | float) for metric in directive["Metrics"])
+    assert (last["stack"], last["model"], last["digest"]) == (STACK, "iris_svc", classifier.model.sha256[:12])
     assert (last["rows"], last["predicted_setosa"], last["predicted_virginica"]) == (2, 1, 1)
     assert last["cold_start"] == 0
     assert sum(line["cold_start"] for line in lines) == 1
@@ -147,11 +149,15 @@ def test_an_invocation_gives_metrics(deployed: Emulator) -> None:
 
 
 def test_the_dashboard_is_json(stack: dict[str, str]) -> None:
-    """Four graphs of what the lines bring."""
+    """Six graphs of what the lines of this stack bring."""
     body = boto3.client("cloudwatch").get_dashboard(DashboardName=stack["Dashboard"])["DashboardBody"]
 
-    titles = [widget["properties"]["title"] for widget in json.loads(body)["widgets"]]
-    assert len(titles) == len(set(titles)) == 4
+    widgets = [widget["properties"] for widget in json.loads(body)["widgets"]]
+    titles = [widget["title"] for widget in widgets]
+    assert len(titles) == len(set(titles)) == 6
+    searches = [expression["expression"] for widget in widgets for (expression,) in widget["metrics"]]
+    of_this_stack = f"""SEARCH('{{web-single,stack,model,digest}} stack="{STACK}" """
+    assert all(search.startswith(of_this_stack) for search in searches)
     assert all(widget["properties"]["region"] == "eu-central-1" for widget in json.loads(body)["widgets"])
 
 
@@ -216,6 +222,35 @@ def test_log_lines_end_and_an_alarm_hears_of_5xx(stack: dict[str, str]) -> None:
     }
 
 
+def test_alarms_hear_of_slow_answers_and_of_drift(stack: dict[str, str]) -> None:
+    """API Gateway's 99th percentile; and the index of the feature that has drifted most, of this stack alone."""
+    names = [stack["SlowAnswers"], stack["Drift"]]
+    found = boto3.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    drift, slow = sorted(found, key=lambda alarm: alarm["AlarmName"])
+
+    assert (slow["AlarmName"], drift["AlarmName"]) == (f"{STACK}-latency", f"{STACK}-drift")
+    assert (slow["Namespace"], slow["MetricName"], slow["ExtendedStatistic"]) == ("AWS/ApiGateway", "Latency", "p99")
+    assert slow["Dimensions"] == [{"Name": "ApiId", "Value": stack["Api"]}, {"Name": "Stage", "Value": "$default"}]
+    assert (slow["Period"], slow["EvaluationPeriods"], slow["DatapointsToAlarm"]) == (60, 3, 2)
+    assert (slow["Threshold"], slow["ComparisonOperator"]) == (3000.0, "GreaterThanThreshold")
+    assert (drift["Namespace"], drift["MetricName"], drift["Statistic"]) == ("web-single", "drift", "Average")
+    assert drift["Dimensions"] == [{"Name": "stack", "Value": STACK}]
+    assert (drift["Period"], drift["EvaluationPeriods"]) == (3600, 1)
+    assert (drift["Threshold"], drift["ComparisonOperator"]) == (0.25, "GreaterThanOrEqualToThreshold")
+    assert {alarm["TreatMissingData"] for alarm in found} == {"notBreaching"}
+
+
+@pytest.mark.parametrize("given", [{"DriftThreshold": "0"}, {"Metrics": "NONE"}])
+def test_no_alarm_hears_of_drift_where_it_isnt_wanted(given: dict[str, str], packaged: Path) -> None:
+    """Or where nothing would tell it."""
+    name = f"without-{next(iter(given))}"
+
+    made = create_stack(name, packaged, PARAMETERS | given)
+
+    assert "Drift" not in made
+    assert {"ServerErrors", "SlowAnswers"} <= set(made)
+
+
 def test_the_outputs_say_where_it_is(stack: dict[str, str]) -> None:
     """The address, a command to try, and the function's name."""
     (made,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
@@ -254,6 +289,9 @@ def test_every_parameter_arrives(packaged: Path) -> None:
         "RequestsPerSecond": "7",
         "LogRetentionDays": "90",
         "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms",
+        "LatencyThreshold": "500",
+        "DriftThreshold": "0.5",
+        "ModelSha256": "0" * 64,
         "Revision": "2",
     }
     made = create_stack("second", packaged, given)
@@ -268,8 +306,15 @@ def test_every_parameter_arrives(packaged: Path) -> None:
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 7, "ThrottlingRateLimit": 7.0}
     groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix="/web-single/second/")["logGroups"]
     assert [group["retentionInDays"] for group in groups] == [90, 90]
-    (alarm,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[made["ServerErrors"]])["MetricAlarms"]
-    assert alarm["AlarmActions"] == [given["AlarmTopicArn"]]
+    names = ("ServerErrors", "SlowAnswers", "Drift")
+    alarms = boto3.client("cloudwatch").describe_alarms(AlarmNames=[made[name] for name in names])["MetricAlarms"]
+    assert [alarm["AlarmActions"] for alarm in alarms] == [[given["AlarmTopicArn"]]] * 3
+    assert {alarm["AlarmName"]: alarm["Threshold"] for alarm in alarms} == {
+        "second-5xx": 1.0,
+        "second-latency": 500.0,
+        "second-drift": 0.5,
+    }
+    assert (variables["MODEL_SHA256"], variables["STACK_NAME"]) == (given["ModelSha256"], "second")
 
 
 def test_a_revision_decides_what_the_alias_serves(packaged: Path, tmp_path: Path) -> None:
@@ -311,7 +356,8 @@ def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
 
     commands = result.stdout.replace("\\\n", "")
     assert re.search(
-        r"\.venv/bin/sam deploy --parameter-overrides Revision=\$\(date \+%s\) Architecture=arm64\s+"
+        r"\.venv/bin/sam deploy --stack-name 'web-single'\s+"
+        r"--parameter-overrides Revision=\$\(date \+%s\) Architecture=arm64 ModelSha256=\$\(sha256sum '\S+' \| cut -c 1-64\)\s+"
         rf"""ApiKeySha256='"{digests}"' AllowAnonymous=false MemorySize=512 CorsOrigins=https://a\.b""",
         commands,
     )
@@ -331,12 +377,13 @@ def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
 def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str], tmp_path: Path) -> None:
     """An empty one reaches sam as one that sam reads."""
     dry = make("--dry-run", "deploy", "ALLOW_ANONYMOUS=true", f"PARAMETERS={given}", home=tmp_path)
-    command = dry.stdout.replace("\\\n", "").partition(".venv/bin/sam deploy --parameter-overrides ")[2].splitlines()[0]
+    deploy = dry.stdout.replace("\\\n", "").partition(".venv/bin/sam deploy ")[2].splitlines()[0]
+    command = deploy.partition("--parameter-overrides ")[2]
     words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
 
     read = CfnParameterOverridesType().convert(tuple(words.stdout.split("\0")[:-1]), None, None)
 
-    always = {"Revision", "Architecture", "ApiKeySha256", "AllowAnonymous"}
+    always = {"Revision", "Architecture", "ModelSha256", "ApiKeySha256", "AllowAnonymous"}
     assert {name: value for name, value in read.items() if name not in always} == arrives
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samtranslator.model.preferences.deployment_preference_collection import CODEDEPLOY_PREDEFINED_CONFIGURATIONS_LIST
 from samtranslator.yaml_helper import yaml_parse
 
 from function.package import PYTHON
@@ -34,6 +35,8 @@ def test_one_function_behind_an_http_api(template: dict[str, Any], function: dic
         "FunctionLogs": "AWS::Logs::LogGroup",
         "ApiLogs": "AWS::Logs::LogGroup",
         "ServerErrors": "AWS::CloudWatch::Alarm",
+        "SlowAnswers": "AWS::CloudWatch::Alarm",
+        "Drift": "AWS::CloudWatch::Alarm",
         "Dashboard": "AWS::CloudWatch::Dashboard",
     }
     assert (function["Handler"], function["Runtime"]) == ("function.handler.handler", f"python{PYTHON}")
@@ -75,7 +78,11 @@ def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
         "LogRetentionDays": 30,
         "Metrics": "EMF",
         "Revision": "",
+        "ModelSha256": "",
+        "Rollout": "AllAtOnce",
         "AlarmTopicArn": "",
+        "LatencyThreshold": 3000,
+        "DriftThreshold": 0.25,
         "OtlpEndpoint": "",
         "Layers": "",
     }
@@ -186,6 +193,17 @@ def test_its_environment_is_the_settings(function: dict[str, Any]) -> None:
     }  # OpenTelemetry reads them
     assert set(variables) == {name.upper() for name in Settings.model_fields} - {"METRICS_FOLDER"} | telemetry
     assert Settings.load(plain) == Settings.load({})
+
+
+def test_every_rollout_is_gradual_or_not(template: dict[str, Any], function: dict[str, Any]) -> None:
+    """CodeDeploy is asked for all but the one that is none."""
+    allowed = template["Parameters"]["Rollout"]["AllowedValues"]
+    mapping = template["Mappings"]["IsGradual"]
+
+    assert set(allowed) == set(CODEDEPLOY_PREDEFINED_CONFIGURATIONS_LIST) == set(mapping)
+    assert {name for name in allowed if mapping[name]["Value"] == "false"} == {"AllAtOnce"}
+    assert function["DeploymentPreference"]["Type"] == {"Ref": "Rollout"}
+    assert function["VersionDeletionPolicy"] == "Retain"
 
 
 def test_the_makefile_builds_it() -> None:

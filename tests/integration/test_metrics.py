@@ -38,8 +38,9 @@ ROWS = {"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5], [9.9, 3.3, 6.0, 2.5
 
 
 def read(text: str) -> dict[str, float]:
-    """Sample -> value."""
-    return {name: float(value) for name, value in re.findall(r"^(\w+(?:{.*})?) (\S+)$", text, re.MULTILINE)}
+    """Sample, without its digest -> value."""
+    samples = re.findall(r"^(\w+(?:{.*})?) (\S+)$", re.sub(r'digest="[0-9a-f]{12}",?', "", text), re.MULTILINE)
+    return {name.replace("{}", ""): float(value) for name, value in samples}
 
 
 def run_apart(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -52,7 +53,7 @@ def asked_by_grafana() -> set[str]:
     """The series that grafana.json's panels ask for."""
     panels = json.loads(Path("grafana.json").read_text())["panels"]
     names = re.findall(r"web_single_\w+", " ".join(target["expr"] for panel in panels for target in panel["targets"]))
-    assert len(set(names)) == 6
+    assert len(set(names)) == 8
     return set(names)
 
 
@@ -237,18 +238,23 @@ class TestCounterFolder:
 class TestEMF:
     @pytest.fixture
     def lines(self, classifier: Classifier, access_lines: AccessLines) -> list[dict[str, Any]]:
-        client = TestClient(create_app(Settings.load({"METRICS": "EMF"}), classifier))
+        client = TestClient(create_app(Settings.load({"METRICS": "EMF", "STACK_NAME": "iris-2"}), classifier))
         client.post("/predict/batch", json=ROWS)
         client.get("/health")
         client.post("/predict", json={})
         return access_lines()
 
-    def test_every_metric_is_declared_and_there(self, lines: list[dict[str, Any]]) -> None:
-        """As CloudWatch wants it."""
+    def test_every_metric_is_declared_and_there(self, lines: list[dict[str, Any]], classifier: Classifier) -> None:
+        """As CloudWatch wants it, with the stack and the model's digest as dimensions."""
         for line in lines:
-            (directive,) = line["_aws"]["CloudWatchMetrics"]
-            assert all(isinstance(line[metric["Name"]], int | float) for metric in directive["Metrics"])
-            assert all(dimension in line for dimension in directive["Dimensions"][0])
+            for directive in line["_aws"]["CloudWatchMetrics"]:
+                assert all(isinstance(line[metric["Name"]], int | float) for metric in directive["Metrics"])
+                assert directive["Dimensions"] == [["stack", "model", "digest"]]
+            assert (line["stack"], line["model"], line["digest"]) == (
+                "iris-2",
+                "iris_svc",
+                classifier.model.sha256[:12],
+            )
 
     def test_what_they_say(self, lines: list[dict[str, Any]]) -> None:
         """Of inferences what the model did, of errors their class, of the first that it was cold."""
@@ -257,6 +263,7 @@ class TestEMF:
         assert [line["errors_4xx"] for line in lines] == [0, 0, 1]
         assert [line["route"] for line in lines] == ["/predict/batch", "/health", "/predict"]
         assert (batch["rows"], batch["rows_outside"], batch["predicted_virginica"]) == (3, 1, 2)
+        assert (batch["share_setosa"], batch["share_versicolor"]) == (pytest.approx(100 / 3), 0)
         assert batch["values_missing"] == 0
         assert 0 < batch["inference_milliseconds"] < batch["milliseconds"]
         assert "rows_outside" not in health
@@ -346,10 +353,12 @@ def test_of_many_labels_the_first_50_have_metrics(classifier: Classifier) -> Non
     probabilities = np.eye(60, dtype=np.float32)[[1, 1, 55]]
     run = Run(to_arrays(model.columns, [[5.1, 3.5, 1.4, 0.2]] * 3), Prediction(probabilities, None), 0.1)
 
-    line = EMFRecorder(model, InferenceObserver(named)).record("/predict", 200, 0.1, run)
+    line = EMFRecorder(model, InferenceObserver(named), "stack").record("/predict", 200, 0.1, run)
 
     assert line["predicted_l1"] == 2
-    assert sum(name.startswith("predicted_") for name in line) == 50
+    for what in ("predicted_", "share_"):
+        assert sum(name.startswith(what) for name in line) == 50
+    assert all(len(directive["Metrics"]) <= 100 for directive in line["_aws"]["CloudWatchMetrics"])
     assert "l55" not in str(line)
 
 

@@ -1,12 +1,11 @@
-"""The README's commands give the output that it shows, and its tables leave nothing out."""
+"""The commands of the README and of the pages in docs/ give the output that is shown, and the tables leave nothing out."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,32 +29,14 @@ from function.settings import Settings
 from local_server import ServerSettings
 from tests.support.entry_points import ROOT, LocalServer
 from tests.support.models import lightgbm_classifier
+from tests.support.pages import at, blocks, leave_out, link_project, read_page, run, run_command
 
 README = Path("README.md").read_text()
+PAGES = sorted(Path("docs").glob("*.md"))
 SECTIONS = {section.partition("\n")[0]: section for section in README.split("\n## ")}
 OWN_MODEL = "Bring your own model"
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the README's commands want curl")
-
-
-def blocks(section: str, language: str) -> list[str]:
-    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)
-    return [textwrap.dedent(block) for block in found]
-
-
-def run(block: str, server: LocalServer | None = None, folder: Path = ROOT) -> str:
-    """Give the block again as it comes out here: each command and its output."""
-    lines = []
-    environ = os.environ | {"PYTHONPATH": str(ROOT)}
-    for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
-        here = command.replace(".venv/bin/python", sys.executable).replace("curl ", "curl --silent ", 1)
-        if server is not None:
-            here = here.replace("localhost:8000", urlsplit(server.url).netloc)
-        result = subprocess.run(
-            ["bash", "-c", here], cwd=folder, env=environ, capture_output=True, text=True, check=True
-        )
-        lines += [f"$ {command}", result.stdout.rstrip("\n")]
-    return "\n".join(lines) + "\n"
 
 
 def measured(text: str) -> str:
@@ -76,7 +57,29 @@ def measured(text: str) -> str:
 )
 def test_commands_give_the_output_that_is_shown(block: str, local_server: LocalServer) -> None:
     """Of the shipped model."""
-    assert run(block, local_server) == block
+    assert run(block, at(local_server)) == block
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_the_commands_of_a_page_give_the_output_that_is_shown(
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One after the other, in a folder with the project's files; `tests/support/pages.py` says what a page may ask for."""
+    page, here = read_page(path.read_text()), dict[str, str]()
+    for name in page.needs:
+        found = request.getfixturevalue(name)
+        here |= at(found) if isinstance(found, LocalServer) else found if isinstance(found, Mapping) else {}
+    link_project(tmp_path)
+    for command in page.beforehand:
+        run_command(command, here, tmp_path)
+
+    for block in page.blocks:
+        assert leave_out(page.differs, run(block, here, tmp_path)) == leave_out(page.differs, block)
+
+
+def test_every_page_is_linked() -> None:
+    """From the README."""
+    assert [str(path) for path in PAGES if f"({path})" not in README] == []
 
 
 def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None
 
     assert measured(run(check, folder=tmp_path)) == measured(check)
     with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "penguins" / "penguins.onnx")) as server:
-        assert run(requests, server) == requests
+        assert run(requests, at(server)) == requests
 
 
 def wine_file(folder: Path) -> Any:

@@ -32,6 +32,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "base_path": "",
         "metrics": "NONE",
         "metrics_folder": None,
+        "stack_name": "web-single",
         "log_level": "INFO",
         "log_labels": False,
         "log_format": "JSON",
@@ -60,6 +61,7 @@ def test_every_setting_is_read() -> None:
         "LOG_LABELS": "true",
         "METRICS": "prometheus",
         "METRICS_FOLDER": "/counters",
+        "STACK_NAME": "iris-2",
         "PATH": "/bin",
     }
 
@@ -80,6 +82,7 @@ def test_every_setting_is_read() -> None:
         "base_path": "/iris",
         "metrics": "PROMETHEUS",
         "metrics_folder": Path("/counters"),
+        "stack_name": "iris-2",
         "log_level": "DEBUG",
         "log_labels": True,
         "log_format": "TEXT",

@@ -48,7 +48,7 @@ def describe(model: Model, limits: Limits) -> dict[str, Any]:
         },
         "features": [
             {"name": feature.name, "type": type}
-            | feature.model_dump(exclude_none=True, exclude={"missing", "missing_text"})
+            | feature.model_dump(exclude_none=True, exclude={"missing", "missing_text", "edges", "counts"})
             | ({} if fill is None else {"missing": True})
             for feature, type, fill in features
         ],

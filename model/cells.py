@@ -1,0 +1,55 @@
+"""The cells of a CSV, which are texts, → what they mean where a model takes numbers or booleans."""
+
+import contextlib
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from function.classifier.model import BOOL
+from model.table import EMPTY
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_IS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
+
+
+def parse_cell(cell: str, type: str, *, takes_comma: bool) -> float | bool | str | None:
+    """Give a cell's number or boolean, None where it stands for no value; what is neither stays a text."""
+    text = cell.strip()
+    if text in EMPTY:
+        return None
+    if type == BOOL:
+        return _BOOLEANS.get(text.lower(), cell)
+    if takes_comma:
+        text = text.replace(",", ".")
+    return float(text) if _IS_NUMBER.fullmatch(text) else cell
+
+
+def parse_column(cells: pa.Array, type: str, *, takes_comma: bool) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Give the numbers or booleans of a column, null where there is none, and which cells stand for no value."""
+    if type != BOOL:
+        with contextlib.suppress(pa.ArrowInvalid):
+            found = cells.cast(pa.float64())
+            if not pc.any(pc.is_nan(found)).as_py():
+                return found, np.zeros(len(cells), dtype=bool)
+        with contextlib.suppress(pa.ArrowInvalid):
+            stripped = pc.utf8_trim_whitespace(cells)
+            gaps = pc.is_in(stripped, pa.array(EMPTY, cells.type))
+            return pc.if_else(gaps, None, stripped).cast(pa.float64()), np.asarray(gaps)
+    values = [None if cell is None else parse_cell(cell, type, takes_comma=takes_comma) for cell in cells.to_pylist()]
+    is_gap = np.array([value is None for value in values], dtype=bool)
+    right = [None if isinstance(value, str) else value for value in values]
+    return pa.array(right, pa.bool_() if type == BOOL else pa.float64()), is_gap
+
+
+def read_texts(cells: pa.Array, known: tuple[str, ...] | None, *, is_free: bool) -> pa.Array:
+    """Give the texts of a column, null where a cell stands for no value.
+
+    A text that the model knows is itself; one that is `is_free`, of any text and never missing, too.
+    """
+    if is_free:
+        return cells
+    empty = pa.array([text for text in EMPTY if text not in (known or ())], cells.type)
+    return pc.if_else(pc.is_in(cells, empty), None, cells)

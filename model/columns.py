@@ -1,0 +1,45 @@
+"""Which columns of a file are a model's features, and which one its truth."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from function.classifier.model import Columns, cut
+from model.files import FileError, RowFile
+from model.names import match
+
+
+class Choice(NamedTuple):
+    """What is taken of a file: the column of each feature, and that of the labels."""
+
+    features: Sequence[str]
+    target: str | None
+
+
+def choose(
+    file: RowFile, columns: Columns, target: str | None, *, by_position: bool = False, ignore: Collection[str] = ()
+) -> Choice:
+    """Find the column of each feature by its name, or, where that is asked for, by its place.
+
+    Raises:
+        FileError: there is none, or the labels' isn't there.
+    """
+    wanted = [feature.name for feature in columns.features]
+    for name in (*ignore, *([] if target is None else [target])):
+        if name not in file.names:
+            raise FileError(f"{file.path}: no column is called {name}; it has {_list(file.names)}")
+    others = [name for name in file.names if name != target and name not in ignore]
+    if by_position:
+        if len(others) != len(wanted):
+            message = f"expected {len(wanted)} columns, as the model takes, besides --target and --ignore"
+            raise FileError(f"{file.path}: {message}; got {len(others)}: {_list(others)}")
+        return Choice(others, target)
+    found = match(wanted, others)
+    if missing := [name for name in wanted if name not in found]:
+        message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
+        fix = "give the columns the names of the features, or take them in their order by --by-position"
+        raise FileError(f"{file.path}: {message}; {fix}")
+    return Choice([found[name] for name in wanted], target)
+
+
+def _list(names: Sequence[str]) -> str:
+    return cut(", ".join(name or '""' for name in names), 400)

@@ -1,0 +1,305 @@
+"""Holds a new version of a model against the old one: what changes for its clients, and whether it is better.
+
+python -m model compare old.onnx new.onnx holdout.csv --target species --fail-if worse
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from function.classifier import Classifier
+from function.errors import ServiceError
+from model.check import time_rows
+from model.compatibility import find_breaks
+from model.evaluate import describe_rows, show, show_table
+from model.files import FileError
+from model.metrics import BETTER_HIGH, BETTER_LOW, Quality, measure
+from model.reading import add_artifact, add_reading, read_arguments
+from model.served import load_served, read_settings
+from model.truth import Judged, find_labels, judge
+
+SIGNIFICANT = 0.05  # a difference that chance makes in fewer than 5 % of cases
+PERCENTILES = (50, 90, 99, 100)
+REASONS = ("worse", "incompatible", "changed")
+MOST_CHANGES = 20  # pairs of labels in a terminal
+
+
+class Aligned(NamedTuple):
+    """The answers of both models to the same rows, by the labels that either of them has.
+
+    Attributes:
+        labels: the old model's, then those that only the new one has.
+        probabilities: of both, float32, shape (n_rows, n_labels).
+        classes: of both, places of labels.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: list[NDArray[np.float32]]
+    classes: list[NDArray[np.intp]]
+
+
+class McNemar(NamedTuple):
+    """McNemar's exact test: in how many rows just one of them is right, and how likely chance makes such a difference."""
+
+    only_old: int
+    only_new: int
+    p: float
+
+    @property
+    def is_more_than_chance(self) -> bool:
+        return self.p < SIGNIFICANT
+
+
+class Comparison(NamedTuple):
+    """What was found; qualities and test are None where the truth isn't known."""
+
+    breaks: list[str]
+    judged: Judged
+    aligned: Aligned
+    shifts: NDArray[np.float32]
+    qualities: list[Quality] | None
+    test: McNemar | None
+
+    @property
+    def changed(self) -> NDArray[np.intp]:
+        """The rows whose label changes."""
+        old, new = self.aligned.classes
+        return np.flatnonzero(old != new)
+
+    @property
+    def is_worse(self) -> bool:
+        """It labels fewer rows rightly, by more than chance explains, or refuses more of them."""
+        refuses_more = self.judged.n_refused[1] > self.judged.n_refused[0]
+        return refuses_more or (
+            self.test is not None and self.test.is_more_than_chance and self.test.only_new < self.test.only_old
+        )
+
+
+def compare(old: Classifier, new: Classifier, judged: Judged) -> Comparison:
+    """Compare the answers to the same rows."""
+    aligned = align(old, new, judged)
+    before, after = aligned.probabilities
+    qualities = test = None
+    if len(judged.truth):
+        qualities = [
+            measure(aligned.labels, judged.truth, said, probabilities)
+            for said, probabilities in zip(aligned.classes, aligned.probabilities, strict=True)
+        ]
+        test = find_difference(*(said == judged.truth for said in aligned.classes))
+    return Comparison(
+        find_breaks(old.model, new.model), judged, aligned, np.abs(after - before).max(axis=1), qualities, test
+    )
+
+
+def align(old: Classifier, new: Classifier, judged: Judged) -> Aligned:
+    """Bring the answers of both to the same labels; a label that one doesn't have gets a probability of 0."""
+    labels = find_labels([old, new])
+    probabilities, classes = [], []
+    for classifier, found, said in zip((old, new), judged.probabilities, judged.classes, strict=True):
+        places = np.array([labels.index(label) for label in classifier.model.labels])
+        spread = np.zeros((len(found), len(labels)), dtype=np.float32)
+        spread[:, places] = found
+        probabilities.append(spread)
+        classes.append(places[said])
+    return Aligned(labels, probabilities, classes)
+
+
+def find_difference(old_right: NDArray[np.bool_], new_right: NDArray[np.bool_]) -> McNemar:
+    """Test whether one is right more often than the other.
+
+    https://doi.org/10.1007/BF02295996; exact: each of the rows that they differ in is the toss of a coin.
+    """
+    only_old, only_new = int((old_right & ~new_right).sum()), int((new_right & ~old_right).sum())
+    p = binomtest(only_new, only_old + only_new).pvalue if only_old + only_new else 1.0
+    return McNemar(only_old, only_new, float(p))
+
+
+def to_document(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_largest: int) -> dict[str, Any]:
+    """Give all of it as JSON's values."""
+    pairs = Counter(_name_pairs(found, found.changed))
+    document: dict[str, Any] = {
+        "is_compatible": not found.breaks,
+        "breaks": found.breaks,
+        "n_rows": len(found.shifts),
+        "left_out": {"n_rows": len(found.judged.left_out), "reasons": dict(found.judged.count_reasons())},
+        "refused_by_one_alone": dict(zip(("old", "new"), found.judged.n_refused, strict=True)),
+        "labels_changed": len(found.changed),
+        "changes": [{"old": old, "new": new, "n_rows": n} for (old, new), n in pairs.most_common()],
+        "shift": {str(percent): float(np.percentile(found.shifts, percent)) for percent in PERCENTILES},
+        "largest": find_largest(found, n_largest),
+        "bytes": dict(zip(("old", "new"), sizes, strict=True)),
+        "microseconds_per_1000_rows": dict(zip(("old", "new"), times, strict=True)),
+    }
+    if found.qualities is not None and found.test is not None:
+        document["quality"] = {
+            name: {measure: getattr(quality, measure) for measure in _measures()}
+            for name, quality in zip(("old", "new"), found.qualities, strict=True)
+        }
+        document["mcnemar"] = found.test._asdict() | {"is_more_than_chance": found.test.is_more_than_chance}
+        document["is_worse"] = found.is_worse
+    return document
+
+
+def _measures() -> list[str]:
+    return [name for name in (*BETTER_HIGH, *BETTER_LOW) if name != "left_out"]
+
+
+def _name_pairs(found: Comparison, rows: NDArray[np.intp]) -> list[tuple[str, str]]:
+    labels = found.aligned.labels
+    old, new = (said[rows].tolist() for said in found.aligned.classes)
+    return [(labels[a], labels[b]) for a, b in zip(old, new, strict=True)]
+
+
+def find_largest(found: Comparison, n: int) -> list[dict[str, Any]]:
+    """Give the rows whose probabilities change most."""
+    rows = np.argsort(-found.shifts, kind="stable")[:n]
+    rows = rows[found.shifts[rows] > 0]
+    return [
+        {
+            "file": found.judged.files[row],
+            "line": int(found.judged.lines[row]),
+            "old": old,
+            "new": new,
+            "shift": float(found.shifts[row]),
+        }
+        for row, (old, new) in zip(rows.tolist(), _name_pairs(found, rows), strict=True)
+    ]
+
+
+def describe(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_largest: int) -> Iterator[str]:
+    """Say it in lines for a terminal."""
+    yield (
+        "a client of the old one may go on with the new one" if not found.breaks else "a client of the old one breaks:"
+    )
+    yield from (f"  {line}" for line in found.breaks)
+    yield from describe_rows(len(found.shifts), found.judged)
+    yield from _describe_refusals(found.judged)
+    yield from _describe_changes(found)
+    if (largest := find_largest(found, n_largest)) and found.shifts.any():
+        yield ""
+        yield "largest changes"
+        rows = [[f"{one['file']}:{one['line']}", one["old"], one["new"], f"{one['shift']:.4f}"] for one in largest]
+        yield from show_table(["line", "old label", "new label", "shift"], rows)
+    yield ""
+    quality = [] if found.qualities is None else [_show_measure(name, found.qualities) for name in _measures()]
+    yield from show_table(
+        ["", "old", "new"],
+        [
+            *quality,
+            ["bytes", *(f"{size:,}" for size in sizes)],
+            ["µs per 1,000 rows", *(f"{time:,.0f}" for time in times)],
+        ],
+    )
+    if found.test is not None:
+        yield ""
+        yield _describe_test(found.test)
+
+
+def _describe_refusals(judged: Judged) -> Iterator[str]:
+    for n, who, other in zip(judged.n_refused, ("old", "new"), ("new", "old"), strict=True):
+        if n:
+            yield f"  {n:,} of them refused by the {who} one alone, and answered by the {other} one"
+
+
+def _describe_changes(found: Comparison) -> Iterator[str]:
+    n_changed, n_rows = len(found.changed), len(found.shifts)
+    yield ""
+    yield f"labels change in {n_changed:,} rows of {n_rows:,}, {n_changed / n_rows:.2%}"
+    pairs = Counter(_name_pairs(found, found.changed)).most_common()
+    yield from (f"  {n:,}: {old} → {new}" for (old, new), n in pairs[:MOST_CHANGES])
+    if others := sum(n for _, n in pairs[MOST_CHANGES:]):
+        yield f"  {others:,}: {len(pairs) - MOST_CHANGES:,} other changes"
+    half, most, nearly_all, largest = (float(np.percentile(found.shifts, percent)) for percent in PERCENTILES)
+    yield (
+        f"a row's largest shift of a probability: half of them up to {half:.4f}, 90 % up to {most:.4f}, "
+        f"99 % up to {nearly_all:.4f}, all up to {largest:.4f}"
+    )
+
+
+def _show_measure(name: str, qualities: Sequence[Quality]) -> list[str]:
+    return [name.replace("_", " "), *(show(getattr(quality, name)) for quality in qualities)]
+
+
+def _describe_test(test: McNemar) -> str:
+    word = "more than chance" if test.is_more_than_chance else "no more than chance"
+    return (
+        f"the old one alone is right in {test.only_old:,} rows, the new one alone in {test.only_new:,}: "
+        f"{word} explains (McNemar's exact test, p = {test.p:.2g})"
+    )
+
+
+def find_misses(found: Comparison, reasons: Sequence[str]) -> list[str]:
+    """Say which of the reasons to fail there are."""
+    misses = []
+    if "worse" in reasons and found.is_worse:
+        refused, qualities = found.judged.n_refused, found.qualities or []
+        accuracies = " and ".join(f"{quality.accuracy:.4f}" for quality in qualities)
+        misses.append(
+            f"worse: accuracy {accuracies}, refused by one alone {refused[0]:,} and {refused[1]:,}, old and new"
+        )
+    if "incompatible" in reasons and found.breaks:
+        misses.append(f"incompatible: {'; '.join(found.breaks)}")
+    if "changed" in reasons and len(found.changed):
+        misses.append(f"changed: the labels of {len(found.changed):,} rows of {len(found.shifts):,}")
+    return misses
+
+
+def _reasons(text: str) -> list[str]:
+    found = [part.strip() for part in text.split(",")]
+    if unknown := [reason for reason in found if reason not in REASONS]:
+        raise argparse.ArgumentTypeError(f"expected {', '.join(REASONS)}; got {', '.join(unknown)}")
+    return found
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Print it."""
+    parser = argparse.ArgumentParser(description="Hold a new version of a model against the old one.")
+    add_artifact(parser, "old")
+    add_artifact(parser, "new")
+    add_reading(parser, target_is_required=False)
+    parser.add_argument(
+        "--fail-if",
+        type=_reasons,
+        default=[],
+        metavar="REASON,…",
+        help="end with status 1 if it is worse (by more than chance, or refuses more rows), incompatible, or changed",
+    )
+    parser.add_argument("--largest", type=int, default=10, metavar="N", help="changes that are listed (default: 10)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(given)
+    try:
+        misses = _run(arguments)
+    except ServiceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    if misses:
+        sys.exit("\n".join(misses))
+
+
+def _run(arguments: argparse.Namespace) -> list[str]:
+    if "worse" in arguments.fail_if and arguments.target is None:
+        raise FileError("--fail-if worse: expected --target, the column of the true labels")
+    paths: list[Path] = [arguments.old, arguments.new]
+    # A digest that the service is held to can't be that of both.
+    settings = [read_settings(path, arguments.labels).model_copy(update={"model_sha256": None}) for path in paths]
+    old, new = map(load_served, settings)
+    found = compare(old, new, judge([old, new], read_arguments(arguments)))
+    sizes = [path.stat().st_size for path in paths]
+    times = [time_rows(classifier, 1000) for classifier in (old, new)]
+    n_largest = max(0, arguments.largest)
+    if arguments.json:
+        print(json.dumps(to_document(found, sizes, times, n_largest), indent=1, ensure_ascii=False))
+    else:
+        print(*describe(found, sizes, times, n_largest), sep="\n", flush=True)
+    return find_misses(found, arguments.fail_if)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Files of rows by their names: CSV, JSON lines and Parquet, here or on S3, one block after the other."""
+
+import glob
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pyarrow import fs
+
+from function.errors import ServiceError
+
+COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
+S3 = "s3://"
+
+
+class FileError(ServiceError):
+    """A file of rows can't be read or written, or has other columns than are wanted."""
+
+
+class Place(NamedTuple):
+    """How far a file is read: bytes (of Parquet: rows), and the line that is next, counted from 1."""
+
+    position: int
+    line: int
+
+
+class Fault(NamedTuple):
+    """Why a row isn't answered, and in which line it is (of Parquet: which row), counted from 1."""
+
+    line: int
+    reason: str
+
+
+class Batch(NamedTuple):
+    """Rows as a file has them.
+
+    Attributes:
+        table: the columns that were asked for, texts where the file has but texts.
+        records: of JSON lines, each row's object.
+        faults: of rows that aren't in the table.
+        locate: from a row of the table to its line.
+        is_text: its values are texts, whatever they mean.
+        takes_comma: a number may have a comma for its point.
+    """
+
+    table: pa.Table
+    records: Sequence[Mapping[str, Any]] | None
+    faults: Sequence[Fault]
+    locate: Callable[[int], int]
+    is_text: bool = False
+    takes_comma: bool = False
+
+
+class Block(NamedTuple):
+    """Some rows of a file, not parsed yet.
+
+    Attributes:
+        end: where the file goes on behind them.
+        n_bytes: how much of the file they are.
+        parse: from the names of columns to their rows; any thread may call it.
+    """
+
+    end: Place
+    n_bytes: int
+    parse: Callable[[Sequence[str]], Batch]
+
+
+class RowFile(ABC):
+    """A file of rows.
+
+    Attributes:
+        path: as it was given.
+        names: of its columns, in order.
+        types: of its columns, where the file says them.
+        n_bytes: its size.
+    """
+
+    path: str
+    names: Sequence[str]
+    types: Mapping[str, pa.DataType]
+    n_bytes: int
+
+    @abstractmethod
+    def read(self, start: Place | None = None) -> Iterator[Block]:
+        """Give its blocks, the first of them at a place.
+
+        Raises:
+            FileError: it can't be read.
+        """
+
+
+class Located(NamedTuple):
+    """A path, its file system and the path there."""
+
+    path: str
+    system: fs.FileSystem
+    inner: str
+
+
+def locate(path: str) -> Located:
+    """Find the file system of a path: S3 for s3://bucket/key, else this machine's.
+
+    AWS_ENDPOINT_URL names another S3 than AWS's: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+
+    Raises:
+        FileError: the bucket can't be reached.
+    """
+    if not path.startswith(S3):
+        return Located(path, fs.LocalFileSystem(), path)
+    inner = path.removeprefix(S3)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    try:
+        if endpoint is None and region is None:
+            region = fs.resolve_s3_region(inner.partition("/")[0])
+        return Located(path, fs.S3FileSystem(endpoint_override=endpoint, region=region), inner)
+    except OSError as error:
+        raise FileError(f"{path}: {one_line(error)}") from None
+
+
+def find_format(path: str) -> str:
+    """Give the ending that says a file's format: .csv, .tsv, .jsonl, .ndjson or .parquet.
+
+    Raises:
+        FileError: it has none of them.
+    """
+    name = PurePosixPath(path)
+    suffix = PurePosixPath(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
+    if suffix.lower() not in FORMATS:
+        expected = (
+            f"expected a name that ends in {', '.join(FORMATS)}, or that with {', '.join(COMPRESSIONS)} behind it"
+        )
+        raise FileError(f"{path}: {expected}")
+    return suffix.lower()
+
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+
+def find_files(given: Sequence[str]) -> list[str]:
+    """Find the files that names, globs and folders mean, those of one in the order of their names.
+
+    Raises:
+        FileError: one means none.
+    """
+    found = [path for each in given for path in _expand(each)]
+    if repeated := sorted({path for path in found if found.count(path) > 1}):
+        raise FileError(f"expected each file once, got {', '.join(repeated[:5])} more often")
+    return found
+
+
+def _expand(given: str) -> list[str]:
+    place = locate(given)
+    is_glob = any(character in given for character in "*?[")
+    try:
+        kind = place.system.get_file_info(place.inner).type
+        if kind == fs.FileType.File:
+            return [given]
+        if is_glob and not given.startswith(S3):
+            found = sorted(path for path in glob.glob(given, recursive=True) if os.path.isfile(path))  # noqa: PTH207, PTH113
+        elif is_glob:
+            start = given.removeprefix(S3).split("*")[0].split("?")[0].split("[")[0].rpartition("/")[0]
+            found = [path for path in _list(place.system, start) if fnmatch(path, place.inner)]
+            found = [S3 + path for path in found]
+        elif kind == fs.FileType.Directory:
+            prefix = S3 if given.startswith(S3) else ""
+            found = [prefix + path for path in _list(place.system, place.inner) if _is_data(path)]
+        else:
+            found = []
+    except OSError as error:
+        raise FileError(f"{given}: can't be read; {one_line(error)}") from None
+    if not found:
+        raise FileError(
+            f"{given}: there is no such file" if not is_glob else f"{given}: there is no file of such a name"
+        )
+    return found
+
+
+def _list(system: fs.FileSystem, folder: str) -> list[str]:
+    found = system.get_file_info(fs.FileSelector(folder, recursive=True))
+    return sorted(info.path for info in found if info.type == fs.FileType.File)
+
+
+def _is_data(path: str) -> bool:
+    """Say whether a folder's file is one of rows, and not hidden or a writer's own."""
+    name = PurePosixPath(path)
+    suffix = PurePosixPath(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
+    return suffix.lower() in FORMATS and not name.name.startswith((".", "_"))
+
+
+def open_file(path: str, *, has_header: bool = True) -> RowFile:
+    """Open a file by the format that its name says.
+
+    Args:
+        path: of the file.
+        has_header: the first line of a CSV names its columns.
+
+    Raises:
+        FileError: it can't be read, or has no rows' form.
+    """
+    from model.delimited import DelimitedFile  # noqa: PLC0415 - each of them needs this module
+    from model.json_lines import JsonLinesFile  # noqa: PLC0415
+    from model.parquet import ParquetFile  # noqa: PLC0415
+
+    place, kind = locate(path), find_format(path)
+    try:
+        if kind == ".parquet":
+            return ParquetFile(place)
+        if kind in (".jsonl", ".ndjson"):
+            return JsonLinesFile(place)
+        return DelimitedFile(place, has_header=has_header)
+    except (OSError, pa.ArrowException) as error:
+        raise FileError(f"{path}: can't be read; {one_line(error)}") from None
+
+
+def one_line(error: Exception) -> str:
+    """Fit an error of pyarrow's into a message."""
+    text = " ".join(str(error).split())
+    return json.dumps(text)[1:300].rstrip('"') if not text.isprintable() else text[:300]

@@ -1,0 +1,73 @@
+"""Bounds that a model's quality must keep, for CI: accuracy=0.95,macro_f1=0.9."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from model.metrics import BETTER_HIGH, BETTER_LOW, Quality
+
+OF_LABEL = ("precision", "recall", "f1")
+
+
+class Bound(NamedTuple):
+    """A measure, the label that it is of, if it is of one, and what it must not be under, or over."""
+
+    measure: str
+    label: str | None
+    limit: float
+    direction: Literal["under", "over"]
+
+    @property
+    def name(self) -> str:
+        return self.measure if self.label is None else f"{self.measure}:{self.label}"
+
+    def explain(self, found: float | None) -> str | None:
+        """Say what is missed, None where nothing is."""
+        if found is None:
+            return f"{self.name} isn't defined on these rows, expected {self._word} {self.limit:g}"
+        if found < self.limit if self.direction == "under" else found > self.limit:
+            return f"{self.name} is {found:.4g}, expected {self._word} {self.limit:g}"
+        return None
+
+    @property
+    def _word(self) -> str:
+        return "at least" if self.direction == "under" else "at most"
+
+
+def parse_bounds(direction: Literal["under", "over"]) -> Callable[[str], list[Bound]]:
+    """Give what reads the bounds of an argument."""
+
+    def parse(text: str) -> list[Bound]:
+        return [_parse_bound(part.strip(), direction) for part in text.split(",")]
+
+    return parse
+
+
+def _parse_bound(text: str, direction: Literal["under", "over"]) -> Bound:
+    name, _, limit = text.rpartition("=")
+    measure, _, label = name.partition(":")
+    known, others = (BETTER_HIGH, BETTER_LOW) if direction == "under" else (BETTER_LOW, BETTER_HIGH)
+    if (label and measure not in OF_LABEL) or (not label and measure not in known):
+        if measure in others:
+            other = "over" if direction == "under" else "under"
+            raise argparse.ArgumentTypeError(f"{measure} is bounded by --fail-{other}")
+        of_label = f", or {', '.join(f'{each}:LABEL' for each in OF_LABEL)}" if direction == "under" else ""
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(known)}{of_label}; got {text!r}")
+    try:
+        return Bound(measure, label or None, float(limit), direction)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {name}=NUMBER, got {text!r}") from None
+
+
+def find_misses(bounds: Sequence[Bound], quality: Quality, n_left_out: int) -> list[str]:
+    """Say of each bound that isn't kept what it is.
+
+    Raises:
+        KeyError: a label that the model doesn't have.
+    """
+    values = {**quality._asdict(), "left_out": n_left_out}
+    found = [
+        values[bound.measure] if bound.label is None else getattr(quality.labels[bound.label], bound.measure)
+        for bound in bounds
+    ]
+    return [miss for bound, value in zip(bounds, found, strict=True) if (miss := bound.explain(value))]

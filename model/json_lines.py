@@ -1,0 +1,68 @@
+"""JSON lines: one object a row, its values as they are typed there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from function.classifier.inputs import name_type
+from model.files import Batch, Block, Fault, FileError, Located, Place, RowFile
+from model.lines import Chunk, read_chunks
+
+
+class JsonLinesFile(RowFile):
+    """A file of JSON lines; its columns are the keys of its first thousands of rows."""
+
+    def __init__(self, place: Located) -> None:
+        """Read its first rows.
+
+        Raises:
+            FileError: there is no object among them.
+        """
+        self.path, self.types, self._place = place.path, {}, place
+        self.n_bytes = place.system.get_file_info(place.inner).size
+        first = next(read_chunks(place, None, has_quotes=False), None)
+        found: dict[str, None] = {}
+        for row in _parse_rows(first, []) if first else ():
+            found |= dict.fromkeys(row[1])
+        self.names = list(found)
+        if not found:
+            raise FileError(f"{self.path}: expected a JSON object in each line, got none")
+
+    def read(self, start: Place | None = None) -> Iterator[Block]:
+        for chunk in read_chunks(self._place, start, has_quotes=False):
+            yield Block(chunk.end, len(chunk.content), lambda names, chunk=chunk: self._parse(chunk, names))  # type: ignore[misc]
+
+    def _parse(self, chunk: Chunk, names: Sequence[str]) -> Batch:
+        faults: list[Fault] = []
+        rows = _parse_rows(chunk, faults)
+        records = [record for _, record in rows]
+        table = pa.table({name: _to_array([record.get(name) for record in records]) for name in names})
+        return Batch(table, records, faults, lambda row: rows[row][0])
+
+
+def _parse_rows(chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Give the line and the object of each row."""
+    rows: list[tuple[int, Mapping[str, Any]]] = []
+    for number, line in enumerate(chunk.content.split(b"\n"), start=chunk.start.line):
+        if not line.strip():
+            continue
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            faults.append(Fault(number, f"expected a JSON object, got no JSON: {error.msg} at column {error.colno}"))
+            continue
+        if isinstance(record, dict):
+            rows.append((number, record))
+        else:
+            faults.append(Fault(number, f"expected a JSON object, got {name_type(record)}"))
+    return rows
+
+
+def _to_array(values: list[Any]) -> pa.Array:
+    """Give a column's values as they are, or as JSON where no one type takes them all."""
+    try:
+        return pa.array(values)
+    except pa.ArrowException:
+        return pa.array([None if value is None else orjson.dumps(value).decode() for value in values])

@@ -1,0 +1,82 @@
+"""A file of text, cut into chunks of whole lines."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from model.files import FileError, Located, Place, one_line
+
+CHUNK = 4 << 20  # bytes: more at once take more memory, and save no time
+LONGEST = 64 << 20  # of one row
+BOM = b"\xef\xbb\xbf"
+# A field in quotes starts where a field does; in it a quote is written twice. The last of a chunk may be cut off.
+_QUOTED = re.compile(rb'(?:(?<=[,;\t\n])|^)"(?:[^"]|"")*+("|\Z)')
+
+
+class Chunk(NamedTuple):
+    """Whole lines, and where they stand."""
+
+    start: Place
+    end: Place
+    content: bytes
+
+
+def read_chunks(place: Located, start: Place | None, *, has_quotes: bool) -> Iterator[Chunk]:
+    """Give a file's lines, from a place on; with quotes a line's end in a quoted field ends no line.
+
+    Raises:
+        FileError: it can't be read, or has a line of more than 64 MiB.
+    """
+    at = start or Place(0, 1)
+    try:
+        with place.system.open_input_stream(place.inner, compression="detect") as stream:
+            if at.position:
+                _skip(stream, at.position)
+            elif (rest := stream.read(len(BOM))) == BOM:
+                at, rest = Place(len(BOM), 1), b""
+            rest = b"" if at.position else rest
+            while block := stream.read(CHUNK):
+                rest += block
+                content = rest[: _find_end(rest, has_quotes=has_quotes)]
+                if len(rest) > LONGEST and not content:
+                    fault = "a quoted field is never closed" if b'"' in rest else "it has more than 64 MiB"
+                    raise FileError(f"{place.path}: line {at.line}: {fault}")
+                if content:
+                    rest, before = rest[len(content) :], at
+                    at = Place(at.position + len(content), at.line + content.count(b"\n"))
+                    yield Chunk(before, at, content)
+            if rest:
+                yield Chunk(at, Place(at.position + len(rest), at.line + rest.count(b"\n") + 1), rest)
+    except (OSError, pa.ArrowException) as error:
+        raise FileError(f"{place.path}: can't be read; {one_line(error)}") from None
+
+
+def _skip(stream: pa.NativeFile, n_bytes: int) -> None:
+    while n_bytes > 0 and (read := len(stream.read(min(n_bytes, CHUNK)))):
+        n_bytes -= read
+
+
+def _find_end(content: bytes, *, has_quotes: bool) -> int:
+    """Give the end of the last whole line, 0 where there is none."""
+    return (hide_quoted(content) if has_quotes else content).rfind(b"\n") + 1
+
+
+def hide_quoted(content: bytes) -> bytes:
+    """Put as many other bytes in the place of quoted fields, so that all line ends that are left are ends of rows."""
+    if b'"' not in content:
+        return content
+    return _QUOTED.sub(lambda found: b"x" * len(found[0]), content)
+
+
+def find_lines(chunk: Chunk, *, has_quotes: bool) -> list[int]:
+    """Give the line in which each row starts; empty lines are no rows."""
+    content = hide_quoted(chunk.content) if has_quotes else chunk.content
+    found, line, at = [], chunk.start.line, 0
+    for row in content.split(b"\n"):
+        if row.strip(b"\r"):
+            found.append(line)
+        line += chunk.content.count(b"\n", at, at + len(row) + 1)
+        at += len(row) + 1
+    return found

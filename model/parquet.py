@@ -1,0 +1,58 @@
+"""Parquet, read a few rows at a time, however large its row groups are."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from model.files import Batch, Block, FileError, Located, Place, RowFile, one_line
+
+MOST_ROWS = 128 << 10  # of a block
+MOST_VALUES = 1 << 20
+BUFFER = 1 << 20  # bytes of a column that are read at once
+
+
+class ParquetFile(RowFile):
+    """A file of Parquet."""
+
+    def __init__(self, place: Located) -> None:
+        """Read its schema."""
+        self.path, self._place = place.path, place
+        self.n_bytes = place.system.get_file_info(place.inner).size
+        with self._open() as file:
+            schema, self._metadata = file.schema_arrow, file.metadata
+        self.names, self.types = schema.names, dict(zip(schema.names, schema.types, strict=True))
+        if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
+            raise FileError(f"{self.path}: expected columns of different names, {', '.join(repeated)} is there twice")
+
+    def _open(self) -> parquet.ParquetFile:
+        return parquet.ParquetFile(
+            self._place.inner, filesystem=self._place.system, pre_buffer=False, buffer_size=BUFFER
+        )
+
+    def read(self, start: Place | None = None) -> Iterator[Block]:
+        at = (start or Place(0, 1)).position
+        first, before = 0, 0
+        while first < self._metadata.num_row_groups and before + self._metadata.row_group(first).num_rows <= at:
+            before += self._metadata.row_group(first).num_rows
+            first += 1
+        n_rows = max(1, min(MOST_ROWS, MOST_VALUES // max(1, len(self.names))))
+        row_bytes = self.n_bytes / max(1, self._metadata.num_rows)
+        try:
+            with self._open() as file:
+                for batch in file.iter_batches(n_rows, row_groups=range(first, self._metadata.num_row_groups)):
+                    rows = batch.slice(max(0, at - before))
+                    before += len(batch)
+                    if len(rows):
+                        at = before
+                        yield self._block(rows, at, row_bytes)
+        except (OSError, pa.ArrowException) as error:
+            raise FileError(f"{self.path}: can't be read; {one_line(error)}") from None
+
+    def _block(self, rows: pa.RecordBatch, end: int, row_bytes: float) -> Block:
+        first = end - len(rows) + 1
+
+        def parse(names: Sequence[str]) -> Batch:
+            return Batch(pa.Table.from_batches([rows]).select(list(names)), None, [], lambda row: first + row)
+
+        return Block(Place(end, end + 1), int(len(rows) * row_bytes), parse)

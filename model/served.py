@@ -1,0 +1,40 @@
+"""A classifier as the service would load it, by the same settings."""
+
+import argparse
+import os
+from pathlib import Path
+
+from function.classifier import Classifier, load
+from function.settings import Settings
+
+
+def read_settings(artifact: Path, labels: Path | None) -> Settings:
+    """Read the service's own settings; the artifact, and its labels where they are given, are those of the command.
+
+    Raises:
+        SettingsError: one of them is wrong.
+    """
+    environ = {"MODEL_FILEPATH": str(artifact)}
+    if labels is not None:
+        environ["LABEL_FILEPATH"] = str(labels)
+    return Settings.load(os.environ | environ)
+
+
+def load_served(settings: Settings) -> Classifier:
+    """Load the artifact.
+
+    Raises:
+        ArtifactError: the service would refuse it.
+    """
+    return load(
+        settings.model_filepath,
+        label_path=settings.label_filepath,
+        sha256=settings.model_sha256,
+        label_rule=settings.label_rule,
+        allow_missing=settings.allow_missing,
+    )
+
+
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told the labels."""
+    parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: label.json beside the artifact")

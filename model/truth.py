@@ -1,0 +1,203 @@
+"""Rows whose labels are known, and what classifiers make of them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from function.classifier import Classifier, Model
+from function.classifier.model import cut
+from model.answers import answer
+from model.columns import Choice, choose
+from model.files import Block, Fault, FileError, RowFile, find_files, open_file
+from model.pipeline import in_order
+from model.table import EMPTY
+from model.values import read_values
+
+NO_LABEL = "it has no label"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which files to read, and how.
+
+    Attributes:
+        files: names, globs and folders.
+        target: the column of the true labels, where they are known.
+        by_position: features are the columns in their order, whatever these are called.
+        has_header: the first line of a CSV names its columns.
+        ignore: columns that are no features.
+    """
+
+    files: Sequence[str]
+    target: str | None = None
+    by_position: bool = False
+    has_header: bool = True
+    ignore: Sequence[str] = ()
+
+    def open(self, path: str, model: Model) -> tuple[RowFile, Choice]:
+        """Open a file, and find its columns."""
+        file = open_file(path, has_header=self.has_header)
+        choice = choose(file, model.columns, self.target, by_position=self.by_position, ignore=self.ignore)
+        return file, choice
+
+
+class Answered(NamedTuple):
+    """The answers to the rows of a block that have a label, if labels are asked for, and that every classifier answers.
+
+    Attributes:
+        file: its path.
+        lines: of the rows, counted from 1.
+        truth: places of their labels among those of `find_labels`; empty where none are asked for.
+        probabilities: of each classifier, float32, shape (n_rows, n_classes).
+        classes: of each classifier, the places of their labels.
+        left_out: why, of each of the others.
+        n_refused: how many rows each classifier alone refuses.
+    """
+
+    file: str
+    lines: NDArray[np.int64]
+    truth: NDArray[np.intp]
+    probabilities: list[NDArray[np.float32]]
+    classes: list[NDArray[np.intp]]
+    left_out: list[Fault]
+    n_refused: list[int]
+
+
+def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterator[Answered]:
+    """Answer the rows of files by all classifiers.
+
+    Raises:
+        FileError: a file can't be read, or its labels are none of the models'.
+    """
+    for path in find_files(reading.files):
+        opened = [reading.open(path, classifier.model) for classifier in classifiers]
+        (file, _), choices = opened[0], [choice for _, choice in opened]
+        yield from in_order(partial(_answer, classifiers, file, choices), file.read())
+
+
+def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[Choice], block: Block) -> Answered:
+    target = choices[0].target
+    names = {name: None for choice in choices for name in choice.features} | ({target: None} if target else {})
+    batch = block.parse(list(names))
+    left_out = dict(enumerate(batch.faults, start=-len(batch.faults)))
+    truth = None
+    if target:
+        truth = find_truth(file.path, batch.table[target], find_labels(classifiers), classifiers[0].model.class_ids)
+    taken = np.ones(batch.table.num_rows, dtype=bool) if truth is None else truth >= 0
+    left_out |= {row: Fault(batch.locate(row), NO_LABEL) for row in np.flatnonzero(~taken).tolist()}
+    found = []
+    for classifier, choice in zip(classifiers, choices, strict=True):
+        values = read_values(classifier.model.columns, batch, choice.features)
+        answers = answer(classifier, values, batch.table.num_rows)
+        for row, error in answers.refused.items():
+            left_out.setdefault(row, Fault(batch.locate(row), strip_row(error.message)))
+            taken[row] = False
+        found.append(answers)
+    rows = np.flatnonzero(taken)
+    return Answered(
+        file.path,
+        np.array([batch.locate(row) for row in rows.tolist()], dtype=np.int64),
+        np.empty(0, dtype=np.intp) if truth is None else truth[rows],
+        [answers.probabilities[taken[answers.rows]] for answers in found],
+        [answers.classes[taken[answers.rows]] for answers in found],
+        list(left_out.values()),
+        count_alone([{row for row in answers.refused if truth is None or truth[row] >= 0} for answers in found]),
+    )
+
+
+def count_alone(refused: Sequence[set[int]]) -> list[int]:
+    """Count of each classifier the rows that it refuses and some other answers."""
+    by_all = set.intersection(*refused)
+    return [len(rows - by_all) for rows in refused]
+
+
+def strip_row(message: str) -> str:
+    """Leave out of a refusal which row of a request it is, for a file's line says that."""
+    return message.removeprefix("row 0, ").removeprefix("row 0: ").removeprefix("row 0 ")
+
+
+def find_labels(classifiers: Sequence[Classifier]) -> tuple[str, ...]:
+    """Give the labels of the first model, then those that only others have."""
+    return tuple(dict.fromkeys(label for classifier in classifiers for label in classifier.model.labels))
+
+
+def find_truth(
+    path: str, column: pa.ChunkedArray, labels: Sequence[str], class_ids: Sequence[str] | None
+) -> NDArray[np.intp]:
+    """Give the place of each row's label among all, -1 where it has none.
+
+    They are labels, or all of them the class ids that a model has for them, in the same order.
+
+    Raises:
+        FileError: they are others; names both.
+    """
+    texts = _read_texts(column, (*labels, *(class_ids or ())))
+    found = [text for text in pc.unique(texts).to_pylist() if text is not None]
+    for names in (labels, class_ids or ()):
+        if set(found) <= set(names):
+            places = pc.index_in(texts, pa.array(names, pa.string())).fill_null(-1)
+            return np.asarray(places, dtype=np.intp)
+    unknown = cut(", ".join(sorted(set(found) - set(labels))), 300)
+    message = f"expected the model's labels, {cut(', '.join(labels), 300)}; got {unknown}"
+    raise FileError(f"{path}: {message}; --labels renames the model's classes")
+
+
+def _read_texts(column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
+    """Give labels as texts, whole numbers without decimals, null where there is none."""
+    whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(whole.type):
+        whole = whole.dictionary_decode()
+    if pa.types.is_floating(whole.type):
+        values = [None if value is None or value != value else value for value in whole.to_pylist()]  # noqa: PLR0124
+        return pa.array([None if v is None else str(int(v)) if v.is_integer() else str(v) for v in values], pa.string())
+    if pa.types.is_boolean(whole.type):
+        return pa.array([None if value is None else str(value) for value in whole.to_pylist()], pa.string())
+    texts = whole.cast(pa.string())
+    return pc.if_else(pc.is_in(texts, pa.array([text for text in EMPTY if text not in known])), None, texts)
+
+
+class Judged(NamedTuple):
+    """All rows of files, one after the other; attributes as of `Answered`."""
+
+    files: list[str]
+    lines: NDArray[np.int64]
+    truth: NDArray[np.intp]
+    probabilities: list[NDArray[np.float32]]
+    classes: list[NDArray[np.intp]]
+    left_out: list[tuple[str, Fault]]
+    n_refused: list[int]
+
+    def count_reasons(self) -> list[tuple[str, int]]:
+        """Count why rows are left out, the commonest first."""
+        return Counter(fault.reason for _, fault in self.left_out).most_common()
+
+
+def judge(classifiers: Sequence[Classifier], reading: Reading) -> Judged:
+    """Answer the rows of files by all classifiers, and bring them together.
+
+    Raises:
+        FileError: as `answer_files`, or no row is left.
+    """
+    found = list(answer_files(classifiers, reading))
+    left_out = [(part.file, fault) for part in found for fault in part.left_out]
+    if not sum(len(part.lines) for part in found):
+        message = f"expected rows that can be answered, got none of {len(left_out):,}"
+        first = f"; {left_out[0][0]}, line {left_out[0][1].line}: {left_out[0][1].reason}" if left_out else ""
+        raise FileError(f"{', '.join(reading.files)}: {message}{first}")
+    numbers = range(len(classifiers))
+    return Judged(
+        [part.file for part in found for _ in part.lines.tolist()],
+        np.concatenate([part.lines for part in found]),
+        np.concatenate([part.truth for part in found]),
+        [np.concatenate([part.probabilities[number] for part in found]) for number in numbers],
+        [np.concatenate([part.classes[number] for part in found]) for number in numbers],
+        left_out,
+        [sum(part.n_refused[number] for part in found) for number in numbers],
+    )

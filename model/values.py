@@ -1,0 +1,157 @@
+"""The values of a batch: what a file's cells mean to a model, and one checked array for each of its inputs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from function.classifier.inputs import Arrays, to_array, to_arrays
+from function.classifier.model import BOOL, TEXT, Columns
+from function.errors import FeaturesError
+from model.cells import parse_cell, parse_column, read_texts
+from model.files import Batch
+
+Indexes = NDArray[np.intp]
+
+
+class Values(ABC):
+    """Rows that a model is asked for; any of them may be wrong."""
+
+    @abstractmethod
+    def to_arrays(self, rows: Indexes) -> Arrays:
+        """Give the arrays of some rows.
+
+        Raises:
+            FeaturesError: a value isn't what its feature takes.
+        """
+
+    @abstractmethod
+    def get_row(self, row: int) -> list[Any]:
+        """Give a row's values as JSON has them, for whoever judges it alone.
+
+        Raises:
+            FeaturesError: it has none for a feature.
+        """
+
+    def find_suspects(self, rows: Indexes) -> NDArray[np.bool_]:
+        """Say which of some rows are likely to be refused, so that they are looked at alone; no other need be right."""
+        return np.zeros(len(rows), dtype=bool)
+
+
+def read_values(columns: Columns, batch: Batch, names: Sequence[str]) -> Values:
+    """Read the values of a batch, its columns in the order of the features."""
+    if batch.records is not None:
+        return RecordValues(columns, batch.records, names)
+    return TableValues(columns, batch, names)
+
+
+class RecordValues(Values):
+    """Objects of JSON, judged value by value as the service does."""
+
+    def __init__(self, columns: Columns, records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+        self._columns, self._records, self._names = columns, records, names
+
+    def to_arrays(self, rows: Indexes) -> Arrays:
+        return to_arrays(self._columns, [self.get_row(row) for row in rows.tolist()])
+
+    def get_row(self, row: int) -> list[Any]:
+        record = self._records[row]
+        for column, name in enumerate(self._names):
+            if name not in record:
+                message = f"{self._columns.locate(0, column)}: it is missing; the model takes {self._columns.wanted}"
+                raise FeaturesError(message, type="missing", where=(0, column))
+        return [record[name] for name in self._names]
+
+
+class TableValues(Values):
+    """Columns of CSV and Parquet, judged by the column."""
+
+    def __init__(self, columns: Columns, batch: Batch, names: Sequence[str]) -> None:
+        n_rows = batch.table.num_rows
+        self._columns = columns
+        self._takes_comma = batch.takes_comma
+        self._given = [self._combine(batch, place, name) for place, name in enumerate(names)]
+        self._wrong = np.zeros(n_rows, dtype=bool)  # refused for certain
+        self._unknown = np.zeros(n_rows, dtype=bool)  # a text that the training didn't have
+        read = [self._read(place) for place in range(len(names))]
+        self._inputs, start = [], 0
+        for input in columns.inputs:
+            parts = read[start : start + input.width]
+            self._inputs.append(parts[0][:, None] if input.width == 1 else np.stack(parts, axis=1))
+            start += input.width
+
+    def _combine(self, batch: Batch, place: int, name: str) -> pa.Array:
+        column = _combine(batch.table[name])
+        if not batch.is_text or self._columns.types[place] != TEXT:
+            return column
+        known, fill = self._columns.features[place].values, self._columns.fills[place]
+        return read_texts(column, known, is_free=known is None and fill is None)
+
+    def _read(self, place: int) -> NDArray[Any]:
+        """Give a column's values, a gap as NaN or the text that stands for one; what is refused is marked, and anything."""
+        given, type, fill = self._given[place], self._columns.types[place], self._columns.fills[place]
+        is_wrong_type = False
+        if is_text(given.type) and type != TEXT:
+            given, is_gap = parse_column(given, type, takes_comma=self._takes_comma)
+            self._wrong |= np.asarray(given.is_null()) & ~is_gap
+        elif (is_text(given.type), pa.types.is_boolean(given.type)) != (type == TEXT, type == BOOL):
+            is_wrong_type = True
+        gaps = np.asarray(given.is_null())
+        if is_wrong_type:
+            self._wrong |= ~gaps if fill is not None else True
+            return np.full(len(given), fill if fill is not None else False, dtype=object if type == TEXT else None)
+        if fill is None:
+            self._wrong |= gaps
+        if type == TEXT:
+            known = self._columns.features[place].values
+            if known:
+                self._unknown |= ~(np.asarray(pc.is_in(given, pa.array(known, given.type))) | gaps)
+            return np.array(given.fill_null(fill or "").to_pylist(), dtype=object)
+        if fill is None and given.null_count:
+            given = given.fill_null(pa.scalar(0).cast(given.type))
+        return given.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+    def to_arrays(self, rows: Indexes) -> Arrays:
+        if self._wrong[rows].any():
+            raise FeaturesError("some of the rows are refused", type="rows")  # each alone says why
+        is_run = rows[-1] - rows[0] == len(rows) - 1
+        arrays, start = [], 0
+        for input, values in zip(self._columns.inputs, self._inputs, strict=True):
+            taken = (values[rows[0] : rows[-1] + 1] if is_run else values[rows]).ravel()
+            arrays.append(to_array(self._columns, input, start, taken.tolist() if input.type == TEXT else taken))
+            start += input.width
+        return arrays
+
+    def get_row(self, row: int) -> list[Any]:
+        return [self._get(place, given[row].as_py()) for place, given in enumerate(self._given)]
+
+    def _get(self, place: int, value: Any) -> Any:
+        type, fill = self._columns.types[place], self._columns.fills[place]
+        if isinstance(value, str) and type != TEXT:
+            return parse_cell(value, type, takes_comma=self._takes_comma)
+        return None if isinstance(value, float) and np.isnan(value) and fill is not None else value
+
+    def find_suspects(self, rows: Indexes) -> NDArray[np.bool_]:
+        found = self._wrong[rows] | self._unknown[rows]
+        for values in self._inputs:
+            if values.dtype.kind == "f":
+                found |= ~np.isfinite(values[rows]).all(axis=1)
+        return found
+
+
+def is_text(type: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type) or pa.types.is_large_string(type))
+
+
+def _combine(column: pa.ChunkedArray) -> pa.Array:
+    """Give a column in one piece, of a type that its values are of: texts, booleans, or numbers that NumPy has."""
+    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if pa.types.is_dictionary(whole.type):
+        whole = whole.dictionary_decode()
+    if pa.types.is_decimal(whole.type) or pa.types.is_null(whole.type):
+        whole = whole.cast(pa.float64())
+    return whole

@@ -1,0 +1,208 @@
+"""The versions of a deployed stack: which of them answers, back to an earlier one, and away with old ones.
+
+python -m model.versions web-single rollback --to 3
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+ALIAS, FUNCTION = "live", "ClassifierFunction"  # as template.yaml has them, and SAM names what it makes of them
+APPLICATION, GROUP = "ServerlessDeploymentApplication", f"{FUNCTION}DeploymentGroup"
+# https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_ListDeployments.html
+OPEN = ["Created", "Queued", "InProgress", "Baking", "Ready"]
+
+
+class Version(NamedTuple):
+    """A published version, and the SHA-256 of the model that it is held to, None where it was given none."""
+
+    number: int
+    sha256: str | None
+    published: str  # as AWS has it, such as 2026-11-26T01:17:54.000+0000
+
+    @property
+    def model(self) -> str:
+        return f"model SHA-256 {self.sha256}" if self.sha256 else "a model whose SHA-256 it wasn't told"
+
+
+@dataclass
+class Stack:
+    """A stack's function, its versions, the newest first, and version -> share of the requests that it answers."""
+
+    name: str
+    function: str
+    resources: Mapping[str, str]
+    versions: Sequence[Version]
+    main: int
+    shares: Mapping[int, float]
+
+    @classmethod
+    def read(cls, name: str) -> Self:
+        """Ask AWS.
+
+        Raises:
+            SystemExit: there is no such stack, or no way to ask.
+        """
+        try:
+            found = boto3.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                region = boto3.session.Session().region_name
+                raise SystemExit(
+                    f"expected a stack called {name} in {region}, there is none; STACK=… names it"
+                ) from None
+            raise
+        resources = {one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in found}
+        if FUNCTION not in resources:
+            raise SystemExit(f"expected {name} to be a stack of template.yaml, it has no {FUNCTION}")
+        function = resources[FUNCTION]
+        alias = boto3.client("lambda").get_alias(FunctionName=function, Name=ALIAS)
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        others = {int(number): float(weight) for number, weight in weights.items()}
+        main = int(alias["FunctionVersion"])
+        return cls(
+            name, function, resources, _read_versions(function), main, {main: 1 - sum(others.values()), **others}
+        )
+
+    def find(self, number: int) -> Version:
+        return next(version for version in self.versions if version.number == number)
+
+    def find_before(self) -> Version | None:
+        return next((version for version in self.versions if version.number < self.main), None)
+
+    def find_rollouts(self) -> list[str]:
+        """Find the deployments of CodeDeploy's that are on."""
+        if not (group := self.resources.get(GROUP)):
+            return []
+        where = {"applicationName": self.resources[APPLICATION], "deploymentGroupName": group}
+        found = boto3.client("codedeploy").list_deployments(**where, includeOnlyStatuses=OPEN)
+        return list(found["deployments"])
+
+    def point(self, number: int) -> None:
+        """Let a version answer all requests."""
+        boto3.client("lambda").update_alias(
+            FunctionName=self.function,
+            Name=ALIAS,
+            FunctionVersion=str(number),
+            RoutingConfig={"AdditionalVersionWeights": {}},
+        )
+
+
+def _read_versions(function: str) -> list[Version]:
+    pages = boto3.client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=function)
+    found = [one for page in pages for one in page["Versions"] if one["Version"] != "$LATEST"]
+    versions = [
+        Version(
+            int(one["Version"]),
+            one.get("Environment", {}).get("Variables", {}).get("MODEL_SHA256") or None,
+            one["LastModified"],
+        )
+        for one in found
+    ]
+    return sorted(versions, reverse=True)
+
+
+def list_(stack: Stack) -> None:
+    """Print the versions, and which of them answers."""
+    for version in stack.versions:
+        print(_describe(stack, version))
+
+
+def _describe(stack: Stack, version: Version) -> str:
+    share = stack.shares.get(version.number, 0)
+    answers = "" if not share else ", answers" if share == 1 else f", answers {share:.0%} of the requests"
+    return f"version {version.number}, published {version.published[:16]}, {version.model}{answers}"
+
+
+def tell(stack: Stack) -> None:
+    """Print which version answers, and how to go back and to delete old ones."""
+    for number in sorted(stack.shares, reverse=True):
+        print(_describe(stack, stack.find(number)))
+    if (before := stack.find_before()) is not None:
+        print(f"make rollback goes back to version {before.number}, {before.model}")
+        print(f"{len(stack.versions)} versions are kept: make prune KEEP=5 deletes all but the last 5")
+
+
+def roll_back(stack: Stack, to: str) -> None:
+    """Let the version before answer, or the one that is asked for.
+
+    Raises:
+        SystemExit: there is no such version, or a rollout is on.
+    """
+    target = _find_target(stack, to)
+    rollouts = stack.find_rollouts()
+    if rollouts and target != stack.main:
+        message = f"a rollout is on; `make rollback` ends it and leaves version {stack.main}, then ask for {target}"
+        raise SystemExit(message)
+    for rollout in rollouts:  # CodeDeploy takes it back, and CloudFormation the stack
+        boto3.client("codedeploy").stop_deployment(deploymentId=rollout, autoRollbackEnabled=True)
+    stack.point(target)
+    print(f"version {target} answers, {stack.find(target).model}")
+
+
+def _find_target(stack: Stack, to: str) -> int:
+    numbers = [version.number for version in stack.versions]
+    if to:
+        if to not in map(str, numbers):
+            raise SystemExit(f"expected VERSION to be one of {', '.join(map(str, sorted(numbers)))}, or ?, got another")
+        return int(to)
+    if len(stack.shares) > 1:
+        return stack.main  # what all requests went to before a part of them went to another
+    if (before := stack.find_before()) is None:
+        raise SystemExit(f"expected a version before {stack.main}, there is none")
+    return before.number
+
+
+def prune(stack: Stack, keep: str) -> None:
+    """Delete all versions but so many of the newest, and those that answer.
+
+    Raises:
+        SystemExit: that is no number.
+    """
+    if not keep.isdecimal() or int(keep) < 1:
+        raise SystemExit("expected KEEP to be a number of versions, at least 1")
+    old = [version.number for version in stack.versions[int(keep) :] if version.number not in stack.shares]
+    for number in sorted(old):
+        boto3.client("lambda").delete_function(FunctionName=stack.function, Qualifier=str(number))
+    kept = sorted(version.number for version in stack.versions if version.number not in old)
+    print(f"deleted {', '.join(map(str, sorted(old))) or 'none'}; kept {', '.join(map(str, kept))}")
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Do what is asked for."""
+    parser = argparse.ArgumentParser(description="List, choose and delete the versions of a deployed stack.")
+    parser.add_argument("stack")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("tell", help="say which version answers")
+    commands.add_parser("rollback", help="let another version answer").add_argument(
+        "--to", default="", help="its number, or ? to list them; default: the version before"
+    )
+    commands.add_parser("prune", help="delete old versions").add_argument("--keep", default="5")
+    arguments = parser.parse_args(given)
+    try:
+        _run(arguments)
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"{arguments.command}: expected AWS credentials, a region and rights that work, got: {error}")
+    except SystemExit as error:
+        sys.exit(f"{arguments.command}: {error}")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    stack = Stack.read(arguments.stack)
+    if arguments.command == "tell":
+        tell(stack)
+    elif arguments.command == "prune":
+        prune(stack, arguments.keep)
+    elif arguments.to == "?":
+        list_(stack)
+    else:
+        roll_back(stack, arguments.to)
+
+
+if __name__ == "__main__":
+    main()
