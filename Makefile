@@ -141,6 +141,6 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	@mkdir -p $(@D)
 	@.venv/bin/cyclonedx-py requirements $< --output-reproducible --output-file $@
 
-# What `sam build` calls for the resource of this name in template.yaml.
-build-ClassifierFunction: .venv/serve
+# What `sam build` calls for the resources of these names in template.yaml: the same package twice.
+build-ClassifierFunction build-BulkFunction: .venv/serve
 	@.venv/bin/python function/package.py "$(ARTIFACTS_DIR)" $(ARCHITECTURE)
