@@ -14,7 +14,7 @@ $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=…
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy score smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction build-BulkFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,9 @@ deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=
 	$(MAKE) build
 	@.venv/bin/sam deploy --parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) \
 		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one)))
+
+score: .venv/all ## Score the objects of a folder on AWS: INPUT=s3://… OUTPUT=s3://…, STACK=web-single; docs/bulk.md
+	@.venv/bin/python -m function.scoring.start '$(INPUT)' '$(OUTPUT)' --stack '$(or $(STACK),web-single)'
 
 smoke: .venv/all ## Hold an address against the contract: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))

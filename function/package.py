@@ -122,7 +122,7 @@ def install(folder: Path, architecture: str, lock: str = "requirements.txt") -> 
 
 
 def copy(folder: Path) -> None:
-    unused = ("package.py", "server", "counters.py", "prometheus.py", "*.txt")  # in Lambda
+    unused = ("package.py", "server", "counters.py", "prometheus.py", "start.py", "report.py", "*.txt")  # in Lambda
     service = shutil.ignore_patterns("__pycache__", *unused)
     shutil.copytree(ROOT / "function", folder / "function", ignore=service)
     artifact, labels = find_model()

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import IO
 
-from function.bulk.table import LONGEST, Batch, count_batch, name_answers, read_lines, write_digits
-from function.bulk.values import read_cells
 from function.classifier import Model, Prediction
 from function.classifier.model import Value, cut
 from function.errors import ObjectError
+from function.scoring.table import LONGEST, Batch, count_batch, name_answers, read_lines, write_digits
+from function.scoring.values import read_cells
 
 csv.field_size_limit(LONGEST)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-from function.bulk.job import Place
-from function.bulk.s3 import PART_BYTES, told
+from function.scoring.job import Place
+from function.scoring.s3 import PART_BYTES, told
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -1,4 +1,4 @@
-"""The composition root of scoring in bulk: environment → settings → classifier and S3, once, when it is imported."""
+"""AWS Lambda's second entry point: scores one object of S3. Settings, classifier and client once, when it is imported."""
 
 import gc
 import hashlib
@@ -9,15 +9,17 @@ from typing import Any, Protocol
 import orjson
 
 from function import classifier
-from function.bulk import s3
-from function.bulk.job import read_job
-from function.bulk.score import Counts, Scorer
 from function.errors import ServiceError
 from function.observability import logs
+from function.scoring import s3
+from function.scoring.job import read_job
+from function.scoring.score import Scorer
 from function.settings import Settings
 
 log = logging.getLogger(__name__)
-gc.set_threshold(50_000)  # more than a batch's lists: they hold no cycles, and looking for some took two thirds of the time
+gc.set_threshold(
+    50_000
+)  # more than a batch's lists: they hold no cycles, and looking for some took two thirds of the time
 settings = Settings.load(os.environ)
 logs.configure(settings.log_level, settings.log_format)
 _classifier = classifier.load(

@@ -10,17 +10,17 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import orjson
 
-from function.bulk.answer import answer
-from function.bulk.clock import Clock
-from function.bulk.csv_table import CsvTable
-from function.bulk.download import Download
-from function.bulk.job import Form, Job, find_form, is_hidden
-from function.bulk.json_table import JsonTable
-from function.bulk.s3 import find_metadata, told
-from function.bulk.table import Table
-from function.bulk.upload import Upload
 from function.classifier import Classifier
 from function.errors import ObjectError, ServiceError
+from function.scoring.answer import answer
+from function.scoring.clock import Clock
+from function.scoring.csv_table import CsvTable
+from function.scoring.download import Download
+from function.scoring.job import Form, Job, find_form, is_hidden
+from function.scoring.json_table import JsonTable
+from function.scoring.s3 import find_metadata, told
+from function.scoring.table import Table
+from function.scoring.upload import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from function.bulk.download import Download
-from function.bulk.job import Place
 from function.errors import ObjectError
+from function.scoring.download import Download
+from function.scoring.job import Place
 
 SURE_SECONDS = 2  # from which on rows/s say what the rest takes
 END_SECONDS = 5  # to end an upload and to say so

@@ -7,10 +7,10 @@ from typing import IO, Any
 import orjson
 from pydantic_core import from_json
 
-from function.bulk.table import Batch, count_batch, name_answers, read_lines, write_digits
 from function.classifier import Model, Prediction
 from function.classifier.inputs import name_type
 from function.classifier.model import cut
+from function.scoring.table import Batch, count_batch, name_answers, read_lines, write_digits
 
 BOM = b"\xef\xbb\xbf"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from function.bulk.job import Place
-from function.bulk.s3 import PART_BYTES, told
+from function.scoring.job import Place
+from function.scoring.s3 import PART_BYTES, told
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -8,8 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from function.bulk.job import Place
 from function.errors import ObjectError, ServiceError, ThrottledError
+from function.scoring.job import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
