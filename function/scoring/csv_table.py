@@ -20,12 +20,11 @@ class CsvTable:
 
     def __init__(self, file: IO[bytes], name: str, model: Model) -> None:
         self._name, self._columns = name, model.columns
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        lines = read_lines(text, name)
+        lines = map(bytes.decode, read_lines(file, name))
         try:
             first = next(lines, "")
         except UnicodeDecodeError:
-            raise ObjectError(f"{name}: expected UTF-8, its first lines aren't") from None
+            raise ObjectError(f"{name}, line 1: expected UTF-8, it isn't") from None
         self._delimiter = max(",;\t", key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter), [])))
         self._reader = csv.reader(chain([first], lines), delimiter=self._delimiter, strict=True)
         self._header = next(iter(self._take(1)), [])
@@ -48,7 +47,7 @@ class CsvTable:
         try:
             return list(islice(self._reader, n))
         except UnicodeDecodeError:
-            raise ObjectError(f"{self._name}: expected UTF-8, after line {self._reader.line_num} it isn't") from None
+            raise ObjectError(f"{self._name}, line {self._reader.line_num + 1}: expected UTF-8, it isn't") from None
         except csv.Error as error:
             raise ObjectError(f"{self._name}, line {self._reader.line_num}: expected CSV; {error}") from None
 
@@ -105,6 +104,5 @@ def _number(start: int, records: list[list[str]]) -> list[int]:
     """Give the line that each record starts on, where line breaks stand in cells."""
     lines = [start]
     for cells in records[:-1]:
-        text = "\0".join(cells)
-        lines.append(lines[-1] + 1 + text.count("\n") + text.count("\r") - text.count("\r\n"))
+        lines.append(lines[-1] + 1 + sum(cell.count("\n") for cell in cells))
     return lines

@@ -12,8 +12,6 @@ from function.classifier.inputs import name_type
 from function.classifier.model import cut
 from function.scoring.table import Batch, count_batch, name_answers, read_lines, write_digits
 
-BOM = b"\xef\xbb\xbf"
-
 
 class JsonTable:
     """A `Table` whose records are lines; an answer becomes keys behind a line's own."""
@@ -28,8 +26,6 @@ class JsonTable:
         """Read records in batches, the same ones for the same file."""
         n, start = count_batch(self._columns), 1
         while lines := list(islice(self._lines, n)):
-            if start == 1:
-                lines[0] = lines[0].removeprefix(BOM)
             found = [(number, stripped) for number, line in enumerate(lines, start) if (stripped := line.strip())]
             start += len(lines)
             if found:

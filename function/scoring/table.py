@@ -1,7 +1,8 @@
 """What a file of rows is, in whichever form: records that are read in batches, and written with their answers."""
 
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Sequence
-from typing import IO, Any, AnyStr, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import orjson
 
@@ -11,7 +12,7 @@ from function.errors import ObjectError
 
 BATCH_ROWS = 2_000  # more in one run of the model save no time a row
 BATCH_VALUES = 1_000_000  # of wide rows: so that a batch takes 200 MB at most
-LONGEST = 1_000_000  # bytes or characters of a line: as many as /predict/batch takes
+LONGEST = 1_000_000  # bytes of a line: as many as /predict/batch takes
 
 
 class Batch(NamedTuple):
@@ -48,20 +49,19 @@ def count_batch(columns: Columns) -> int:
     return max(1, min(BATCH_ROWS, BATCH_VALUES // len(columns.features)))
 
 
-def read_lines(file: IO[AnyStr], name: str) -> Iterator[AnyStr]:
-    """Read lines with their ends.
+def read_lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """Read lines with their ends, the first without a byte order mark.
 
     Raises:
         ObjectError: one is longer than a row can be.
     """
-    number = 0
+    number, mark = 0, BOM_UTF8
     while line := file.readline(LONGEST):
         number += 1
         if len(line) == LONGEST:
-            raise ObjectError(
-                f"{name}, line {number}: expected lines of less than {LONGEST:,} characters, got a longer one"
-            )
-        yield line
+            raise ObjectError(f"{name}, line {number}: expected lines of less than {LONGEST:,} bytes, got a longer one")
+        yield line.removeprefix(mark)
+        mark = b""
 
 
 def name_answers(model: Model, taken: Collection[str]) -> list[str]:

@@ -50,7 +50,8 @@ class Emulator:
             )
         try:
             _wait_for(address, process)
-            with httpx2.Client(base_url=f"http://{address}", timeout=30) as client:
+            timeout = 30 + float(environ.get("AWS_LAMBDA_FUNCTION_TIMEOUT", "0"))
+            with httpx2.Client(base_url=f"http://{address}", timeout=timeout) as client:
                 yield cls(process, log_path, client)
         finally:
             process.terminate()
