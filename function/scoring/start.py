@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -81,7 +82,9 @@ def _run(client: "SFNClient", machine: str, source: Place, output: Place) -> int
         "input": {"bucket": source.bucket, "prefix": source.key},
         "output": {"bucket": output.bucket, "prefix": output.key},
     }
-    arn = client.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"]
+    arn = client.start_execution(stateMachineArn=machine, name=str(uuid.uuid4()), input=json.dumps(event))[
+        "executionArn"
+    ]
     print(f"score: {arn}", flush=True)
     started = told = time.monotonic()
     while (execution := client.describe_execution(executionArn=arn))["status"] == "RUNNING":

@@ -2,13 +2,18 @@
 
 import contextlib
 import gzip
+import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import boto3
+import pytest
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.core.config import default_user_config
 
 from tests.support.emulator import Emulator
 
@@ -65,3 +70,30 @@ class Bulk:
         """Put an object and have it scored."""
         put(f"rows/{name}", content)
         return self.emulator.invoke(event(f"rows/{name}"))
+
+
+@contextlib.contextmanager
+def executing_state_machines() -> Iterator[None]:
+    """Have the mock execute state machines that are made in this block, by calling itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(default_user_config["stepfunctions"], "execute_state_machine", True)
+        patch.setenv("MOTO_PORT", os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2])
+        yield
+
+
+@contextlib.contextmanager
+def invoking(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
+    """Hand the mock's invocations of any function to one that takes and gives what the handler does, one by one."""
+    lock = threading.Lock()
+
+    def answer(self: object, name: str, qualifier: str | None, body: str, headers: Any, told: dict[str, str]) -> bytes:
+        with lock:
+            result = invoke(json.loads(body))
+        if "errorType" in result:
+            told["x-amz-function-error"] = "Unhandled"
+        return json.dumps(result).encode()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(default_user_config["lambda"], "use_docker", False)
+        patch.setattr(LambdaSimpleBackend, "invoke", answer)
+        yield
