@@ -5,7 +5,7 @@ export ARCHITECTURE ?= x86_64
 
 EVENT ?= predict
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
-check test test-more build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
+check test test-more build start-api invoke bench-cold bench-bulk: export AWS_DEFAULT_REGION ?= eu-central-1
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
 LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
@@ -14,7 +14,7 @@ $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=…
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy score smoke battery bench bench-peers bench-cold plots screenshots layer clean build-ClassifierFunction build-BulkFunction
+.PHONY: help run test test-more test-all check format train lock build start-api invoke deploy score smoke battery bench bench-peers bench-cold bench-bulk plots screenshots layer clean build-ClassifierFunction build-BulkFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -104,6 +104,9 @@ bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 min
 
 bench-cold: .venv/all ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start 9 $(JSON)
+
+bench-bulk: build ## Measure rows/s of scoring in bulk, and what 100 million rows cost
+	@.venv/bin/python -m tests.benchmark.bulk
 
 plots: .venv/all ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)

@@ -1,6 +1,6 @@
 """What has come of the objects of a prefix, by what each has left at its output; for `make score`, it isn't shipped."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,28 +26,33 @@ class Outcome(NamedTuple):
     is_left: bool = False
 
 
-def read_outcomes(client: "S3Client", source: Place, output: Place) -> Iterator[Outcome]:
-    """Ask for each object of a prefix what a run has noted at its output.
+class Found(NamedTuple):
+    """An object of a prefix, and which version of it."""
+
+    key: str
+    etag: str
+
+
+def list_objects(client: "S3Client", source: Place) -> list[Found]:
+    """List all objects of a prefix, those too that are no data.
 
     Raises:
         ObjectError, ThrottledError: as `told`.
     """
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        yield from pool.map(lambda found: _read_outcome(client, source, output, *found), _list(client, source))
-
-
-def has_objects(client: "S3Client", source: Place) -> bool:
-    """Say whether there is something to score."""
-    return next(_list(client, source), None) is not None
-
-
-def _list(client: "S3Client", source: Place) -> Iterator[tuple[str, str]]:
-    """Give keys and ETags."""
     with told(source, "found"):
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=source.bucket, Prefix=source.key):
-            for found in page.get("Contents", []):
-                if not is_hidden(found["Key"]):
-                    yield found["Key"], found["ETag"].strip('"')
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=source.bucket, Prefix=source.key)
+        return [Found(one["Key"], one["ETag"].strip('"')) for page in pages for one in page.get("Contents", [])]
+
+
+def read_outcomes(client: "S3Client", objects: Sequence[Found], source: Place, output: Place) -> list[Outcome]:
+    """Ask for each object of a prefix that is data what a run has noted at its output.
+
+    Raises:
+        ObjectError, ThrottledError: as `told`.
+    """
+    data = [found for found in objects if not is_hidden(found.key)]
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        return list(pool.map(lambda found: _read_outcome(client, source, output, *found), data))
 
 
 def _read_outcome(client: "S3Client", source: Place, output: Place, key: str, etag: str) -> Outcome:

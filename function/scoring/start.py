@@ -6,19 +6,18 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from function.errors import ServiceError
 from function.scoring import s3
-from function.scoring.job import Place
-from function.scoring.report import Outcome, has_objects, read_outcomes
+from function.scoring.job import Place, is_hidden
+from function.scoring.report import Outcome, list_objects, read_outcomes
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_stepfunctions.client import SFNClient
 
 POLL_SECONDS, LOG_SECONDS = 1, 10
@@ -37,10 +36,12 @@ def main() -> None:
         source, output = _read_place("INPUT", given.input), _read_place("OUTPUT", given.output)
         machine = _find_machine(given.stack, source, output)
         client = s3.connect()
-        if not has_objects(client, source):
+        objects = list_objects(client, source)
+        if all(is_hidden(found.key) for found in objects):
             _fail(f"expected objects under {source}, there are none")
-        status = _run(boto3.client("stepfunctions"), machine, source, output)
-        sys.exit(_report(client, source, output) or status)
+        execution = Execution(boto3.client("stepfunctions"), machine, source, output, len(objects))
+        status = execution.follow()
+        sys.exit(_report(read_outcomes(client, objects, source, output)) or status)
     except (ServiceError, ClientError, BotoCoreError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -76,66 +77,65 @@ def _find_machine(stack: str, source: Place, output: Place) -> str:
     return outputs["BulkStateMachine"]
 
 
-def _run(client: "SFNClient", machine: str, source: Place, output: Place) -> int:
-    """Start an execution and show its progress until it ends; give 1 where it doesn't succeed."""
-    event = {
-        "input": {"bucket": source.bucket, "prefix": source.key},
-        "output": {"bucket": output.bucket, "prefix": output.key},
-    }
-    arn = client.start_execution(stateMachineArn=machine, name=str(uuid.uuid4()), input=json.dumps(event))[
-        "executionArn"
-    ]
-    print(f"score: {arn}", flush=True)
-    started = told = time.monotonic()
-    while (execution := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        seconds = time.monotonic() - started
-        if sys.stdout.isatty():
-            print(f"\r{_describe(_count(client, arn), seconds)}\x1b[K", end="", flush=True)
-        elif time.monotonic() - told >= LOG_SECONDS:
-            told = time.monotonic()
-            print(_describe(_count(client, arn), seconds), flush=True)
-        time.sleep(POLL_SECONDS)
-    counts = _count(client, arn)
-    print(f"{chr(13) * sys.stdout.isatty()}{_describe(counts, time.monotonic() - started)}", flush=True)
-    if execution["status"] != "SUCCEEDED":
-        print(f"score: {execution['status']}: {execution.get('error', '')} {execution.get('cause', '')}".rstrip(": "))
-    return int(execution["status"] != "SUCCEEDED" or counts["failed"] > 0)
+class Execution:
+    """One that runs, of so many objects."""
+
+    def __init__(self, client: "SFNClient", machine: str, source: Place, output: Place, n_objects: int) -> None:
+        self._client, self._n_objects = client, n_objects
+        event = {
+            "input": {"bucket": source.bucket, "prefix": source.key},
+            "output": {"bucket": output.bucket, "prefix": output.key},
+        }
+        name, text = str(uuid.uuid4()), json.dumps(event)
+        self._arn = client.start_execution(stateMachineArn=machine, name=name, input=text)["executionArn"]
+        self._started = time.monotonic()
+
+    def follow(self) -> int:
+        """Show its progress until it ends; give 1 where it or an object fails."""
+        print(f"score: {self._arn}", flush=True)
+        told = self._started
+        while (found := self._client.describe_execution(executionArn=self._arn))["status"] == "RUNNING":
+            if sys.stdout.isatty():
+                print(f"\r{self._describe(*self._count())}\x1b[K", end="", flush=True)
+            elif time.monotonic() - told >= LOG_SECONDS:
+                told = time.monotonic()
+                print(self._describe(*self._count()), flush=True)
+            time.sleep(POLL_SECONDS)
+        n_done, n_failed = self._count()
+        print(f"{chr(13) * sys.stdout.isatty()}{self._describe(n_done, n_failed)}", flush=True)
+        if found["status"] == "SUCCEEDED":
+            return int(n_failed > 0)
+        print(" ".join(filter(None, (f"score: {found['status']}", found.get("error"), found.get("cause")))), flush=True)
+        return 1
+
+    def _count(self) -> tuple[int, int]:
+        """Count the objects that are done, and those of them that have failed."""
+        for run in self._client.list_map_runs(executionArn=self._arn)["mapRuns"]:
+            counts = self._client.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+            n_failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
+            return counts["succeeded"] + n_failed, n_failed
+        return 0, 0  # it hasn't begun
+
+    def _describe(self, n_done: int, n_failed: int) -> str:
+        seconds = time.monotonic() - self._started
+        filled = BAR * n_done // self._n_objects
+        n_left = max(self._n_objects - n_done, 0)
+        left = f", {seconds / n_done * n_left:.0f} s left" if n_done and n_left else ""
+        failed = f", {n_failed:,} failed" if n_failed else ""
+        bar = "#" * filled + "-" * (BAR - filled)
+        return f"[{bar}] {n_done:,} of {self._n_objects:,} objects{failed}, {seconds:.0f} s{left}"
 
 
-def _count(client: "SFNClient", arn: str) -> Mapping[str, int]:
-    """Count an execution's objects by what has become of them."""
-    for run in client.list_map_runs(executionArn=arn)["mapRuns"]:
-        counts: Any = client.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
-        lost = counts["failed"] + counts["timedOut"] + counts["aborted"]
-        return {"total": counts["total"], "succeeded": counts["succeeded"], "failed": lost}
-    return {"total": 0, "succeeded": 0, "failed": 0}
-
-
-def _describe(counts: Mapping[str, int], seconds: float) -> str:
-    done = counts["succeeded"] + counts["failed"]
-    filled = BAR * done // max(counts["total"], 1)
-    rest = seconds / done * (counts["total"] - done) if done else 0
-    left = f", {rest:.0f} s left" if rest else ""
-    failed = f", {counts['failed']:,} failed" if counts["failed"] else ""
-    bar = "#" * filled + "-" * (BAR - filled)
-    return f"[{bar}] {done:,} of {counts['total']:,} objects{failed}, {seconds:.0f} s{left}"
-
-
-def _report(client: "S3Client", source: Place, output: Place) -> int:
+def _report(outcomes: Sequence[Outcome]) -> int:
     """Print what has come of all objects, and give the status."""
-    outcomes = list(read_outcomes(client, source, output))
     failed = sorted((outcome for outcome in outcomes if outcome.failure), key=lambda outcome: outcome.is_left)
     partial = [outcome for outcome in outcomes if outcome.refused]
     _list_some([outcome.failure for outcome in failed], "failed")
     _list_some([f"{outcome.errors}: {outcome.refused:,} of {outcome.rows:,} rows" for outcome in partial], "refused")
-    rows, refused = _sum(outcomes)
+    rows, refused = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("rows", "refused"))
     n_done = len(outcomes) - len(failed)
     print(f"{n_done:,} of {len(outcomes):,} objects scored; {rows:,} rows, {refused:,} of them refused")
     return 1 if failed else 2 if partial else 0
-
-
-def _sum(outcomes: list[Outcome]) -> tuple[int, int]:
-    return sum(outcome.rows for outcome in outcomes), sum(outcome.refused for outcome in outcomes)
 
 
 def _list_some(lines: list[str], what: str) -> None:
