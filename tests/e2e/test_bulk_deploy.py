@@ -196,6 +196,10 @@ def test_make_score_scores_a_folder(stack: dict[str, str], invoked: list[str]) -
         f"refused: s3://{OUTPUT}/scored/july/5.csv.errors.jsonl: 1 of 10 rows",
         "49 of 50 objects scored; 490 rows, 1 of them refused",
     ]
+    page = (ROOT / "docs" / "bulk.md").read_text()
+    assert "".join(f"{line}\n" for line in told(result.stdout)) in page
+    (shown,) = re.findall(r"^```json\n(.*)\n```$", page, re.MULTILINE)
+    assert json.loads(shown) == json.loads(get("scored/july/5.csv.errors.jsonl"))
     assert result.returncode == 1
     assert sorted(set(invoked)) == sorted(key for key in keys(INPUT, "rows/"))
     assert (invoked.count(BUSY), len(invoked)) == (2, 52)
