@@ -10,7 +10,7 @@ BASE = python:3.13-slim
 EVENT ?= predict
 STACK ?= web-single
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
-check test test-more build start-api invoke bench-cold: export AWS_DEFAULT_REGION ?= eu-central-1
+check test test-more build start-api invoke bench-cold bench-bulk: export AWS_DEFAULT_REGION ?= eu-central-1
 # For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
 LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
@@ -28,7 +28,7 @@ DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy gate rollback prune smoke battery bench bench-peers bench-cold bench-image plots screenshots layer clean build-ClassifierFunction
+.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy gate rollback prune score smoke battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots layer clean build-ClassifierFunction build-BulkFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -126,6 +126,9 @@ rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSIO
 prune: .venv/all ## Delete all versions of the deployed function but the last KEEP=5
 	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
 
+score: .venv/all ## Score the objects of a folder on AWS: INPUT=s3://… OUTPUT=s3://…, STACK=web-single; docs/bulk.md
+	@.venv/bin/python -m function.scoring.start '$(INPUT)' '$(OUTPUT)' --stack '$(STACK)'
+
 smoke: .venv/all ## Hold an address against the contract, any model: URL=https://…, API_KEY=… where it wants one
 	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
 	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
@@ -144,6 +147,9 @@ bench-cold: .venv/all ## Measure cold starts: this package, plain `sam build`, a
 
 bench-image: .venv/all ## Measure the container image, also with a model of 1 GB: size, start, memory; wants Docker
 	@.venv/bin/python -m tests.benchmark.image --base '$(BASE)' --runs $(or $(RUNS),5)
+
+bench-bulk: build ## Measure rows/s of scoring in bulk, and what 100 million rows cost
+	@.venv/bin/python -m tests.benchmark.bulk
 
 plots: .venv/all ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
@@ -191,6 +197,6 @@ tests/page/node_modules: tests/page/package-lock.json
 	@mkdir -p $(@D)
 	@.venv/bin/cyclonedx-py requirements $< --output-reproducible --output-file $@
 
-# What `sam build` calls for the resource of this name in template.yaml.
-build-ClassifierFunction: .venv/serve
+# What `sam build` calls for the resources of these names in template.yaml: the same package twice.
+build-ClassifierFunction build-BulkFunction: .venv/serve
 	@.venv/bin/python function/package.py "$(ARTIFACTS_DIR)" $(ARCHITECTURE)

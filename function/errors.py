@@ -3,11 +3,13 @@
     ServiceError
     ├── SettingsError     the operator: an environment variable
     ├── ArtifactError     the deployer: the model file or its labels
-    └── RequestError      the caller
-        ├── BodyError         the body isn't the JSON that the route takes
-        ├── FeaturesError     the rows aren't a matrix that the model takes
-        ├── TooLargeError     more bytes or rows than the limit
-        └── UnknownModelError another model than the one that is here
+    ├── RequestError      the caller
+    │   ├── BodyError         the body isn't the JSON that the route takes
+    │   ├── FeaturesError     the rows aren't a matrix that the model takes
+    │   ├── TooLargeError     more bytes or rows than the limit
+    │   └── UnknownModelError another model than the one that is here
+    ├── ObjectError       whoever brought an object of S3, or may read and write there
+    └── ThrottledError    S3 itself: later it will do
 
 They carry facts; `function.api.responses` alone turns them into HTTP.
 """
@@ -52,3 +54,11 @@ class TooLargeError(RequestError):
 
 class UnknownModelError(RequestError):
     """The path names a model, or a version of it, that isn't here."""
+
+
+class ObjectError(ServiceError):
+    """An object of S3 can't be scored as a whole."""
+
+
+class ThrottledError(ServiceError):
+    """S3 wants less, or is out of reach."""

@@ -39,6 +39,7 @@ PASSES = (*WHOLE, BOOL)  # as arrays of their own type
 NO_MISSING = (
     "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
 )
+SWAPPED = "; are rows and columns swapped?"
 _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
 
 
@@ -180,7 +181,7 @@ def _width_error(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesErr
     count = f"{len(rows[index])} feature{'' if len(rows[index]) == 1 else 's'}"
     message = f"row {index} has {count}; the model takes {columns.wanted}"
     if len(rows) == n_columns > 1 and len({len(row) for row in rows}) == 1:
-        message += "; are rows and columns swapped?"
+        message += SWAPPED
     return FeaturesError(message, type="row_width", where=(index,))
 
 

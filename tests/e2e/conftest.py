@@ -32,7 +32,8 @@ def sam_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     interpreter("python3.13")  # else skip
     folder = tmp_path_factory.mktemp("sam") / "build"
     sam("build", "--build-dir", str(folder))
-    make_read_only(folder / "ClassifierFunction")
+    for name in ("ClassifierFunction", "BulkFunction"):
+        make_read_only(folder / name)
     return folder
 
 

@@ -65,7 +65,8 @@ def test_it_holds_what_the_function_needs_and_nothing_else(package: Path) -> Non
         "iris_svc.onnx.sha256",
         "label.json",
     }
-    assert not (package / "function" / "package.py").exists()
+    for name in ("package.py", "scoring/start.py", "scoring/report.py"):
+        assert not (package / "function" / name).exists()
     for pruned in PRUNED:
         assert not list(package.glob(pruned.pattern))
 
@@ -335,6 +336,32 @@ assert models.OpenAPI(openapi="3.1.0", info={"title": "t", "version": "1"}).info
     result = subprocess.run([str(runtime), "-c", script], cwd=package, capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stderr
+
+
+def test_the_service_imports_nothing_of_scoring_in_bulk(package: Path, runtime: Path) -> None:
+    """Nor boto3, whose import would double its cold start; and scoring in bulk nothing of HTTP."""
+    script = """
+import sys
+import {module}
+found = {{name.partition(".")[0] for name in sys.modules}} | set(sys.modules)
+print(*sorted(found & {{"boto3", "botocore", "function.bulk", "function.scoring", "fastapi", "mangum", "starlette"}}))
+"""
+    found = {}
+    for module in ("function.handler", "function.bulk"):
+        command = [str(runtime), "-c", script.format(module=module)]
+        environ = {"AWS_DEFAULT_REGION": "eu-central-1"}
+        result = subprocess.run(command, cwd=package, env=environ, capture_output=True, text=True, check=True)
+        found[module] = result.stdout.splitlines()[-1].split()
+
+    assert found == {
+        "function.handler": ["fastapi", "mangum", "starlette"],
+        "function.bulk": ["boto3", "botocore", "function.bulk", "function.scoring"],
+    }
+
+
+def test_both_functions_have_the_same_package(sam_build: Path) -> None:
+    """`sam package` uploads it once."""
+    assert digest(sam_build / "BulkFunction") == digest(sam_build / "ClassifierFunction")
 
 
 def test_a_build_lists_what_the_package_is_made_of() -> None:

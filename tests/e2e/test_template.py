@@ -28,7 +28,8 @@ def function(template: dict[str, Any]) -> dict[str, Any]:
 
 def test_one_function_behind_an_http_api(template: dict[str, Any], function: dict[str, Any]) -> None:
     """With the handler that exists and limits set, and what there is to see and to hear of it."""
-    assert {name: resource["Type"] for name, resource in template["Resources"].items()} == {
+    resources = {name: one["Type"] for name, one in template["Resources"].items() if one.get("Condition") != "HasBulk"}
+    assert resources == {
         "ClassifierFunction": "AWS::Serverless::Function",
         "FunctionRole": "AWS::IAM::Role",
         "Api": "AWS::Serverless::HttpApi",
@@ -43,7 +44,7 @@ def test_one_function_behind_an_http_api(template: dict[str, Any], function: dic
     assert function["Timeout"] <= 29
     assert function["Architectures"] == [{"Ref": "Architecture"}]
     assert function["Events"] == {"Api": {"Type": "HttpApi", "Properties": {"ApiId": {"Ref": "Api"}}}}
-    assert set(template["Outputs"]) == {"Url", "Curl", "FunctionName"}
+    assert set(template["Outputs"]) == {"Url", "Curl", "FunctionName", "BulkStateMachine"}
 
 
 def test_it_may_do_nothing_but_write_its_log(template: dict[str, Any]) -> None:
@@ -85,6 +86,12 @@ def test_the_defaults_are_safe(template: dict[str, Any]) -> None:
         "DriftThreshold": 0.25,
         "OtlpEndpoint": "",
         "Layers": "",
+        "BulkInput": "",
+        "BulkInputPrefix": "",
+        "BulkOutput": "",
+        "BulkOutputPrefix": "scored/",
+        "BulkConcurrency": 100,
+        "BulkToleratedFailures": "0",
     }
     assert all(parameter["Description"] for parameter in template["Parameters"].values())
     route = template["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]
@@ -103,6 +110,8 @@ def holds(condition: Any, parameters: dict[str, Any]) -> Any:
             return holds(left, parameters) == holds(right, parameters)
         case {"Fn::Not": [inner]}:
             return not holds(inner, parameters)
+        case {"Fn::And": [*inner]}:
+            return all(holds(one, parameters) for one in inner)
         case {"Fn::Or": [*inner]}:
             return any(holds(one, parameters) for one in inner)
         case str() | int():
@@ -123,6 +132,14 @@ def holds(condition: Any, parameters: dict[str, Any]) -> Any:
         (
             {"ApiKeySha256": DIGEST, "SnapStart": "true", "ProvisionedConcurrency": 2},
             "Lambda has SnapStart or ProvisionedConcurrency, not both.",
+        ),
+        ({"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "scores"}, None),
+        ({"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "rows", "BulkInputPrefix": "in/"}, None),
+        ({"AllowAnonymous": "true", "BulkInput": "rows"}, "Scoring in bulk wants both BulkInput and BulkOutput."),
+        ({"AllowAnonymous": "true", "BulkOutput": "rows"}, "Scoring in bulk wants both BulkInput and BulkOutput."),
+        (
+            {"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "rows", "BulkInputPrefix": "scored/"},
+            "The answers can't go where the input is, or they would be scored themselves.",
         ),
     ],
 )
@@ -208,4 +225,61 @@ def test_every_rollout_is_gradual_or_not(template: dict[str, Any], function: dic
 
 def test_the_makefile_builds_it() -> None:
     """`sam build` calls a target by the function's name."""
-    assert re.search(r"^build-ClassifierFunction:", Path("Makefile").read_text(), re.MULTILINE)
+    assert re.search(r"^build-ClassifierFunction build-BulkFunction:", Path("Makefile").read_text(), re.MULTILINE)
+
+
+def test_nothing_of_scoring_in_bulk_exists_without_its_parameters(template: dict[str, Any]) -> None:
+    """And all of it with them."""
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    condition = template["Conditions"]["HasBulk"]
+
+    assert {name for name, one in template["Resources"].items() if one.get("Condition") == "HasBulk"} == {
+        "BulkFunction",
+        "BulkFunctionRole",
+        "BulkLogs",
+        "BulkStateMachine",
+        "BulkStateMachineRole",
+        "BulkFailures",
+    }
+    assert template["Outputs"]["BulkStateMachine"]["Condition"] == "HasBulk"
+    assert holds(condition, defaults) is False
+    assert holds(condition, defaults | {"BulkInput": "rows", "BulkOutput": "scores"}) is True
+
+
+def test_scoring_in_bulk_answers_as_the_service_does(template: dict[str, Any], function: dict[str, Any]) -> None:
+    """The settings that decide an answer are the service's."""
+    bulk = template["Resources"]["BulkFunction"]["Properties"]
+
+    variables = bulk["Environment"]["Variables"]
+    assert set(variables) == {
+        "ALLOW_MISSING", "LABEL_FILEPATH", "LABEL_RULE", "LOG_FORMAT", "LOG_LEVEL", "MODEL_FILEPATH", "MODEL_SHA256"
+    }  # fmt: skip
+    assert variables == {name: function["Environment"]["Variables"][name] for name in variables}
+    assert (bulk["Handler"], bulk["Runtime"]) == ("function.bulk.handler", f"python{PYTHON}")
+    assert (bulk["Timeout"], bulk["MemorySize"]) == (900, 1769)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "is_allowed"),
+    [
+        ("BulkInput", "my-rows", True),
+        ("BulkInput", "s3://my-rows/", False),
+        ("BulkInputPrefix", "rows/2026/", True),
+        ("BulkInputPrefix", "rows", False),
+        ("BulkInputPrefix", "*/", False),
+        ("BulkOutputPrefix", "/", False),
+        ("BulkToleratedFailures", "100", True),
+        ("BulkToleratedFailures", "2.5", False),
+        ("BulkToleratedFailures", "101", False),
+    ],
+)
+def test_a_place_is_a_bucket_and_folders(
+    parameter: str,
+    value: str,
+    is_allowed: bool,  # noqa: FBT001
+    template: dict[str, Any],
+) -> None:
+    """Without what IAM would read as any."""
+    pattern = template["Parameters"][parameter]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, value)) is is_allowed

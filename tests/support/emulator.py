@@ -50,7 +50,8 @@ class Emulator:
             )
         try:
             _wait_for(address, process)
-            with httpx2.Client(base_url=f"http://{address}", timeout=30) as client:
+            timeout = 30 + float(environ.get("AWS_LAMBDA_FUNCTION_TIMEOUT", "0"))
+            with httpx2.Client(base_url=f"http://{address}", timeout=timeout) as client:
                 yield cls(process, log_path, client)
         finally:
             process.terminate()
@@ -69,10 +70,20 @@ class Emulator:
     @property
     def peak_megabytes(self) -> float:
         """The most memory that the runtime's process has taken."""
+        (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB", (self._runtime / "status").read_text(), re.MULTILINE)
+        return int(kilobytes) / 1000
+
+    @property
+    def processor_seconds(self) -> float:
+        """What the runtime's process has taken of a processor so far, however busy the machine is."""
+        fields = (self._runtime / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
+
+    @property
+    def _runtime(self) -> Path:
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         (child,) = {pid for task in tasks for pid in task.read_text().split()}
-        (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{child}/status").read_text(), re.MULTILINE)
-        return int(kilobytes) / 1000
+        return Path("/proc") / child
 
     def log(self) -> str:
         return self.log_path.read_text()

@@ -155,6 +155,14 @@ def _stop_deployment(response: CodeDeployResponse) -> str:
     return json.dumps({"status": "Succeeded"})
 
 
+@_teach("AWS::StepFunctions::StateMachine")  # moto makes it where no execution finds it
+def _make_state_machine(properties: Properties) -> str:
+    made = boto3.client("stepfunctions").create_state_machine(
+        name=properties["StateMachineName"], definition=properties["DefinitionString"], roleArn=properties["RoleArn"]
+    )
+    return str(made["stateMachineArn"])
+
+
 @contextlib.contextmanager
 def mock_cloud() -> Iterator[None]:
     """Serve AWS's APIs on a free port, and have boto3 and sam call it."""
