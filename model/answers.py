@@ -70,7 +70,18 @@ class _Asked:
         self._refused: dict[int, FeaturesError] = {}
 
     def ask(self, rows: Indexes) -> None:
-        """Ask for rows at once; where that fails, those alone that may be at fault, and ever smaller parts of the others."""
+        """Ask for rows at once; where that fails, for those that are answered, which are found one by one or half by half."""
+        n_before = len(self._found)
+        self._ask(rows)
+        if (
+            len(self._found) > n_before + 1
+        ):  # what float32 a model gives may hang on how many rows it is asked for at once
+            pieces = self._found[n_before:]
+            del self._found[n_before:]
+            if not self._is_answered(np.sort(np.concatenate([rows for rows, _ in pieces]))):
+                self._found += pieces
+
+    def _ask(self, rows: Indexes) -> None:
         if self._is_answered(rows):
             return
         is_suspect = self._values.find_suspects(rows)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from model.files import FileError, Located, Place, one_line
 
-CHUNK = 4 << 20  # bytes: more at once take more memory, and save no time
+CHUNK = 1 << 20  # bytes: more at once take more memory, and save no time
 LONGEST = 64 << 20  # of one row
 BOM = b"\xef\xbb\xbf"
 # A field in quotes starts where a field does; in it a quote is written twice. The last of a chunk may be cut off.

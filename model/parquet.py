@@ -7,7 +7,7 @@ from pyarrow import parquet
 
 from model.files import Batch, Block, FileError, Located, Place, RowFile, one_line
 
-MOST_ROWS = 128 << 10  # of a block
+MOST_ROWS = 120_000  # of a block: a multiple of what the model is asked for at once
 MOST_VALUES = 1 << 20
 BUFFER = 1 << 20  # bytes of a column that are read at once
 
@@ -17,8 +17,8 @@ class ParquetFile(RowFile):
 
     def __init__(self, place: Located) -> None:
         """Read its schema."""
-        self.path, self._place = place.path, place
-        self.n_bytes = place.system.get_file_info(place.inner).size
+        super().__init__(place)
+        self._place = place
         with self._open() as file:
             schema, self._metadata = file.schema_arrow, file.metadata
         self.names, self.types = schema.names, dict(zip(schema.names, schema.types, strict=True))
