@@ -46,6 +46,7 @@ class Output:
         base = path if not path.startswith(S3) else path.removeprefix(S3).replace("/", "_")
         self._names = [Path(f"{base}{ending}") for ending in (".partial", ".errors.partial", ".journal")]
         self._feet: list[bytes] = []
+        self._files: list[IO[bytes]] = []
 
     def open(self, *, resumes: bool) -> Self:
         """Start, or go on where an earlier run was ended.
@@ -54,13 +55,19 @@ class Output:
             FileError: it can't be written, another run writes it, or the earlier run was another one.
         """
         try:
-            self._files = [name.open("r+b" if name.exists() else "w+b") for name in self._names]
+            for name in self._names:
+                self._files.append(name.open("r+b" if name.exists() else "w+b"))
             fcntl.flock(self._files[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sizes = self._find_resumed() if resumes else None
         except BlockingIOError:
+            self.close()
             raise FileError(f"{self.path}: another run is writing it") from None
         except OSError as error:
+            self.close()
             raise FileError(f"{self.path}: can't be written ({error.strerror})") from None
-        sizes = self._find_resumed() if resumes else None
+        except FileError:
+            self.close()
+            raise
         if sizes is None:
             for file in self._files:
                 file.truncate(0)
@@ -140,8 +147,6 @@ class Output:
         """Leave what was written so far to a run that goes on with it."""
         for file in self._files:
             file.close()
-
-    _files: list[IO[bytes]]
 
 
 def name_errors(path: str) -> str:

@@ -1,5 +1,6 @@
 """How far a long command is: a bar on a terminal, a line every ten seconds in a log."""
 
+import shutil
 import sys
 import time
 
@@ -20,6 +21,7 @@ class Meter:
             initial=n_done,
             unit="B",
             file=sys.stderr,
+            ncols=shutil.get_terminal_size().columns,  # 80 where a terminal doesn't say
             bar_format="{percentage:3.0f} % {bar} {postfix}{remaining} left",
             disable=not sys.stderr.isatty(),
         )

@@ -1,9 +1,9 @@
 """`python -m model score`: files of any size, with the answers of /predict/batch, whole or not at all."""
 
 import csv
+import fcntl
 import gzip
 import json
-import os
 import re
 import signal
 import subprocess
@@ -195,14 +195,14 @@ def test_the_reasons_are_the_services_own(tmp_path: Path, client: TestClient) ->
     wrong: list[Any] = [None, "1", True, 1e39, [], {}, -1e400]
     records = [good | {NAMES[2]: value} for value in wrong]
     text = "".join(f"{json.dumps(record)}\n{json.dumps(good)}\n" for record in records)
-    (tmp_path / "in.jsonl").write_text(text + json.dumps({name: 1 for name in NAMES[1:]}) + "\n[1]\nno\n")
+    (tmp_path / "in.jsonl").write_text(text + json.dumps(dict.fromkeys(NAMES[1:], 1)) + "\n[1]\nno\n")
 
     result = run("score", IRIS, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
 
     errors = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
     assert result.returncode == 2
     assert [error["line"] for error in errors] == [1, 3, 5, 7, 9, 11, 13, 15, 16, 17]
-    for error, record in zip(errors, [*records, {name: 1 for name in NAMES[1:]}], strict=False):
+    for error, record in zip(errors, [*records, dict.fromkeys(NAMES[1:], 1)], strict=False):
         body = json.dumps({"data": [record]})
         said = client.post("/predict/batch", content=body).json()["detail"][0]["msg"]
         assert f"row 0, {error['reason']}" == said
@@ -355,7 +355,7 @@ def no_folder(folder: Path) -> tuple[list[Path | str], str]:
 
 
 def open_quote(folder: Path) -> tuple[list[Path | str], str]:
-    (folder / "in.csv").write_text(",".join(NAMES) + '\n1,2,3,4\n"' + "x" * (65 << 20))
+    (folder / "in.csv").write_text(",".join(NAMES) + '\n1,2,3,4\n"' + "x" * (17 << 20))
     return [folder / "in.csv", folder / "out.csv"], f"{folder}/in.csv: line 3: a quoted field is never closed"
 
 
@@ -413,7 +413,7 @@ def test_a_run_that_is_killed_goes_on_at_the_last_whole_part(target: str, tmp_pa
 
     for n_parts in (2, 6):
         killed = subprocess.Popen([*command, str(tmp_path / target), "--resume"], cwd=ROOT, stderr=subprocess.DEVNULL)
-        wait_for(lambda: journal.exists() and journal.read_text().count("\n") > n_parts, killed)
+        wait_for_parts(journal, n_parts, killed)
         killed.send_signal(signal.SIGKILL)
         assert killed.wait() == -signal.SIGKILL
         assert not (tmp_path / target).exists()
@@ -438,9 +438,9 @@ def read_bytes(path: Path) -> bytes | pa.Table:
     return parquet.read_table(path) if path.suffix == ".parquet" else path.read_bytes()
 
 
-def wait_for(is_so: Any, process: subprocess.Popen[bytes]) -> None:
+def wait_for_parts(journal: Path, n_parts: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
-    while not is_so():
+    while not (journal.exists() and journal.read_text().count("\n") > n_parts):
         assert process.poll() is None, "it has ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -455,6 +455,9 @@ def test_another_run_cant_be_gone_on_with(tmp_path: Path) -> None:
 
     message = "expected the model, the files and the options of the run before; start anew without --resume"
     assert run("score", *arguments, "--resume").stderr == f"FileError: {tmp_path}/out.csv: {message}\n"
+    with (tmp_path / "out.csv.partial").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run("score", *arguments).stderr == f"FileError: {tmp_path}/out.csv: another run is writing it\n"
     score(*arguments)
 
 
@@ -473,7 +476,7 @@ def test_the_time_left_is_told_in_a_log(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_terminal_has_a_bar(tmp_path: Path) -> None:
     """With the rows, their rate, and the time left."""
-    parquet.write_table(iris_table(2_000_000), tmp_path / "in.parquet")
+    parquet.write_table(iris_table(500_000), tmp_path / "in.parquet")
     command = f"{sys.executable} -m model score {IRIS} {tmp_path}/in.parquet {tmp_path}/out.csv"
 
     result = subprocess.run(
@@ -518,7 +521,7 @@ def test_s3(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [json.loads(line)["file"] for line in errors] == ["s3://data/in/0.csv", "s3://data/in/1.csv"]
     assert [json.loads(line)["line"] for line in errors] == [9, 9]
     assert parquet.read_table(tmp_path / "folder.parquet").num_rows == 1999
-    assert sorted(os.listdir(tmp_path)) == ["folder.errors.jsonl", "folder.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.errors.jsonl", "folder.parquet"]
 
 
 def test_a_bucket_that_isnt_there_is_one_line(bucket: Any) -> None:
