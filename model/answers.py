@@ -10,11 +10,11 @@ from function.classifier import Classifier, Prediction
 from function.classifier.predictor import find_classes
 from function.classifier.session import RUN_ERRORS
 from function.errors import FeaturesError
+from model.lines import GROUP
 from model.table import Row
 from model.values import Indexes, Values
 
 CHUNK = 1_000  # rows at once
-LARGE_CHUNK = 10_000  # rows at once of many: more of them leave the processor's caches
 
 
 def predict(classifier: Classifier, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -56,8 +56,8 @@ class Answers:
 def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
     """Answer every row that the model answers, and find out what is wrong with each of the others."""
     asked = _Asked(classifier, values)
-    for start in range(0, n_rows, LARGE_CHUNK):
-        asked.ask(np.arange(start, min(n_rows, start + LARGE_CHUNK)))
+    for start in range(0, n_rows, GROUP):
+        asked.ask(np.arange(start, min(n_rows, start + GROUP)))
     return asked.collect()
 
 

@@ -21,9 +21,11 @@ class Encoder(ABC):
     Attributes:
         schema: of the rows, the answers' columns the last.
         head: what stands before all parts.
+        is_typed: every part must have the same types.
     """
 
     head = b""
+    is_typed = False
 
     def __init__(self, schema: pa.Schema, answers: Sequence[str]) -> None:
         self.schema = schema
@@ -55,7 +57,7 @@ class CsvEncoder(Encoder):
 
     def _write(self, rows: pa.Table, *, has_header: bool) -> bytes:
         for style in ("none", "needed"):
-            with contextlib.suppress(pa.ArrowInvalid):  # a text has the delimiter in it, or a quote
+            with contextlib.suppress(pa.ArrowException):  # a text has the delimiter in it, or a quote
                 written = io.BytesIO()
                 options = arrow_csv.WriteOptions(
                     include_header=has_header, delimiter=self._delimiter, quoting_style=style, quoting_header=style
@@ -83,6 +85,7 @@ class ParquetEncoder(Encoder):
     """Parquet, a row group a part."""
 
     head = footer.MAGIC
+    is_typed = True
 
     def encode(self, rows: pa.Table) -> tuple[bytes | memoryview, bytes]:
         written = pa.BufferOutputStream()

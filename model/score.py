@@ -85,10 +85,12 @@ class Scoring:
         content: bytes | memoryview = b""
         foot = b""
         if len(answers.rows):
-            content, foot = self.encoder.encode(pa.Table.from_arrays(written, schema=self.encoder.schema))
+            content, foot = self.encoder.encode(pa.Table.from_arrays(written, names=self.encoder.schema.names))
         return Part(task, content, foot, len(answers.rows), sorted([*batch.faults, *faults]))
 
     def _keep(self, file: RowFile, batch: Batch) -> list[pa.ChunkedArray]:
+        if batch.records is not None and not self.encoder.is_typed:
+            return [batch.table[name] for name in self.keep]
         types = dict(zip(self.encoder.schema.names, self.encoder.schema.types, strict=True))
         return [_cast(file, batch, name, types[name]) for name in self.keep]
 
@@ -145,16 +147,17 @@ def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[s
 def _find_type(model: Model, file: RowFile, choice: Choice, name: str, output: str) -> pa.DataType:
     """Say which type a column has in the output: the file's own, of texts (CSV) what the model takes them for."""
     if name in file.types:
-        return file.types[name]
+        type = file.types[name]
+        return type.value_type if pa.types.is_dictionary(type) else type
     if find_format(file.path) in (".jsonl", ".ndjson"):
         found = next((block.parse([name]).table[name].type for block in file.read()), pa.string())
         return pa.string() if pa.types.is_null(found) else found
     if name not in choice.features or find_format(output) in (".csv", ".tsv"):
         return pa.string()
-    type = model.columns.types[choice.features.index(name)]
-    if type in (TEXT, BOOL):
-        return pa.string() if type == TEXT else pa.bool_()
-    return pa.int64() if type in WHOLE else pa.float64()
+    wanted = model.columns.types[choice.features.index(name)]
+    if wanted in (TEXT, BOOL):
+        return pa.string() if wanted == TEXT else pa.bool_()
+    return pa.int64() if wanted in WHOLE else pa.float64()
 
 
 def score(scoring: Scoring, output: Output, *, is_strict: bool = False) -> Progress:
