@@ -28,7 +28,7 @@ DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format train lock build image start-api invoke deploy gate rollback prune score smoke battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots layer clean build-ClassifierFunction build-BulkFunction
+.PHONY: help run model test test-more test-all check format train lock build image start-api invoke deploy gate rollback prune score smoke battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots layer clean build-ClassifierFunction build-BulkFunction
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ check: .venv/all tests/page/node_modules ## Lint, types (the page's too, by Node
 format: .venv/all ## Format the code and mend what ruff can
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+model: .venv/files ## Judge, compare and score with a model: .venv/bin/python -m model COMMAND, of which this prints the list
+	@.venv/bin/python -m model --help
 
 train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
 	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
@@ -136,8 +139,8 @@ smoke: .venv/all ## Hold an address against the contract, any model: URL=https:/
 battery: .venv/all ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
 	@.venv/bin/python -m tests.reliability.battery --runs $(or $(RUNS),5) $(LINES)
 
-bench: .venv/all ## Measure speed beside the least that this could be and what it was; 4 minutes, wants wrk
-	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON))
+bench: .venv/all ## Measure speed beside the least that this could be and what it was; 8 minutes, wants wrk; PART=scoring for one part
+	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON)) $(PART)
 
 bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 minutes
 	@.venv/bin/python -m tests.benchmark.speed --peers --full --rounds 5 $(if $(JSON),--json $(JSON))

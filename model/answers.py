@@ -10,11 +10,11 @@ from function.classifier import Classifier, Prediction
 from function.classifier.predictor import find_classes
 from function.classifier.session import RUN_ERRORS
 from function.errors import FeaturesError
+from model.lines import GROUP
 from model.table import Row
 from model.values import Indexes, Values
 
 CHUNK = 1_000  # rows at once
-LARGE_CHUNK = 10_000  # rows at once of many: more of them leave the processor's caches
 
 
 def predict(classifier: Classifier, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -56,8 +56,8 @@ class Answers:
 def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
     """Answer every row that the model answers, and find out what is wrong with each of the others."""
     asked = _Asked(classifier, values)
-    for start in range(0, n_rows, LARGE_CHUNK):
-        asked.ask(np.arange(start, min(n_rows, start + LARGE_CHUNK)))
+    for start in range(0, n_rows, GROUP):
+        asked.ask(np.arange(start, min(n_rows, start + GROUP)))
     return asked.collect()
 
 
@@ -70,7 +70,18 @@ class _Asked:
         self._refused: dict[int, FeaturesError] = {}
 
     def ask(self, rows: Indexes) -> None:
-        """Ask for rows at once; where that fails, those alone that may be at fault, and ever smaller parts of the others."""
+        """Ask for rows at once; where that fails, for those that are answered, which are found one by one or half by half."""
+        n_before = len(self._found)
+        self._ask(rows)
+        if (
+            len(self._found) > n_before + 1
+        ):  # what float32 a model gives may hang on how many rows it is asked for at once
+            pieces = self._found[n_before:]
+            del self._found[n_before:]
+            if not self._is_answered(np.sort(np.concatenate([rows for rows, _ in pieces]))):
+                self._found += pieces
+
+    def _ask(self, rows: Indexes) -> None:
         if self._is_answered(rows):
             return
         is_suspect = self._values.find_suspects(rows)

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from function.classifier.model import Columns, cut
 from model.files import FileError, RowFile
 from model.names import match
@@ -32,13 +34,31 @@ def choose(
         if len(others) != len(wanted):
             message = f"expected {len(wanted)} columns, as the model takes, besides --target and --ignore"
             raise FileError(f"{file.path}: {message}; got {len(others)}: {_list(others)}")
-        return Choice(others, target)
+        return _check_types(file, Choice(others, target))
     found = match(wanted, others)
     if missing := [name for name in wanted if name not in found]:
         message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
         fix = "give the columns the names of the features, or take them in their order by --by-position"
         raise FileError(f"{file.path}: {message}; {fix}")
-    return Choice([found[name] for name in wanted], target)
+    return _check_types(file, Choice([found[name] for name in wanted], target))
+
+
+def _check_types(file: RowFile, choice: Choice) -> Choice:
+    """Refuse columns of which no value can be a feature's."""
+    for name in choice.features:
+        if (type := file.types.get(name)) is not None and not _is_value(type):
+            raise FileError(f"{file.path}: expected numbers, texts or booleans in column {name}, got {type}")
+    return choice
+
+
+def _is_value(type: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type):
+        type = type.value_type
+    is_of = pa.types
+    return any(
+        is_kind(type)
+        for is_kind in (is_of.is_integer, is_of.is_floating, is_of.is_decimal, is_of.is_boolean, is_of.is_null)
+    ) or any(is_kind(type) for is_kind in (is_of.is_string, is_of.is_large_string, is_of.is_string_view))
 
 
 def _list(names: Sequence[str]) -> str:

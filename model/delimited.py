@@ -22,8 +22,8 @@ class DelimitedFile(RowFile):
         Raises:
             FileError: there is none, or it names two columns alike.
         """
-        self.path, self.types, self._place = place.path, {}, place
-        self.n_bytes = place.system.get_file_info(place.inner).size
+        super().__init__(place)
+        self._place = place
         first = next(read_chunks(place, None, has_quotes=True), None)
         if first is None or not first.content.strip():
             raise FileError(f"{self.path}: expected rows, got an empty file")
@@ -45,9 +45,7 @@ class DelimitedFile(RowFile):
         wrong: dict[int, str] = {}  # number of a row, counted from 1 -> what is wrong with it
 
         def skip(row: Any) -> str:
-            counts = row.expected_columns, row.actual_columns
-            expected, got = (f"{count} cell{'' if count == 1 else 's'}" for count in counts)
-            wrong[row.number] = f"expected {expected}, as the first row has, got {got}"
+            wrong[row.number] = f"expected {row.expected_columns} cells, as the header has, got {row.actual_columns}"
             return "skip"
 
         if not chunk.content.strip():

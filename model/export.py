@@ -3,10 +3,14 @@
 from model.export import export
 
 export(model, X, y, "titanic.onnx")
+
+python -m model export titanic.joblib titanic.csv --target survived --output titanic.onnx
 """
 
+import argparse
 import contextlib
 import copy
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.classifier.facts import Certificate
-from function.errors import ArtifactError, FeaturesError
+from function.errors import ArtifactError, FeaturesError, ServiceError
 
 try:
     import onnx
@@ -234,3 +238,36 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
     if labels is not None and len(labels) != count_rows(table):
         raise ArtifactError(f"expected a label for each row, got {len(labels)} for {count_rows(table)}")
     return Rows(X, table, labels)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Export a model out of a pickle."""
+    parser = argparse.ArgumentParser(description="Make an artifact of a trained model, certified row by row.")
+    parser.add_argument(
+        "model", type=Path, help="what joblib.dump or pickle.dump wrote: it runs code, so only your own"
+    )
+    parser.add_argument("files", nargs="+", help="what it was trained on: CSV, JSON lines or Parquet, by its name")
+    parser.add_argument("--target", required=True, help="the column of the true labels")
+    parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
+    parser.add_argument(
+        "--holdout", nargs="+", default=[], help="other rows to certify it on, and to say how good it is"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="where to write")
+    arguments = parser.parse_args(given)
+    try:
+        _run(arguments)
+    except ServiceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from model.frames import read_frame, read_pickle  # noqa: PLC0415 - a notebook's call needs neither pyarrow nor joblib
+
+    model = read_pickle(arguments.model)
+    X, y = read_frame(arguments.files, arguments.target, arguments.ignore)
+    holdout = read_frame(arguments.holdout, arguments.target, arguments.ignore) if arguments.holdout else None
+    export(model, X, y, arguments.output, holdout=holdout)
+
+
+if __name__ == "__main__":
+    main()

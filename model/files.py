@@ -78,12 +78,19 @@ class RowFile(ABC):
         names: of its columns, in order.
         types: of its columns, where the file says them.
         n_bytes: its size.
+        version: when it was written.
     """
 
     path: str
     names: Sequence[str]
     types: Mapping[str, pa.DataType]
     n_bytes: int
+    version: str
+
+    def __init__(self, place: "Located", types: Mapping[str, pa.DataType] | None = None) -> None:
+        info = place.system.get_file_info(place.inner)
+        self.path, self.n_bytes, self.version = place.path, info.size or 0, str(info.mtime_ns)
+        self.types = types or {}
 
     @abstractmethod
     def read(self, start: Place | None = None) -> Iterator[Block]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+from pydantic_core import from_json
 
 from function.classifier.inputs import name_type
 from model.files import Batch, Block, Fault, FileError, Located, Place, RowFile
@@ -20,8 +21,8 @@ class JsonLinesFile(RowFile):
         Raises:
             FileError: there is no object among them.
         """
-        self.path, self.types, self._place = place.path, {}, place
-        self.n_bytes = place.system.get_file_info(place.inner).size
+        super().__init__(place)
+        self._place = place
         first = next(read_chunks(place, None, has_quotes=False), None)
         found: dict[str, None] = {}
         for row in _parse_rows(first, []) if first else ():
@@ -49,15 +50,23 @@ def _parse_rows(chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Mapping[st
         if not line.strip():
             continue
         try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            faults.append(Fault(number, f"expected a JSON object, got no JSON: {error.msg} at column {error.colno}"))
+            record = _decode(line)
+        except ValueError as error:
+            faults.append(Fault(number, f"the line isn't valid JSON: {error}"))
             continue
         if isinstance(record, dict):
             rows.append((number, record))
         else:
-            faults.append(Fault(number, f"expected a JSON object, got {name_type(record)}"))
+            faults.append(Fault(number, f"expected an object of features, got {name_type(record)}"))
     return rows
+
+
+def _decode(line: bytes) -> Any:
+    """Decode a line, in which NaN and Infinity are taken: what a value may be is judged elsewhere."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return from_json(line)
 
 
 def _to_array(values: list[Any]) -> pa.Array:

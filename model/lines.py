@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from model.files import FileError, Located, Place, one_line
 
-CHUNK = 4 << 20  # bytes: more at once take more memory, and save no time
-LONGEST = 64 << 20  # of one row
+CHUNK = 1 << 20  # bytes: more at once take more memory, and save no time
+LONGEST = 16 << 20  # of one row
+GROUP = 10_000  # rows: as many as the model is asked for at once
 BOM = b"\xef\xbb\xbf"
 # A field in quotes starts where a field does; in it a quote is written twice. The last of a chunk may be cut off.
-_QUOTED = re.compile(rb'(?:(?<=[,;\t\n])|^)"(?:[^"]|"")*+("|\Z)')
+_QUOTED = re.compile(rb'(?:(?<=[,;\t\n])|^)"[^"]*+(?:""[^"]*+)*+("|\Z)')
 
 
 class Chunk(NamedTuple):
@@ -27,7 +30,7 @@ def read_chunks(place: Located, start: Place | None, *, has_quotes: bool) -> Ite
     """Give a file's lines, from a place on; with quotes a line's end in a quoted field ends no line.
 
     Raises:
-        FileError: it can't be read, or has a line of more than 64 MiB.
+        FileError: it can't be read, or has a line of more than 16 MiB.
     """
     at = start or Place(0, 1)
     try:
@@ -39,9 +42,9 @@ def read_chunks(place: Located, start: Place | None, *, has_quotes: bool) -> Ite
             rest = b"" if at.position else rest
             while block := stream.read(CHUNK):
                 rest += block
-                content = rest[: _find_end(rest, has_quotes=has_quotes)]
+                content = rest[: _find_end(rest, has_quotes=has_quotes, is_long=len(rest) > LONGEST)]
                 if len(rest) > LONGEST and not content:
-                    fault = "a quoted field is never closed" if b'"' in rest else "it has more than 64 MiB"
+                    fault = "a quoted field is never closed" if b'"' in rest else "it has more than 16 MiB"
                     raise FileError(f"{place.path}: line {at.line}: {fault}")
                 if content:
                     rest, before = rest[len(content) :], at
@@ -58,9 +61,26 @@ def _skip(stream: pa.NativeFile, n_bytes: int) -> None:
         n_bytes -= read
 
 
-def _find_end(content: bytes, *, has_quotes: bool) -> int:
-    """Give the end of the last whole line, 0 where there is none."""
-    return (hide_quoted(content) if has_quotes else content).rfind(b"\n") + 1
+def _find_end(content: bytes, *, has_quotes: bool, is_long: bool) -> int:
+    """Give the end of the last row of a multiple of GROUP, of what is long already of any row; 0 where there is none.
+
+    So a model is asked for the same groups of rows as by who sends them in batches: its last bit may hang on that.
+    """
+    shown = hide_quoted(content) if has_quotes else content
+    ends = np.flatnonzero(np.frombuffer(shown, dtype=np.uint8) == ord("\n")) + 1
+    if is_long:
+        return int(ends[-1]) if len(ends) else 0
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.intp) if len(ends) else ends
+    is_empty = np.array([not shown[start:end].strip() for start, end in _find_short(starts, ends)], dtype=bool)
+    rows = np.delete(ends, np.flatnonzero(ends - starts <= 2)[is_empty]) if len(ends) else ends
+    n_rows = len(rows) // GROUP * GROUP
+    return int(rows[n_rows - 1]) if n_rows else 0
+
+
+def _find_short(starts: NDArray[np.intp], ends: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Give the lines that may be empty: of a line's end alone, or a return before it."""
+    is_short = ends - starts <= 2
+    return list(zip(starts[is_short].tolist(), ends[is_short].tolist(), strict=True))
 
 
 def hide_quoted(content: bytes) -> bytes:

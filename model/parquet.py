@@ -6,9 +6,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from model.files import Batch, Block, FileError, Located, Place, RowFile, one_line
+from model.lines import GROUP
 
-MOST_ROWS = 128 << 10  # of a block
-MOST_VALUES = 1 << 20
+MOST_ROWS = 60_000  # of a block: a multiple of what the model is asked for at once
+MOST_VALUES = 2_000_000
 BUFFER = 1 << 20  # bytes of a column that are read at once
 
 
@@ -17,8 +18,8 @@ class ParquetFile(RowFile):
 
     def __init__(self, place: Located) -> None:
         """Read its schema."""
-        self.path, self._place = place.path, place
-        self.n_bytes = place.system.get_file_info(place.inner).size
+        super().__init__(place)
+        self._place = place
         with self._open() as file:
             schema, self._metadata = file.schema_arrow, file.metadata
         self.names, self.types = schema.names, dict(zip(schema.names, schema.types, strict=True))
@@ -37,22 +38,30 @@ class ParquetFile(RowFile):
             before += self._metadata.row_group(first).num_rows
             first += 1
         n_rows = max(1, min(MOST_ROWS, MOST_VALUES // max(1, len(self.names))))
+        n_rows = n_rows // GROUP * GROUP or n_rows
         row_bytes = self.n_bytes / max(1, self._metadata.num_rows)
+        groups = range(first, self._metadata.num_row_groups)
+        waiting: list[pa.RecordBatch] = []  # after a resumption the file's batches start elsewhere than the blocks
         try:
             with self._open() as file:
-                for batch in file.iter_batches(n_rows, row_groups=range(first, self._metadata.num_row_groups)):
-                    rows = batch.slice(max(0, at - before))
+                for batch in file.iter_batches(n_rows, row_groups=groups):
+                    waiting.append(batch.slice(max(0, at - before)))
                     before += len(batch)
-                    if len(rows):
-                        at = before
-                        yield self._block(rows, at, row_bytes)
+                    if sum(map(len, waiting)) >= n_rows:
+                        table = pa.Table.from_batches(waiting)
+                        at += n_rows
+                        yield self._block(table.slice(0, n_rows), at, row_bytes)
+                        waiting = table.slice(n_rows).to_batches()
+                if sum(map(len, waiting)):
+                    table = pa.Table.from_batches(waiting)
+                    yield self._block(table, at + len(table), row_bytes)
         except (OSError, pa.ArrowException) as error:
             raise FileError(f"{self.path}: can't be read; {one_line(error)}") from None
 
-    def _block(self, rows: pa.RecordBatch, end: int, row_bytes: float) -> Block:
+    def _block(self, rows: pa.Table, end: int, row_bytes: float) -> Block:
         first = end - len(rows) + 1
 
         def parse(names: Sequence[str]) -> Batch:
-            return Batch(pa.Table.from_batches([rows]).select(list(names)), None, [], lambda row: first + row)
+            return Batch(rows.select(list(names)), None, [], lambda row: first + row)
 
         return Block(Place(end, end + 1), int(len(rows) * row_bytes), parse)

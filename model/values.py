@@ -152,6 +152,8 @@ def _combine(column: pa.ChunkedArray) -> pa.Array:
     whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_decode()
+    if pa.types.is_string_view(whole.type):
+        whole = whole.cast(pa.string())
     if pa.types.is_decimal(whole.type) or pa.types.is_null(whole.type):
         whole = whole.cast(pa.float64())
     return whole

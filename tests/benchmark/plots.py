@@ -79,6 +79,21 @@ def cold_start(figures: Mapping[str, Any]) -> Figure:
     return bars(figures["cold_start"], "ms of a cold start's init phase", "{:.0f}")
 
 
+def scoring(figures: Mapping[str, Any]) -> Figure:
+    """Time and memory of `model score` against the rows of a file, each in its own axes."""
+    figure, both = plt.subplots(1, 2, figsize=(7, 3.2))
+    rounds = figures["scoring"]["growth"]
+    rows = [int(name.replace(",", "")) for name in rounds]
+    for axes, what, label in zip(
+        both, ("seconds", "megabytes"), ("s, the whole command", "MB at most (RSS)"), strict=True
+    ):
+        middles = [median(one[what] for one in runs) for runs in rounds.values()]
+        axes.plot(rows, middles, marker="o", markersize=4, color=OWN)
+        axes.set(xlabel="rows of Parquet", ylabel=label, ylim=(0, None))
+    figure.tight_layout()
+    return figure
+
+
 def bars(rounds: Mapping[str, Sequence[float]], label: str, spec: str) -> Figure:
     """One bar a system, ours in its own colour, and the rounds' least and most as a whisker."""
     figure, axes = plt.subplots(figsize=(7, 0.6 + 0.38 * len(rounds)))
@@ -113,6 +128,7 @@ PLOTS = {
     "batch": (batch, "growth"),
     "growth": (growth, "growth"),
     "cold_start": (cold_start, "cold_start"),
+    "scoring": (scoring, "scoring"),
 }
 
 

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from function.settings import shipped_model
+from tests.benchmark import files
 from tests.benchmark.inside import ROUTES, json_rows, measure
 from tests.benchmark.load import Load, load, need_wrk, steady_load
 from tests.benchmark.models import linear, with_zipmap
@@ -268,6 +269,46 @@ def growth(bench: Bench) -> Results:
     return found
 
 
+def scoring(bench: Bench) -> Results:
+    """`model score` on files, beside the sum of pyarrow's reading, ONNX Runtime's running and pyarrow's writing."""
+    found: Results = {}
+    rows = []
+    for n_rows, kind in ((10_000_000, "parquet"), (1_000_000, "csv")):
+        source, target = (bench.folder / f"{n_rows}.{name}.{kind}" for name in ("in", "out"))
+        files.make_rows(source, n_rows)
+        rounds = bench.rounds(
+            {"score": partial(files.score, source, target), "parts": partial(files.parts, source, target)}
+        )
+        scored, parts = rounds["score"], rounds["parts"]
+        sums = [sum(part.values()) for part in parts]
+        of_sum = ratio([one.seconds for one in scored], sums)
+        each = [f"{spread([part[name] for part in parts]):.2f}" for name in ("read", "run", "write")]
+        rate = spread([n_rows / one.seconds for one in scored])
+        own, whole = (f"{spread([getattr(one, name) for one in scored]):.2f}" for name in ("seconds", "whole_seconds"))
+        memory_ = f"{max(one.megabytes for one in scored):.0f}"
+        rows.append((f"{n_rows:,} rows, {kind}", own, whole, f"{rate:,.0f}", *each, f"{of_sum:.2f}", memory_))
+        found[kind] = {"n_rows": n_rows, "score": [one._asdict() for one in scored], "parts": parts}
+        source.unlink()
+    head = "file | s | with its imports | rows/s | pyarrow reads, s | ONNX Runtime runs | pyarrow writes | s of their sum | RSS, MB"
+    table("Scoring files", head, rows)
+    return found | {"growth": scoring_growth(bench)}
+
+
+def scoring_growth(bench: Bench) -> Results:
+    """Time and memory as a file grows."""
+    found: Results = {}
+    for n_rows in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000):
+        source, target = bench.folder / "growth.in.parquet", bench.folder / "growth.out.parquet"
+        files.make_rows(source, n_rows)
+        found[f"{n_rows:,}"] = [files.score(source, target)._asdict() for _ in range(bench.n_rounds)]
+    rows = [
+        (n, *(f"{spread([one[name] for one in runs]):.1f}" for name in ("seconds", "megabytes")))
+        for n, runs in found.items()
+    ]
+    table("Scoring a file of Parquet as it grows", "rows | s | RSS, MB", rows)
+    return found
+
+
 PARTS: dict[str, Callable[[Bench], Results]] = {
     "throughput": throughput,
     "balance": balance,
@@ -276,6 +317,7 @@ PARTS: dict[str, Callable[[Bench], Results]] = {
     "neighbours": neighbours,
     "memory": memory,
     "growth": growth,
+    "scoring": scoring,
 }
 
 
@@ -317,7 +359,8 @@ def main() -> None:
     if arguments.plots:
         draw(arguments.plots)
         return
-    need_wrk()
+    if arguments.parts != ["scoring"]:
+        need_wrk()
     found: Results = {"machine": machine(with_peers=arguments.peers)}
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
     with tempfile.TemporaryDirectory(prefix="speed") as folder:

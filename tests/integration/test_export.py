@@ -10,10 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from catboost import CatBoostClassifier
+from palmerpenguins import load_penguins
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import make_classification
@@ -43,6 +45,7 @@ from function.classifier.facts import Certificate
 from function.errors import ArtifactError
 from function.settings import Settings
 from model.export import export
+from tests.support.command import run as command
 from tests.support.entry_points import ROOT
 
 TOLERANCE = 1e-5  # float32's 7 digits, less what the sums of a model lose
@@ -623,3 +626,26 @@ def test_kinds_of_gaps_in_texts_that_cant_be_told_apart(penguins: pd.DataFrame, 
     assert str(error.value) == (
         'expected one kind of gap in a column of texts, got more of None, NaN and ""; make them one'
     )
+
+
+def test_a_pickle_is_exported_by_the_command_line(tmp_path: Path) -> None:
+    """With the files that it was trained on, and others to say how good it is."""
+    table = load_penguins().dropna()
+    X, y = table[["bill_length_mm", "body_mass_g"]], table["species"]
+    joblib.dump(make_pipeline(StandardScaler(), LogisticRegression()).fit(X[::2], y[::2]), tmp_path / "model.joblib")
+    table[::2].to_csv(tmp_path / "train.csv", index=False)
+    table[1::2].to_parquet(tmp_path / "holdout.parquet")
+    ignored = [
+        part for name in ("island", "bill_depth_mm", "flipper_length_mm", "sex", "year") for part in ("--ignore", name)
+    ]
+
+    result = command("export", tmp_path / "model.joblib", tmp_path / "train.csv", "--target", "species", *ignored,
+                     "--holdout", tmp_path / "holdout.parquet", "--output", tmp_path / "model.onnx")  # fmt: skip
+    none = command(
+        "export", tmp_path / "train.csv", tmp_path / "train.csv", "--target", "species", "--output", "x.onnx"
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    model = load(tmp_path / "model.onnx").model
+    assert (model.training or {})["accuracy_from"] == "166 rows that it wasn't trained on"
+    assert none.stderr.startswith(f"ArtifactError: {tmp_path}/train.csv: no model that can be loaded here; ")

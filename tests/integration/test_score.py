@@ -1,0 +1,495 @@
+"""`python -m model score`: files of any size, with the answers of /predict/batch, whole or not at all."""
+
+import csv
+import fcntl
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+from sklearn.datasets import load_iris
+from starlette.testclient import TestClient
+
+from function.api.app import create_app
+from function.classifier import load_bytes
+from function.settings import Settings, shipped_model
+from model import footer
+from tests.support.command import run
+from tests.support.entry_points import ROOT
+from tests.support.kinds import GAPS, KINDS
+from tests.support.models import penguins
+
+IRIS = shipped_model()
+NAMES = load_iris().feature_names
+ANSWERS = ["label", "probability_setosa", "probability_versicolor", "probability_virginica"]
+PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
+NULL = "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
+
+
+def score(*arguments: str | Path) -> str:
+    result = run("score", *arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def ask(client: TestClient, rows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, list[str]]:
+    """Ask /predict/batch for rows, 10,000 at once, and read its digits as float32."""
+    probabilities, labels = [], []
+    for start in range(0, len(rows), 10_000):
+        body = json.dumps({"data": rows[start : start + 10_000]}).encode()
+        answer = client.post("/predict/batch", content=body)
+        assert answer.status_code == 200, answer.text
+        probabilities.append(np.array(answer.json()["prediction"], dtype=np.float32))
+        labels += answer.json()["label"]
+    return np.concatenate(probabilities), labels
+
+
+def served(artifact: bytes) -> TestClient:
+    settings = Settings(max_body_bytes=100_000_000)
+    return TestClient(create_app(settings, load_bytes(artifact, name="brought")))
+
+
+def iris_table(n_rows: int) -> pa.Table:
+    rows = np.random.default_rng(0).uniform(0, 8, (n_rows, 4)).round(1)
+    return pa.table({name: rows[:, place] for place, name in enumerate(NAMES)})
+
+
+def hold(path: Path, probabilities: np.ndarray, labels: Sequence[str], answers: Sequence[str] = ANSWERS) -> None:
+    """Hold the answers in a file, to the bit."""
+    table = read(path)
+    found = np.stack([np.asarray(table[name], dtype=np.float32) for name in answers[1:]], axis=1)
+    assert found.tobytes() == probabilities.tobytes()
+    assert table[answers[0]].to_pylist() == list(labels)
+
+
+def read(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        return parquet.read_table(path)
+    if path.suffix == ".csv":
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pa.table(
+            {name: frame[name].astype(np.float32) if name.startswith("probability_") else frame[name] for name in frame}
+        )
+    return pa.Table.from_pylist([json.loads(line) for line in path.read_text().splitlines()])
+
+
+@pytest.mark.parametrize("name", [*KINDS, *GAPS])
+def test_every_kind_of_model_gets_the_answers_of_predict_batch_to_the_bit(name: str, tmp_path: Path) -> None:
+    """From Parquet and JSON lines into Parquet, CSV and JSON lines."""
+    kind = KINDS[name]() if name in KINDS else GAPS[name]().kind
+    (tmp_path / "brought.onnx").write_bytes(kind.artifact)
+    client = served(kind.artifact)
+    model = load_bytes(kind.artifact, name="brought").model
+    rows = (kind.rows * 60)[:3_000]
+    names = [feature.name for feature in model.features]
+    records = [dict(zip(names, row, strict=True)) for row in rows]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    columns = zip(names, zip(*rows, strict=True), model.columns.types, strict=True)
+    parquet.write_table(
+        pa.table(
+            {
+                name: pa.array(values, None if kind in ("string", "bool") else pa.float64())
+                for name, values, kind in columns
+            }
+        ),
+        tmp_path / "in.parquet",
+    )
+    probabilities, labels = ask(client, rows)
+    answers = ["label", *(f"probability_{label}" for label in model.labels)]
+
+    for source, target in (("in.parquet", "out.parquet"), ("in.jsonl", "out.csv"), ("in.parquet", "out.jsonl")):
+        score(tmp_path / "brought.onnx", tmp_path / source, tmp_path / target, "--keep", "")
+        hold(tmp_path / target, probabilities, labels, answers)
+
+
+def test_a_csv_comes_back_as_it_was(tmp_path: Path) -> None:
+    """Texts to the letter, numbers to the digit, in the columns that are kept; rows/s at the end."""
+    text = 'id,petal length (cm),note,sepal length (cm),sepal width (cm),petal width (cm)\n007,1.40,"a, ""b""",5.1,3.5,0.2\n\n008,6.0,plain,6.3,3.3,2.50\n'
+    (tmp_path / "in.csv").write_text(text)
+
+    score(IRIS, tmp_path / "in.csv", tmp_path / "all.csv")
+    score(IRIS, tmp_path / "in.csv", tmp_path / "some.csv", "--keep", "id,petal width (cm)")
+
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        [*text.partition("\n")[0].split(","), *ANSWERS],
+        ["007", "1.40", 'a, "b"', "5.1", "3.5", "0.2", "setosa", "0.974183", "0.024898142", "0.00091884134"],
+        ["008", "6.0", "plain", "6.3", "3.3", "2.50", "virginica", "0.009675402", "0.020459317", "0.96986526"],
+    ]
+    assert (tmp_path / "some.csv").read_text() == (
+        "id,petal width (cm),label,probability_setosa,probability_versicolor,probability_virginica\n"
+        "007,0.2,setosa,0.974183,0.024898142,0.00091884134\n"
+        "008,2.50,virginica,0.009675402,0.020459317,0.96986526\n"
+    )
+
+
+BAD = [
+    ("5.1,3.5,1.4", "expected 4 cells, as the header has, got 3"),
+    ("5.1,3.5,1.4,0.2,9", "expected 4 cells, as the header has, got 5"),
+    ("5.1,3.5,x,0.2", '"petal length (cm)": expected a number, got a string'),
+    ("5.1,,1.4,0.2", f'"sepal width (cm)": expected a number, got null; {NULL}'),
+    ("5.1,NA,1.4,0.2", f'"sepal width (cm)": expected a number, got null; {NULL}'),
+    ("5.1,3.5,inf,0.2", '"petal length (cm)": expected a finite number, got Infinity'),
+    ("5.1,3.5,1.4,1e39", '"petal width (cm)": expected a finite number, got one beyond float32\'s ±3.403e+38'),
+    ("5.1,3.5,1.4,1_0", '"petal width (cm)": expected a number, got a string'),
+    ("5.1,3.5,1.4,true", '"petal width (cm)": expected a number, got a string'),
+]
+
+
+def test_rows_that_cant_be_answered_are_listed_by_line(tmp_path: Path) -> None:
+    """The others are answered; the status is 2; a file of errors that is of an earlier run goes."""
+    good = "5.1,3.5,1.4,0.2"
+    lines = [",".join(NAMES), *(line for bad, _ in BAD for line in (good, "", bad)), good]
+    (tmp_path / "in.csv").write_text("\r\n".join(lines))
+
+    result = run("score", IRIS, tmp_path / "in.csv", tmp_path / "out.csv", "--keep", "")
+
+    errors = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
+    assert errors == [
+        {"file": str(tmp_path / "in.csv"), "line": 3 * index + 4, "reason": reason}
+        for index, (_, reason) in enumerate(BAD)
+    ]
+    assert result.returncode == 2
+    assert re.fullmatch(
+        rf"{tmp_path}/out.csv: 10 rows in .* rows/s; 9 can't be answered: {tmp_path}/out.errors.jsonl\n", result.stdout
+    )
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
+    (tmp_path / "in.csv").write_text(f"{lines[0]}\n{good}\n")
+    score(IRIS, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert not (tmp_path / "out.errors.jsonl").exists()
+
+
+def test_the_reasons_are_the_services_own(tmp_path: Path, client: TestClient) -> None:
+    """Of JSON lines each row's, as /predict/batch says it of that row alone."""
+    good: dict[str, Any] = dict(zip(NAMES, [5.1, 3.5, 1.4, 0.2], strict=True))
+    wrong: list[Any] = [None, "1", True, 1e39, [], {}, -1e400]
+    records = [good | {NAMES[2]: value} for value in wrong]
+    text = "".join(f"{json.dumps(record)}\n{json.dumps(good)}\n" for record in records)
+    (tmp_path / "in.jsonl").write_text(text + json.dumps(dict.fromkeys(NAMES[1:], 1)) + "\n[1]\nno\n")
+
+    result = run("score", IRIS, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+
+    errors = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
+    assert result.returncode == 2
+    assert [error["line"] for error in errors] == [1, 3, 5, 7, 9, 11, 13, 15, 16, 17]
+    for error, record in zip(errors, [*records, dict.fromkeys(NAMES[1:], 1)], strict=False):
+        body = json.dumps({"data": [record]})
+        said = client.post("/predict/batch", content=body).json()["detail"][0]["msg"]
+        assert f"row 0, {error['reason']}" == said
+    assert errors[-2]["reason"] == "expected an object of features, got a list"
+    assert errors[-1]["reason"].startswith("the line isn't valid JSON: ")
+
+
+def test_quoted_line_ends_are_counted_as_lines(tmp_path: Path) -> None:
+    """A row is named by the line that it starts in."""
+    text = "note," + ",".join(NAMES) + '\n"two\nlines",5.1,3.5,1.4,0.2\n"x\n\n",5.1,3.5,x,0.2\ny,5.1,3.5,1.4,\n'
+    (tmp_path / "in.csv").write_text(text)
+
+    run("score", IRIS, tmp_path / "in.csv", tmp_path / "out.csv")
+
+    errors = [json.loads(line)["line"] for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
+    assert errors == [4, 7]
+    assert read(tmp_path / "out.csv")["note"].to_pylist() == ["two\nlines"]
+
+
+def test_a_text_that_isnt_utf_8_is_refused_alone(tmp_path: Path) -> None:
+    """In a column that is written; one that isn't asked for may be anything."""
+    lines = [b"note," + ",".join(NAMES).encode(), b"caf\xe9,5.1,3.5,1.4,0.2", "café,5.1,3.5,1.4,0.2".encode()]
+    (tmp_path / "in.csv").write_bytes(b"\n".join(lines))
+
+    result = run("score", IRIS, tmp_path / "in.csv", tmp_path / "out.csv")
+
+    assert result.returncode == 2
+    assert json.loads((tmp_path / "out.errors.jsonl").read_text()) == {
+        "file": str(tmp_path / "in.csv"), "line": 2, "reason": "expected text in UTF-8"
+    }  # fmt: skip
+    assert read(tmp_path / "out.csv")["note"].to_pylist() == ["café"]
+    score(IRIS, tmp_path / "in.csv", tmp_path / "out.csv", "--keep", "")
+
+
+def test_penguins_with_their_gaps(tmp_path: Path) -> None:
+    """A real table: 11 rows have gaps, which this model doesn't take."""
+    (tmp_path / "penguins.onnx").write_bytes(penguins().artifact)
+
+    result = run("score", tmp_path / "penguins.onnx", PENGUINS, tmp_path / "out.parquet")
+
+    frame = pd.read_csv(PENGUINS)
+    gaps = frame.drop(columns="species").isna().any(axis=1)
+    errors = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
+    assert result.returncode == 2
+    assert [error["line"] for error in errors] == [index + 2 for index in frame.index[gaps]]
+    assert parquet.read_table(tmp_path / "out.parquet").num_rows == 333
+    types = {field.name: str(field.type) for field in parquet.read_schema(tmp_path / "out.parquet")}
+    assert (types["species"], types["bill_length_mm"], types["year"], types["island"]) == (
+        "string",
+        "double",
+        "int64",
+        "string",
+    )
+
+
+def test_many_files_become_one(tmp_path: Path) -> None:
+    """Globs and folders, of several formats; in the order of their names."""
+    table = iris_table(3_000)
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        part = table.slice(number * 1_000, 1_000)
+        if number == 1:
+            arrow_csv.write_csv(part, tmp_path / "in" / "1.csv")
+        else:
+            parquet.write_table(part, tmp_path / "in" / f"{number}.parquet", row_group_size=300)
+    (tmp_path / "in" / "notes.txt").write_text("no rows")
+    (tmp_path / "in" / "_SUCCESS.csv").write_text("")
+
+    score(IRIS, tmp_path / "in", tmp_path / "folder.parquet")
+    score(IRIS, tmp_path / "in" / "*.parquet", tmp_path / "glob.parquet")
+
+    assert parquet.read_table(tmp_path / "folder.parquet").select(NAMES).equals(table)
+    assert (
+        parquet.read_table(tmp_path / "glob.parquet")
+        .select(NAMES)
+        .equals(pa.concat_tables([table[:1000], table[2000:]]))
+    )
+
+
+def test_an_answers_columns_get_a_prefix_where_the_input_has_them(tmp_path: Path) -> None:
+    """Such as the true label's."""
+    parquet.write_table(iris_table(2).append_column("label", pa.array(["a", "b"])), tmp_path / "in.parquet")
+
+    score(IRIS, tmp_path / "in.parquet", tmp_path / "out.parquet")
+
+    assert parquet.read_schema(tmp_path / "out.parquet").names == [
+        *NAMES,
+        "label",
+        *(f"predicted_{n}" for n in ANSWERS),
+    ]
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.jsonl", "out.parquet"])
+def test_columns_of_every_type_are_kept(target: str, tmp_path: Path) -> None:
+    """Categories, dates, decimals, large texts; a feature may be a decimal, a whole number or a float32."""
+    table = pa.table(
+        {
+            NAMES[0]: pa.array([Decimal("5.1"), Decimal("6.3")]),
+            NAMES[1]: pa.array([3, 3], pa.int8()),
+            NAMES[2]: pa.array([1.4, 6.0], pa.float32()),
+            NAMES[3]: pa.array(["0.2", "2.5"]).cast(pa.float64()).dictionary_encode(),
+            "category": pa.array(["a", None]).dictionary_encode(),
+            "text": pa.array(["x", "y"], pa.large_string()),
+            "date": pa.array([date(2026, 11, 22), None]),
+        }
+    )
+    parquet.write_table(table, tmp_path / "in.parquet")
+
+    score(IRIS, tmp_path / "in.parquet", tmp_path / target)
+
+    found = read(tmp_path / target).to_pylist()
+    assert [row["label"] for row in found] == ["setosa", "virginica"]
+    assert [row["category"] or None for row in found] == ["a", None]
+    assert [str(row["date"] or "") for row in found] == ["2026-11-22", ""]
+    assert [float(row[NAMES[0]]) for row in found] == [5.1, 6.3]
+
+
+def test_json_lines_keep_values_of_changing_types(tmp_path: Path) -> None:
+    """In JSON lines, as they came; Parquet wants one type, and a column of others says which."""
+    good = dict(zip(NAMES, [5.1, 3.5, 1.4, 0.2], strict=True))
+    notes: list[Any] = [1] * 20_000 + ["a", None, 0.5]
+    lines = "".join(json.dumps({**good, "note": note}) + "\n" for note in notes)
+    (tmp_path / "in.jsonl").write_text(lines)
+
+    score(IRIS, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--keep", "note")
+    result = run("score", IRIS, tmp_path / "in.jsonl", tmp_path / "out.parquet")
+
+    first, *_, text, none, number = (
+        json.loads(line)["note"] for line in (tmp_path / "out.jsonl").read_text().splitlines()
+    )
+    assert (first, json.loads(text), none, number) == (1, "a", None, "0.5")
+    assert result.returncode == 1
+    assert "expected int64 in column note, as the rows before have, got string from line " in result.stderr
+
+
+def test_strict_stops_at_the_first(tmp_path: Path) -> None:
+    """With one line, and nothing written."""
+    (tmp_path / "in.csv").write_text(f"{','.join(NAMES)}\n5.1,3.5,1.4,0.2\n5.1,3.5,1.4,\n")
+
+    result = run("score", IRIS, tmp_path / "in.csv", tmp_path / "out.csv", "--strict")
+
+    message = f'FileError: {tmp_path}/in.csv, line 3: "petal width (cm)": expected a number, got null; {NULL}\n'
+    assert (result.returncode, result.stderr, result.stdout) == (1, message, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]
+
+
+def no_file(folder: Path) -> tuple[list[Path | str], str]:
+    return [folder / "none.csv", folder / "out.csv"], f"{folder}/none.csv: there is no such file"
+
+
+def no_match(folder: Path) -> tuple[list[Path | str], str]:
+    return [folder / "*.csv", folder / "out.csv"], f"{folder}/*.csv: there is no file of such a name"
+
+
+def empty(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text("")
+    return [folder / "in.csv", folder / "out.csv"], f"{folder}/in.csv: expected rows, got an empty file"
+
+
+def no_parquet(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.parquet").write_text("no Parquet")
+    return [folder / "in.parquet", folder / "out.csv"], f"{folder}/in.parquet: can't be read; "
+
+
+def no_column(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text("a,b\n1,2\n")
+    message = f"expected a column for each feature, none is called {', '.join(NAMES)}; it has a, b; "
+    return [folder / "in.csv", folder / "out.csv"], f"{folder}/in.csv: {message}"
+
+
+def twice(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text("a,b,a\n1,2,3\n")
+    return [
+        folder / "in.csv",
+        folder / "out.csv",
+    ], f"{folder}/in.csv: expected a header of different names, a is there twice"
+
+
+def other_format(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text(",".join(NAMES) + "\n1,2,3,4\n")
+    expected = "expected a name that ends in .csv, .tsv, .jsonl, .ndjson, .parquet"
+    return [folder / "in.csv", folder / "out.xlsx"], f"{folder}/out.xlsx: {expected}"
+
+
+def onto_itself(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text(",".join(NAMES) + "\n1,2,3,4\n")
+    return [folder / "in.csv", folder / "in.csv"], f"{folder}/in.csv: expected another file to write than to read"
+
+
+def no_folder(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text(",".join(NAMES) + "\n1,2,3,4\n")
+    return [folder / "in.csv", folder / "none" / "out.csv"], f"{folder}/none/out.csv: can't be written (No such file"
+
+
+def open_quote(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv").write_text(",".join(NAMES) + '\n1,2,3,4\n"' + "x" * (17 << 20))
+    return [folder / "in.csv", folder / "out.csv"], f"{folder}/in.csv: line 3: a quoted field is never closed"
+
+
+def no_json(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.jsonl").write_text("[1, 2]\n")
+    return [
+        folder / "in.jsonl",
+        folder / "out.csv",
+    ], f"{folder}/in.jsonl: expected a JSON object in each line, got none"
+
+
+def no_gzip(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.csv.gz").write_text("no gzip")
+    return [folder / "in.csv.gz", folder / "out.csv"], f"{folder}/in.csv.gz: can't be read; "
+
+
+def dates(folder: Path) -> tuple[list[Path | str], str]:
+    columns = dict.fromkeys(NAMES, pa.array([date(2026, 11, 22)]))
+    parquet.write_table(pa.table(columns), folder / "in.parquet")
+    message = f"expected numbers, texts or booleans in column {NAMES[0]}, got date32[day]"
+    return [folder / "in.parquet", folder / "out.csv"], f"{folder}/in.parquet: {message}"
+
+
+CASES = [
+    dates,
+    no_file,
+    no_match,
+    empty,
+    no_parquet,
+    no_column,
+    twice,
+    other_format,
+    onto_itself,
+    no_folder,
+    open_quote,
+    no_json,
+    no_gzip,
+]
+
+
+@pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
+def test_bad_input_of_each_kind_gets_one_clear_line(make: Any, tmp_path: Path) -> None:
+    """That names the file; nothing is written under the output's name."""
+    arguments, message = make(tmp_path)
+
+    result = run("score", IRIS, *arguments)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"FileError: {message}")
+    assert result.stderr.count("\n") == 1
+    assert not [path for path in tmp_path.glob("out*") if not path.name.endswith((".partial", ".journal"))]
+
+
+def test_another_run_cant_be_gone_on_with(tmp_path: Path) -> None:
+    """Neither with another model, nor with a file that has changed; nor may two runs write one file."""
+    parquet.write_table(iris_table(10), tmp_path / "in.parquet")
+    (tmp_path / "out.csv.journal").write_text('{"model": "another"}\n')
+    (tmp_path / "out.csv.partial").write_text("")
+    arguments = [IRIS, tmp_path / "in.parquet", tmp_path / "out.csv"]
+
+    message = "expected the model, the files and the options of the run before; start anew without --resume"
+    assert run("score", *arguments, "--resume").stderr == f"FileError: {tmp_path}/out.csv: {message}\n"
+    with (tmp_path / "out.csv.partial").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run("score", *arguments).stderr == f"FileError: {tmp_path}/out.csv: another run is writing it\n"
+    score(*arguments)
+
+
+def test_the_time_left_is_told_in_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line every ten seconds, here at once."""
+    monkeypatch.setattr("model.progress.LINE_SECONDS", 0)
+    parquet.write_table(iris_table(500_000), tmp_path / "in.parquet")
+
+    result = run("score", IRIS, tmp_path / "in.parquet", tmp_path / "out.parquet")
+
+    lines = result.stderr.splitlines()
+    assert len(lines) == 9
+    assert all(re.fullmatch(r"\d+% done, [\d,]+ rows, [\d,]+ rows/s, [\d:]+ left", line) for line in lines), lines
+    assert lines[-1].startswith("100% done, 500,000 rows, ")
+
+
+def test_a_terminal_has_a_bar(tmp_path: Path) -> None:
+    """With the rows, their rate, and the time left."""
+    parquet.write_table(iris_table(500_000), tmp_path / "in.parquet")
+    command = f"{sys.executable} -m model score {IRIS} {tmp_path}/in.parquet {tmp_path}/out.csv"
+
+    result = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert re.search(r"\d+ % [^\r\n]+ [\d,]+ rows, [\d,]+ rows/s, [\d:]+ left", result.stdout), result.stdout
+
+
+def test_parts_of_parquet_are_one_file_to_other_readers(tmp_path: Path) -> None:
+    """Its offsets lead to each column of each part, nested ones too; page indexes with them."""
+    parts = [
+        pa.table({"number": pa.array(range(n)), "text": ["a", None] * (n // 2), "list": [[1, 2], []] * (n // 2)})
+        for n in (1_000, 10, 70_000)
+    ]
+    content, feet = bytearray(footer.MAGIC), []
+    for part in parts:
+        written = pa.BufferOutputStream()
+        parquet.write_table(part, written, write_page_index=True)
+        taken = footer.split(memoryview(written.getvalue()))
+        feet.append(footer.move(taken.footer, len(content) - 4))
+        content += taken.content
+    (tmp_path / "joined.parquet").write_bytes(content + footer.join(feet))
+
+    assert parquet.read_table(tmp_path / "joined.parquet").equals(pa.concat_tables(parts))
+    last = parquet.read_table(tmp_path / "joined.parquet", filters=[("number", ">", 69_990)])
+    assert last["number"].to_pylist() == list(range(69_991, 70_000))
