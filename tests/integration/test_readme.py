@@ -33,8 +33,7 @@ from tests.support.pages import at, blocks, leave_out, link_project, read_page, 
 
 README = Path("README.md").read_text()
 PAGES = sorted(Path("docs").glob("*.md"))
-SECTIONS = {section.partition("\n")[0]: section for section in README.split("\n## ")}
-OWN_MODEL = "Bring your own model"
+MODELS, API, SETTINGS = (Path(f"docs/{name}.md").read_text() for name in ("models", "api", "settings"))
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the README's commands want curl")
 
@@ -52,15 +51,13 @@ def measured(text: str) -> str:
     return text
 
 
-@pytest.mark.parametrize(
-    "block", [block for title, text in SECTIONS.items() if title != OWN_MODEL for block in blocks(text, "console")]
-)
+@pytest.mark.parametrize("block", blocks(README, "console"))
 def test_commands_give_the_output_that_is_shown(block: str, local_server: LocalServer) -> None:
     """Of the shipped model."""
     assert run(block, at(local_server)) == block
 
 
-@pytest.mark.parametrize("path", PAGES, ids=str)
+@pytest.mark.parametrize("path", [path for path in PAGES if path.stem != "models"], ids=str)
 def test_the_commands_of_a_page_give_the_output_that_is_shown(
     path: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -82,10 +79,38 @@ def test_every_page_is_linked() -> None:
     assert [str(path) for path in PAGES if f"({path})" not in README] == []
 
 
+@pytest.mark.parametrize("path", [*PAGES, *map(Path, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))], ids=str)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    """To a file of the project, and to a heading that it has."""
+    missing = []
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text()):
+        file = path.parent / target if target else path
+        if not file.exists() or (heading and heading not in headings(file)):
+            missing.append((target, heading))
+    assert missing == []
+
+
+def headings(path: Path) -> list[str]:
+    """Give the anchors of a page as hosts of Markdown make them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def test_the_readme_is_read_to_its_end() -> None:
+    """It has 200 lines at most."""
+    assert len(README.splitlines()) <= 200
+
+
+def test_every_page_says_first_what_it_is_for() -> None:
+    """In its first sentence."""
+    starts = [path.read_text().split("\n")[2] for path in PAGES]
+    assert [start for start in starts if not start.startswith("After this page you ")] == []
+
+
 def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None:
     """From a DataFrame with gaps and texts to an endpoint that takes null."""
-    (export,) = blocks(SECTIONS[OWN_MODEL], "python")
-    check, requests, _ = blocks(SECTIONS[OWN_MODEL], "console")
+    (export,) = blocks(MODELS, "python")
+    check, requests, _ = blocks(MODELS, "console")
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=environ, check=True)
 
@@ -107,7 +132,7 @@ def wine_file(folder: Path) -> Any:
     return model
 
 
-EXPORTERS = dict(re.findall(r"^\| ([^|]+) \| `(.*)`.* \|$", SECTIONS[OWN_MODEL], re.MULTILINE))
+EXPORTERS = dict(re.findall(r"^\| ([^|]+) \| `(.*)`.* \|$", MODELS, re.MULTILINE))
 
 
 def run_row(code: str, **names: Any) -> bytes:
@@ -122,8 +147,8 @@ def run_row(code: str, **names: Any) -> bytes:
 
 def test_a_file_that_exists_is_described(tmp_path: Path) -> None:
     """By its training data, or with a file of labels beside it."""
-    _, _, describe = blocks(SECTIONS[OWN_MODEL], "console")
-    (labels,) = blocks(SECTIONS[OWN_MODEL], "json")
+    _, _, describe = blocks(MODELS, "console")
+    (labels,) = blocks(MODELS, "json")
     wine_file(tmp_path / "wine")
     (tmp_path / "wine" / "label.json").write_text(labels)
     assert load(tmp_path / "wine" / "wine.onnx").model.labels == ("barolo", "grignolino", "barbera")
@@ -161,9 +186,9 @@ def test_every_exporter_gives_a_file_that_is_served(name: str, tmp_path: Path, m
 
 
 def test_tritonclient(local_server: LocalServer) -> None:
-    """As the README has it."""
-    (program,) = blocks(SECTIONS["Routes"], "python")
-    (output,) = blocks(SECTIONS["Routes"], "text")
+    """As the page has it."""
+    (program,) = blocks(API, "python")
+    (output,) = blocks(API, "text")
     here = program.replace("localhost:8000", urlsplit(local_server.url).netloc)
 
     result = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, check=True)
@@ -182,7 +207,7 @@ def test_a_command_and_its_answer_come_early() -> None:
 
 def test_every_setting_is_in_a_table() -> None:
     """By its name."""
-    documented = set(re.findall(r"`([A-Z_0-9]+)`", SECTIONS["Settings"]))
+    documented = set(re.findall(r"`([A-Z_0-9]+)`", SETTINGS))
 
     settings = {name.upper() for name in [*Settings.model_fields, *ServerSettings.model_fields]}
     assert settings <= documented
@@ -192,12 +217,12 @@ def test_every_route_is_in_a_table(client: TestClient) -> None:
     """By its method and path."""
     for path, operations in client.get("/openapi.json").json()["paths"].items():
         for method in operations:
-            assert f"`{method.upper()} {path}`" in SECTIONS["Routes"]
+            assert f"`{method.upper()} {path}`" in API
 
 
 def test_every_module_of_the_service_is_in_a_table() -> None:
     """In the row of its place, which says its purpose."""
-    rows = {row.split("|")[1]: row for row in SECTIONS["How it works"].splitlines() if row.startswith("| `")}
+    rows = {row.split("|")[1]: row for row in Path("CONTRIBUTING.md").read_text().splitlines() if row.startswith("| `")}
     for path in Path("function").rglob("[!_]*.py"):
         place = f"`{path.parent}/`"
         row = next((row for start, row in rows.items() if f"`{path}`" in start or place in start), "")
