@@ -76,7 +76,14 @@ class Content(NamedTuple):
     modules: tuple[str, ...] = ()  # beside function/
 
 
-BUILD = ("package.py", "image.py", "Dockerfile", "start.py", "report.py", "*.txt")  # of function/, what nobody needs once it is built
+BUILD = (
+    "package.py",
+    "image.py",
+    "Dockerfile",
+    "start.py",
+    "report.py",
+    "*.txt",
+)  # of function/, what nobody needs once it is built
 PACKAGE = Content("requirements.txt", unused=(*BUILD, "server", "counters.py", "prometheus.py"))
 
 

@@ -16,12 +16,14 @@ class Meter:
         self._n_bytes, self._n_done = max(1, n_bytes), n_done
         self._n_rows, self._from = 0, n_done
         self._start = self._last = time.monotonic()
+        size = shutil.get_terminal_size()  # 80 by 24 where a terminal doesn't say
         self._bar = tqdm(
             total=self._n_bytes,
             initial=n_done,
             unit="B",
             file=sys.stderr,
-            ncols=shutil.get_terminal_size().columns,  # 80 where a terminal doesn't say
+            ncols=size.columns,
+            nrows=size.lines,
             bar_format="{percentage:3.0f} % {bar} {postfix}{remaining} left",
             disable=not sys.stderr.isatty(),
         )

@@ -13,7 +13,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from local_server import END_SECONDS, ServerSettings
-from tests.integration.test_readme import blocks
+from tests.support.pages import blocks
 from tests.support.container import Container
 from tests.support.entry_points import ROOT
 
