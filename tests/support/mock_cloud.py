@@ -9,6 +9,7 @@ import boto3
 import moto.cloudformation.parsing  # noqa: F401 - of two models for one type the later one counts
 import pytest
 from moto.core.common_models import CloudFormationModel
+from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 Properties = dict[str, Any]
@@ -113,4 +114,5 @@ def mock_cloud() -> Iterator[None]:
         try:
             yield
         finally:
+            moto_api_backend.reset()  # all servers of a process have the same resources
             server.stop()
