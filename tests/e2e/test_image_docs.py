@@ -13,9 +13,9 @@ import yaml
 from starlette.testclient import TestClient
 
 from local_server import END_SECONDS, ServerSettings
-from tests.support.pages import blocks
 from tests.support.container import Container
 from tests.support.entry_points import ROOT
+from tests.support.pages import blocks
 
 PAGE = Path("docs/image.md").read_text()
 SERVED, INSPECTED, EMULATED = blocks(PAGE, "console")

@@ -12,6 +12,7 @@ import moto.cloudformation.parsing  # noqa: F401 - of two models for one type th
 import pytest
 from moto.codedeploy.responses import CodeDeployResponse
 from moto.core.common_models import CloudFormationModel
+from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 Properties = dict[str, Any]
@@ -178,5 +179,9 @@ def mock_cloud() -> Iterator[None]:
         try:
             yield
         finally:
+<<<<<<< HEAD
             httpx2.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()
+=======
+            moto_api_backend.reset()  # all servers of a process have the same resources
+>>>>>>> bulk
             server.stop()
