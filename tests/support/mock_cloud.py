@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
-import httpx2
 import moto.cloudformation.parsing  # noqa: F401 - of two models for one type the later one counts
 import pytest
 from moto.codedeploy.responses import CodeDeployResponse
@@ -179,9 +178,5 @@ def mock_cloud() -> Iterator[None]:
         try:
             yield
         finally:
-<<<<<<< HEAD
-            httpx2.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()
-=======
             moto_api_backend.reset()  # all servers of a process have the same resources
->>>>>>> bulk
             server.stop()
