@@ -10,6 +10,7 @@ LOCKS = (
     "function/tracing.txt",
     "requirements.txt",
     "model/requirements.txt",
+    "model/files.txt",
     "tests/requirements.txt",
     "tests/all.txt",
 )
@@ -41,7 +42,8 @@ def test_what_ships_in_lambda_has_no_server_and_no_training() -> None:
     """Nor a tool of the tests."""
     assert {"fastapi", "mangum", "numpy", "onnxruntime", "orjson", "pydantic"} <= names("function/requirements.txt")
     assert not names("function/requirements.txt") & {
-        "gunicorn", "uvicorn", "uvicorn-worker", "uvloop", "httptools", "scikit-learn", "skl2onnx", "onnx", "pytest"
+        "gunicorn", "uvicorn", "uvicorn-worker", "uvloop", "httptools", "scikit-learn", "skl2onnx", "onnx", "pytest",
+        "pandas", "pyarrow", "tqdm",
     }  # fmt: skip
 
 

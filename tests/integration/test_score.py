@@ -57,7 +57,7 @@ def ask(client: TestClient, rows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, 
 
 
 def served(artifact: bytes) -> TestClient:
-    settings = Settings(max_body_bytes=100_000_000)
+    settings = Settings.load({"MAX_BODY_BYTES": "100000000"})
     return TestClient(create_app(settings, load_bytes(artifact, name="brought")))
 
 
