@@ -313,7 +313,7 @@ def test_an_object_that_cant_be_scored_says_why(kind: str, bulk: Bulk) -> None:
     assert f"scored/{name}" not in keys(prefix="scored/")
 
 
-def test_what_is_there_is_skipped(bulk: Bulk, runtime: Path, package: Path, penguins: Path, tmp_path: Path) -> None:
+def test_what_is_there_is_skipped(bulk: Bulk, runtime: Path, package: Path, tmp_path: Path) -> None:
     """The same object with the same model; another object, or the model's other labels, is scored."""
     s3 = boto3.client("s3")
     content = to_csv([ROW, [*ROW[:3], "x"]])
@@ -325,14 +325,16 @@ def test_what_is_there_is_skipped(bulk: Bulk, runtime: Path, package: Path, peng
     assert written == [
         s3.head_object(Bucket=OUTPUT, Key=key)["LastModified"] for key in keys(prefix="scored/twice.csv")
     ]
-    assert bulk.score("twice.csv", content + content.splitlines()[1]) == counts(3, 1, name="twice.csv")
+    content += content.splitlines()[1]
+    assert bulk.score("twice.csv", content) == counts(3, 1, name="twice.csv")
     labels = tmp_path / "label.json"
     labels.write_text('{"0": "a", "1": "b", "2": "c"}')
     with Bulk.start(runtime, package, tmp_path / "log", LABEL_FILEPATH=str(labels)) as other:
-        assert other.score("twice.csv", content) == counts(2, 1, name="twice.csv")
+        assert other.score("twice.csv", content) == counts(3, 1, name="twice.csv")
     assert get("scored/twice.csv").decode().splitlines()[1] == f"5.1,3.5,1.4,0.2,{ANSWERED.replace('setosa', 'a')}"
+    assert bulk.score("twice.csv", content) == counts(3, 1, name="twice.csv")
     s3.delete_object(Bucket=OUTPUT, Key="scored/twice.csv")
-    assert bulk.score("twice.csv", content) == counts(2, 1, name="twice.csv")
+    assert bulk.score("twice.csv", content) == counts(3, 1, name="twice.csv")
 
 
 def test_the_same_object_gives_the_same_bytes(bulk: Bulk, iris: NDArray[np.float64]) -> None:
