@@ -347,4 +347,5 @@ def test_metadata_tells_no_counts(client: TestClient) -> None:
         "type": "float32",
         "min": 4.3,
         "max": 7.9,
+        "median": 5.8,
     }

@@ -426,6 +426,6 @@ class TestEnd:
             server.process.terminate()
             server.process.wait(timeout=10)
 
-        assert 0.9 <= time.monotonic() - started <= 1.9
+        assert 0.9 <= time.monotonic() - started <= 4  # beyond it Gunicorn would kill the worker
         assert "Cancel 1 running task(s), timeout graceful shutdown exceeded" in server.log()
         assert "SIGKILL" not in server.log()
