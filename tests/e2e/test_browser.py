@@ -215,6 +215,7 @@ class TestTry:
     @pytest.mark.parametrize("typed", ["1,234", "-12,345", "1,234,567"])
     def test_a_comma_that_may_separate_thousands_is_asked_about(self, visit: Visit, typed: str) -> None:
         """Neither a thousand and more nor one and something is sent."""
+        visit.page.wait_for_selector("#why:not(.old) #why-bars li")
         before = len(posts(visit))
 
         visit.page.fill("#feature-0", typed)
