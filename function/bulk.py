@@ -17,9 +17,8 @@ from function.scoring.score import Scorer
 from function.settings import Settings
 
 log = logging.getLogger(__name__)
-gc.set_threshold(
-    50_000
-)  # more than a batch's lists: they hold no cycles, and looking for some took two thirds of the time
+# More than a batch's lists: they hold no cycles, and looking for some took two thirds of the time.
+gc.set_threshold(50_000)
 settings = Settings.load(os.environ)
 logs.configure(settings.log_level, settings.log_format)
 _classifier = classifier.load(

@@ -80,7 +80,7 @@ class CsvTable:
         cells = list(zip(*records, strict=True))
         columns = zip(self._places, self._columns.types, self._columns.fills, self._columns.features, strict=True)
         values = [
-            read_cells(cells[place], type, takes_missing=fill is not None, known=feature.values or ())
+            read_cells(cells[place], type, takes_missing=fill is not None, known=feature.values)
             for place, type, fill, feature in columns
         ]
         return list(zip(*values, strict=True))

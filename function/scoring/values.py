@@ -7,31 +7,25 @@ import orjson
 from function.classifier.model import BOOL, TEXT, Value
 
 GAPS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None"})  # as pandas reads and writes them
-BOOLEANS = {
-    "true": True,
-    "True": True,
-    "TRUE": True,
-    "1": True,
-    "false": False,
-    "False": False,
-    "FALSE": False,
-    "0": False,
-}
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read_cells(cells: Sequence[str], type: str, *, takes_missing: bool, known: Collection[str]) -> Sequence[Value]:
+def read_cells(
+    cells: Sequence[str], type: str, *, takes_missing: bool, known: Collection[str] | None
+) -> Sequence[Value]:
     """Read the cells of one column.
 
     Args:
         cells: of the column.
         type: that of its input.
-        takes_missing: whether a value may be missing; a text that may not can be empty.
-        known: the column's texts, as far as they are known.
+        takes_missing: whether a value may be missing.
+        known: the column's texts, None where it may hold any.
     """
     if type == TEXT:
-        if not takes_missing:
-            return cells
-        return [None if cell == "" or (cell in GAPS and cell not in known) else cell for cell in cells]
+        if known is None and not takes_missing:
+            return cells  # each of them may be a text
+        gaps = GAPS.difference(known or ())
+        return [None if cell in gaps else cell for cell in cells]
     if type == BOOL:
         return [_read_boolean(cell.strip()) for cell in cells]
     return _read_plain(cells) or [_read_number(cell.strip()) for cell in cells]
@@ -59,4 +53,4 @@ def _read_number(cell: str) -> Value:
 
 
 def _read_boolean(cell: str) -> Value:
-    return None if cell in GAPS else BOOLEANS.get(cell, cell)
+    return None if cell in GAPS else BOOLEANS.get(cell.lower(), cell)
