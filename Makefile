@@ -11,7 +11,9 @@ EVENT ?= predict
 STACK ?= web-single
 # sam wants a region even where it calls nobody; a deployment takes the caller's own.
 check test test-more build start-api invoke bench-cold bench-bulk: export AWS_DEFAULT_REGION ?= eu-central-1
-# For machines that can't pull AWS's image of Lambda's Python: IMAGE=web-single-lambda:3.13-x86_64, which the tests make.
+# AWS's image of Lambda's Python, and what stands in for it: IMAGE=web-single-lambda:3.13-x86_64.
+AWS_IMAGE = public.ecr.aws/lambda/python:3.13-$(ARCHITECTURE)
+STAND_IN = web-single-lambda:3.13-x86_64
 LOCAL = $(if $(IMAGE),--invoke-image $(IMAGE) --skip-pull-image)
 $(if $(filter x86_64 arm64,$(ARCHITECTURE)),,$(error expected ARCHITECTURE to be x86_64 or arm64, got $(ARCHITECTURE)))
 $(if $(filter zip image,$(PACKAGE)),,$(error expected PACKAGE to be zip or image, got $(PACKAGE)))
@@ -28,18 +30,90 @@ DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run model test test-more test-all check format train lock build image start-api invoke deploy gate rollback prune score smoke battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots layer clean build-ClassifierFunction build-BulkFunction
+.PHONY: help run test test-more test-all check format model train gate build start-api invoke lambda-image docker deploy rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
 
+##@ Start
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##@ / {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@printf '\n%s\n' 'docs/settings.md has the environment variables, docs/models.md how to bring a model.'
 
 run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
 	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} exec .venv/bin/python local_server.py
 
-test: .venv/test ## Run the unit and integration tests, which need nothing else installed
-	.venv/bin/pytest tests/unit tests/integration
+test: .venv/test ## Run the unit and integration tests, and show which branches of function/ they take
+	.venv/bin/pytest tests/unit tests/integration --cov
 
-test-more: .venv/all ## Run what takes longer: the package, sam, AWS, a browser, fuzzing, the battery's and the bench's own tests
+##@ Your own model: MODEL_FILEPATH=my.onnx before run, build, image, gate and deploy
+model: .venv/files ## Install and list the commands check, describe, export, evaluate, compare, score of .venv/bin/python -m model
+	@.venv/bin/python -m model --help
+
+train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
+	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
+
+gate: .venv/all ## Fail unless the model is good enough: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
+	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
+		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
+	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \
+		$(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)') $(if $(FAIL_OVER),--fail-over '$(FAIL_OVER)')
+	@$(if $(MODEL_BEFORE),.venv/bin/python -m model compare '$(MODEL_BEFORE)' '$(MODEL)' '$(HOLDOUT)' \
+		--target '$(TARGET)' --fail-if $(or $(FAIL_IF),worse))
+
+##@ AWS Lambda: docs/deploy.md
+build: .venv/all .aws-sam/sbom.json ## Build the package and its bill of materials into .aws-sam/; ARCHITECTURE=x86_64 or arm64; needs Python 3.13
+	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	@echo "Deploy this with 'make deploy', not with 'sam deploy': only that publishes a version for the alias."
+
+start-api: docker build ## Run the package as Lambda does, on http://localhost:3000; needs Docker
+	.venv/bin/sam local start-api $(LOCAL)
+
+invoke: events/$(EVENT).json docker build ## Run the package on one event of events/, EVENT=predict; needs Docker
+	.venv/bin/sam local invoke ClassifierFunction --event $< $(LOCAL)
+
+lambda-image: build ## Make a stand-in for AWS's image, for machines without a registry; needs Docker and Debian's busybox-static
+	@.venv/bin/python -m tests.support.lambda_image
+
+# sam tells it late, and not what to do.
+docker:
+	@docker info >/dev/null 2>&1 || { echo "expected a Docker engine that 'docker info' reaches, got none" >&2; exit 1; }
+	@test -n '$(IMAGE)' || docker image inspect $(AWS_IMAGE) >/dev/null 2>&1 || docker pull --quiet $(AWS_IMAGE) || \
+		{ echo "expected a registry to pull AWS's image from, got none; 'make lambda-image' makes a stand-in: add IMAGE=$(STAND_IN)" >&2; exit 1; }
+
+deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
+	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
+		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
+	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
+		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
+	@.venv/bin/python -c "$$CHECK_AWS"
+	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
+	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
+	@.venv/bin/sam deploy --stack-name '$(STACK)' \
+		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
+		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one))) \
+		$(if $(filter image,$(PACKAGE)),--template-file .aws-sam/image.json $(if $(REPOSITORY),--image-repository $(REPOSITORY),--resolve-image-repos))
+	@.venv/bin/python -m model.versions '$(STACK)' tell
+
+rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSION=? lists them
+	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'
+
+prune: .venv/all ## Delete all versions of the deployed function but the last KEEP=5
+	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
+
+smoke: .venv/all ## Test a deployment, whatever its model: URL=https://…, API_KEY=… if it has one
+	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
+	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
+
+score: .venv/all ## Score the files of a folder of S3: INPUT=s3://… OUTPUT=s3://…; docs/bulk.md
+	@.venv/bin/python -m function.scoring.start '$(INPUT)' '$(OUTPUT)' --stack '$(STACK)'
+
+layer: .venv/all ## Install what sends OpenTelemetry spans into .aws-sam/layer, the content of a Lambda layer
+	@.venv/bin/python function/package.py --layer .aws-sam/layer/python $(ARCHITECTURE)
+
+##@ Container image: docs/image.md
+image: .venv/all ## Build a container image of both entry points, TAG=web-single, on BASE=python:3.13-slim; needs Docker
+	@.venv/bin/python -m function.image $(ARCHITECTURE) --base '$(BASE)' --tag '$(TAG)'
+
+##@ Development: CONTRIBUTING.md
+test-more: .venv/all ## Run the tests that take longer: package, sam, a mock of AWS, Docker, browser, fuzzing, faults
 	.venv/bin/pytest tests/e2e tests/fuzz tests/reliability tests/benchmark
 
 test-all: test test-more ## Run the whole test suite
@@ -59,15 +133,9 @@ check: .venv/all tests/page/node_modules ## Lint, types (the page's too, by Node
 		--quiet --compact --skip-download
 	.venv/bin/pip check
 
-format: .venv/all ## Format the code and mend what ruff can
+format: .venv/all ## Format the code and fix what ruff can
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
-
-model: .venv/files ## Judge, compare and score with a model: .venv/bin/python -m model COMMAND, of which this prints the list
-	@.venv/bin/python -m model --help
-
-train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
-	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
 
 lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	$(COMPILE) --group pyproject.toml:all -o tests/all.txt $(UPGRADE)
@@ -86,60 +154,11 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 		$(COMPILE) --group pyproject.toml:$$name -c - -o tests/benchmark/$$name.txt $(UPGRADE) || exit 1; \
 	done
 
-build: .venv/all .aws-sam/sbom.json ## Build the Lambda package and its bill of materials into .aws-sam/, for ARCHITECTURE x86_64 or arm64
-	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
-
-image: .venv/all ## Build a container image of both entry points, TAG=web-single, on BASE=python:3.13-slim; wants Docker
-	@.venv/bin/python -m function.image $(ARCHITECTURE) --base '$(BASE)' --tag '$(TAG)'
-
-layer: .venv/all ## Install what sends OpenTelemetry spans from Lambda into .aws-sam/layer, a layer's content
-	@.venv/bin/python function/package.py --layer .aws-sam/layer/python $(ARCHITECTURE)
-
-start-api: build ## Run the package as Lambda does, behind http://localhost:3000; wants Docker
-	.venv/bin/sam local start-api $(LOCAL)
-
-invoke: events/$(EVENT).json build ## Run the package on one event, EVENT=predict of events/; wants Docker
-	.venv/bin/sam local invoke ClassifierFunction --event $< $(LOCAL)
-
-deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
-	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
-		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
-	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
-		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
-	@.venv/bin/python -c "$$CHECK_AWS"
-	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
-	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
-	@.venv/bin/sam deploy --stack-name '$(STACK)' \
-		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
-		ApiKeySha256='"$(API_KEY_SHA256)"' AllowAnonymous=$(or $(ALLOW_ANONYMOUS),false) $(foreach one,$(PARAMETERS),$(call given,$(one))) \
-		$(if $(filter image,$(PACKAGE)),--template-file .aws-sam/image.json $(if $(REPOSITORY),--image-repository $(REPOSITORY),--resolve-image-repos))
-	@.venv/bin/python -m model.versions '$(STACK)' tell
-
-gate: .venv/all ## Hold the model against rows with known labels: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
-	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
-		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
-	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \
-		$(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)') $(if $(FAIL_OVER),--fail-over '$(FAIL_OVER)')
-	@$(if $(MODEL_BEFORE),.venv/bin/python -m model compare '$(MODEL_BEFORE)' '$(MODEL)' '$(HOLDOUT)' \
-		--target '$(TARGET)' --fail-if $(or $(FAIL_IF),worse))
-
-rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSION=? lists them
-	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'
-
-prune: .venv/all ## Delete all versions of the deployed function but the last KEEP=5
-	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
-
-score: .venv/all ## Score the objects of a folder on AWS: INPUT=s3://… OUTPUT=s3://…, STACK=web-single; docs/bulk.md
-	@.venv/bin/python -m function.scoring.start '$(INPUT)' '$(OUTPUT)' --stack '$(STACK)'
-
-smoke: .venv/all ## Hold an address against the contract, any model: URL=https://…, API_KEY=… where it wants one
-	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
-	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
-
+##@ Measurements: docs/performance.md, docs/reliability.md
 battery: .venv/all ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
 	@.venv/bin/python -m tests.reliability.battery --runs $(or $(RUNS),5) $(LINES)
 
-bench: .venv/all ## Measure speed beside the least that this could be and what it was; 8 minutes, wants wrk; PART=scoring for one part
+bench: .venv/all ## Measure speed beside the least that this could be and what it was; 8 minutes, needs wrk; PART=scoring for one part
 	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON)) $(PART)
 
 bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 minutes
@@ -148,7 +167,7 @@ bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 min
 bench-cold: .venv/all ## Measure cold starts: this package, plain `sam build`, a bare handler
 	@.venv/bin/python -m tests.benchmark.cold_start 9 $(JSON)
 
-bench-image: .venv/all ## Measure the container image, also with a model of 1 GB: size, start, memory; wants Docker
+bench-image: .venv/all ## Measure the container image, also with a model of 1 GB: size, start, memory; needs Docker
 	@.venv/bin/python -m tests.benchmark.image --base '$(BASE)' --runs $(or $(RUNS),5)
 
 bench-bulk: build ## Measure rows/s of scoring in bulk, and what 100 million rows cost
@@ -157,11 +176,12 @@ bench-bulk: build ## Measure rows/s of scoring in bulk, and what 100 million row
 plots: .venv/all ## Draw what was measured: JSON='speed.json cold_start.json'
 	@.venv/bin/python -m tests.benchmark.speed --plots $(JSON)
 
-screenshots: .venv/all ## Take the README's pictures of the page; wants Chromium
+screenshots: .venv/all ## Take the README's pictures of the page; needs Chromium
 	@.venv/bin/python -m tests.e2e.screenshots
 
+##@ Clean
 clean: ## Remove all that make has made
-	rm -rf .venv .aws-sam tests/page/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .aws-sam tests/page/node_modules .mypy_cache .coverage* .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -r {} +
 
 # Before minutes of building.

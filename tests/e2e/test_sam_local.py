@@ -45,3 +45,25 @@ def test_without_docker_it_says_so(sam_build: Path) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("Error: Running AWS SAM projects locally requires a container")
+
+
+def make_start_api(*options: str, **environ: str) -> str:
+    """Give what is said in place of starting it."""
+    command = ["make", "--silent", "start-api", *options]
+    result = subprocess.run(
+        command, cwd=ROOT, env=ENVIRON | environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.returncode
+    return result.stderr
+
+
+def test_make_names_the_way_out() -> None:
+    """Where there is no Docker, and where no registry has AWS's image, before it builds anything."""
+    without = make_start_api(DOCKER_HOST="unix:///nowhere.sock")
+    assert without.splitlines()[0] == "expected a Docker engine that 'docker info' reaches, got none"
+
+    alone = make_start_api("AWS_IMAGE=127.0.0.1:1/none")
+    assert alone.splitlines()[1] == (
+        "expected a registry to pull AWS's image from, got none; 'make lambda-image' makes a stand-in: "
+        "add IMAGE=web-single-lambda:3.13-x86_64"
+    )

@@ -17,7 +17,7 @@ import pytest
 
 from function.server.cores import count_cores
 from tests.support.calls import ROW
-from tests.support.entry_points import ROOT, LocalServer, free_port, is_running
+from tests.support.entry_points import ROOT, LocalServer, free_port, is_running, unmeasured
 
 LABELS = '{"0": "größe", "1": "b", "2": "c"}'
 
@@ -43,7 +43,7 @@ def read_only(*folders: str) -> str:
 def run(*condition: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [*condition, sys.executable, str(ROOT / "local_server.py")]
     return subprocess.run(
-        command, env=os.environ | {"PORT": "0"} | environ, capture_output=True, text=True, timeout=20, check=False
+        command, env=unmeasured() | {"PORT": "0"} | environ, capture_output=True, text=True, timeout=20, check=False
     )
 
 

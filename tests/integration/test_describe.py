@@ -32,7 +32,7 @@ from function.classifier import load
 from function.settings import Settings, shipped_model
 from model.artifact import take_booleans
 from model.describe import main
-from tests.support.entry_points import ROOT
+from tests.support.entry_points import ROOT, unmeasured
 from tests.support.kinds import KINDS
 from tests.support.models import penguins, scaled, sigmoid, sklearn, texts, wine
 
@@ -511,7 +511,7 @@ def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path,
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", program, str(wine_model), str(wine_csv), "--target", "cultivar", "--in-place"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # type: ignore[assignment]
+    result = subprocess.run(command, cwd=ROOT, env=unmeasured(), capture_output=True, text=True, check=False)  # type: ignore[assignment]
 
     assert result.stderr == f"ArtifactError: {wine_model}: can't be written (File too large); name another file\n"
     assert (wine_model.read_bytes(), set(tmp_path.iterdir())) == (before, files)

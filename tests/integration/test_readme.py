@@ -80,7 +80,9 @@ def test_every_page_is_linked() -> None:
     assert [str(path) for path in PAGES if f"({path})" not in README] == []
 
 
-@pytest.mark.parametrize("path", [*PAGES, *map(Path, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))], ids=str)
+@pytest.mark.parametrize(
+    "path", [*PAGES, *map(Path, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))], ids=str
+)
 def test_every_link_leads_somewhere(path: Path) -> None:
     """To a file of the project, and to a heading that it has."""
     missing = []

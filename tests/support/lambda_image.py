@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.entry_points import ROOT
+from tests.support.pythons import with_packages
 
 REAL = "public.ecr.aws/lambda/python:3.13-x86_64"
 STAND_IN = "web-single-lambda:3.13-x86_64"
@@ -116,3 +118,12 @@ def docker(*command: str, stdin: bytes | None = None, check: bool = True) -> sub
         pytest.skip("no docker")
     assert not check or result.returncode == 0, result.stderr.decode()
     return result
+
+
+if __name__ == "__main__":
+    made = ROOT / ".aws-sam"
+    try:
+        python = with_packages("python3.13", "tests/support/runtime.txt", made / "environments")
+        print(f"IMAGE={lambda_image(python, made / 'build' / 'ClassifierFunction')}")
+    except pytest.skip.Exception as reason:
+        sys.exit(f"lambda-image: expected what it is made of: {reason}")
