@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow import fs
 
+from function.classifier.model import Columns
 from function.errors import ServiceError
 
 COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
@@ -36,24 +37,33 @@ class Fault(NamedTuple):
     reason: str
 
 
+Record = dict[str, Any] | list[Any]
+
+
 class Batch(NamedTuple):
     """Rows as a file has them.
 
     Attributes:
         table: the columns that were asked for, texts where the file has but texts.
-        records: of JSON lines, each row's object.
+        records: of JSON lines, each row's object, or its list of values in the order of the features.
         faults: of rows that aren't in the table.
         locate: from a row of the table to its line.
         is_text: its values are texts, whatever they mean.
         takes_comma: a number may have a comma for its point.
+        take_records: makes the table of some records.
     """
 
     table: pa.Table
-    records: Sequence[Mapping[str, Any]] | None
+    records: Sequence[Record] | None
     faults: Sequence[Fault]
     locate: Callable[[int], int]
     is_text: bool = False
     takes_comma: bool = False
+    take_records: Callable[[Sequence[int]], pa.Table] | None = None
+
+    def take(self, rows: Sequence[int]) -> pa.Table:
+        """Give some rows of the table; of JSON lines their columns have the types that these rows alone have."""
+        return self.table.take(pa.array(rows, pa.int64())) if self.take_records is None else self.take_records(rows)
 
 
 class Block(NamedTuple):
@@ -62,7 +72,8 @@ class Block(NamedTuple):
     Attributes:
         end: where the file goes on behind them.
         n_bytes: how much of the file they are.
-        parse: from the names of columns to their rows; any thread may call it.
+        parse: from the names of columns, those of the features first and in their order, to their rows; any thread may
+            call it.
     """
 
     end: Place
@@ -200,12 +211,13 @@ def _is_data(path: str) -> bool:
     return suffix.lower() in FORMATS and not name.name.startswith((".", "_"))
 
 
-def open_file(path: str, *, has_header: bool = True) -> RowFile:
+def open_file(path: str, *, has_header: bool = True, columns: Columns | None = None) -> RowFile:
     """Open a file by the format that its name says.
 
     Args:
         path: of the file.
         has_header: the first line of a CSV names its columns.
+        columns: of the model, in whose order a list of JSON is; without them a row must have names.
 
     Raises:
         FileError: it can't be read, or has no rows' form.
@@ -219,7 +231,7 @@ def open_file(path: str, *, has_header: bool = True) -> RowFile:
         if kind == ".parquet":
             return ParquetFile(place)
         if kind in (".jsonl", ".ndjson"):
-            return JsonLinesFile(place)
+            return JsonLinesFile(place, columns)
         return DelimitedFile(place, has_header=has_header)
     except (OSError, pa.ArrowException) as error:
         raise FileError(f"{path}: can't be read; {one_line(error)}") from None

@@ -1,35 +1,37 @@
-"""JSON lines: one object a row, its values as they are typed there."""
+"""JSON lines: each an object by the names of columns, or a list in the order of the features; values as they are typed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 import pyarrow as pa
 from pydantic_core import from_json
 
-from function.classifier.inputs import name_type
-from model.files import Batch, Block, Fault, FileError, Located, Place, RowFile
+from function.classifier.inputs import name_type, refuse_record
+from function.classifier.model import Columns
+from model.files import Batch, Block, Fault, FileError, Located, Place, Record, RowFile
 from model.lines import Chunk, read_chunks
 
 
 class JsonLinesFile(RowFile):
-    """A file of JSON lines; its columns are the keys of its first thousands of rows."""
+    """A file of JSON lines; its columns are the keys of its first thousands of rows, of lists alone the features."""
 
-    def __init__(self, place: Located) -> None:
+    def __init__(self, place: Located, columns: Columns | None) -> None:
         """Read its first rows.
 
         Raises:
-            FileError: there is no object among them.
+            FileError: there is none among them.
         """
         super().__init__(place)
-        self._place = place
-        first = next(read_chunks(place, None, has_quotes=False), None)
-        found: dict[str, None] = {}
-        for row in _parse_rows(first, []) if first else ():
-            found |= dict.fromkeys(row[1])
-        self.names = list(found)
-        if not found:
-            raise FileError(f"{self.path}: expected a JSON object in each line, got none")
+        self._place, self._columns = place, columns
+        first, faults = next(read_chunks(place, None, has_quotes=False), None), list[Fault]()
+        records = [record for _, record in self._parse_rows(first, faults)] if first else []
+        if not records:
+            got = f"line {faults[0].line}: {faults[0].reason}" if faults else "got an empty file"
+            raise FileError(f"{self.path}: expected a row of JSON in each line; {got}")
+        self.names = list(dict.fromkeys(name for record in records if isinstance(record, dict) for name in record))
+        if columns and not self.names:
+            self.names = [feature.name for feature in columns.features]
 
     def read(self, start: Place | None = None) -> Iterator[Block]:
         for chunk in read_chunks(self._place, start, has_quotes=False):
@@ -37,28 +39,51 @@ class JsonLinesFile(RowFile):
 
     def _parse(self, chunk: Chunk, names: Sequence[str]) -> Batch:
         faults: list[Fault] = []
-        rows = _parse_rows(chunk, faults)
+        rows = self._parse_rows(chunk, faults)
         records = [record for _, record in rows]
-        table = pa.table({name: _to_array([record.get(name) for record in records]) for name in names})
-        return Batch(table, records, faults, lambda row: rows[row][0])
+
+        def take(rows: Sequence[int]) -> pa.Table:
+            return self._to_table([records[row] for row in rows], names)
+
+        table = self._to_table(records, names)
+        return Batch(table, records, faults, lambda row: rows[row][0], take_records=take)
+
+    def _to_table(self, records: Sequence[Record], names: Sequence[str]) -> pa.Table:
+        return pa.table({name: _to_array(self._read_column(records, place, name)) for place, name in enumerate(names)})
+
+    def _read_column(self, records: Sequence[Record], place: int, name: str) -> list[Any]:
+        """Give a column's values, null where a row has none; of a list the features are the first columns."""
+        n_features = len(self._columns.features) if self._columns else 0
+
+        def read(record: Record) -> Any:
+            if isinstance(record, dict):
+                return record.get(name)
+            return record[place] if place < min(n_features, len(record)) else None
+
+        return [read(record) for record in records]
+
+    def _parse_rows(self, chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Record]]:
+        """Give the line and the object or list of each row."""
+        rows: list[tuple[int, Record]] = []
+        for number, line in enumerate(chunk.content.split(b"\n"), start=chunk.start.line):
+            if not (stripped := line.strip()):
+                continue
+            try:
+                record = _decode(stripped)
+            except ValueError as error:
+                faults.append(Fault(number, f"the line isn't valid JSON: {error}"))
+                continue
+            if isinstance(record, dict) or (self._columns and isinstance(record, list)):
+                rows.append((number, record))
+            else:
+                faults.append(Fault(number, _refuse(record, self._columns)))
+        return rows
 
 
-def _parse_rows(chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Give the line and the object of each row."""
-    rows: list[tuple[int, Mapping[str, Any]]] = []
-    for number, line in enumerate(chunk.content.split(b"\n"), start=chunk.start.line):
-        if not line.strip():
-            continue
-        try:
-            record = _decode(line)
-        except ValueError as error:
-            faults.append(Fault(number, f"the line isn't valid JSON: {error}"))
-            continue
-        if isinstance(record, dict):
-            rows.append((number, record))
-        else:
-            faults.append(Fault(number, f"expected an object of features, got {name_type(record)}"))
-    return rows
+def _refuse(record: object, columns: Columns | None) -> str:
+    if columns is None:
+        return f"expected an object of names and values, got {name_type(record)}"
+    return refuse_record(columns, record)
 
 
 def _decode(line: bytes) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from function.classifier import Classifier, Model
+from function.classifier.inputs import leave_row_out
 from function.classifier.model import BOOL, TEXT, WHOLE
 from function.errors import ServiceError
 from model.answers import answer
@@ -25,7 +26,7 @@ from model.pipeline import in_order
 from model.progress import Meter
 from model.reading import FILES, add_artifact, add_options, read_arguments
 from model.served import load_served, read_settings
-from model.truth import Reading, strip_row
+from model.truth import Reading
 from model.values import read_values
 
 REFUSED = 2  # the status of a run that couldn't answer every row
@@ -76,10 +77,9 @@ class Scoring:
         batch = task.block.parse(list(dict.fromkeys([*choice.features, *self.keep])))
         columns = self.classifier.model.columns
         answers = answer(self.classifier, read_values(columns, batch, choice.features), batch.table.num_rows)
-        faults = [Fault(batch.locate(row), strip_row(error.message)) for row, error in answers.refused.items()]
-        rows = self._keep(file, batch)
-        if faults:
-            rows = [column.take(pa.array(answers.rows)) for column in rows]
+        faults = [Fault(batch.locate(row), leave_row_out(error.message)) for row, error in answers.refused.items()]
+        kept = batch.take(answers.rows.tolist()) if faults else batch.table
+        rows = self._keep(file, batch._replace(table=kept))
         labels = pa.array(self.classifier.model.labels, pa.string()).take(pa.array(answers.classes))
         written = [*rows, labels, *to_probability_columns(answers.probabilities)]
         content: bytes | memoryview = b""
@@ -149,8 +149,9 @@ def _find_type(model: Model, file: RowFile, choice: Choice, name: str, output: s
     if name in file.types:
         type = file.types[name]
         return type.value_type if pa.types.is_dictionary(type) else type
-    if find_format(file.path) in (".jsonl", ".ndjson"):
-        found = next((block.parse([name]).table[name].type for block in file.read()), pa.string())
+    if name not in choice.features and find_format(file.path) in (".jsonl", ".ndjson"):
+        taken = list(dict.fromkeys([*choice.features, name]))
+        found = next((block.parse(taken).table[name].type for block in file.read()), pa.string())
         return pa.string() if pa.types.is_null(found) else found
     if name not in choice.features or find_format(output) in (".csv", ".tsv"):
         return pa.string()

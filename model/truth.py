@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from function.classifier import Classifier, Model
+from function.classifier.inputs import leave_row_out
 from function.classifier.model import cut
 from model.answers import answer
 from model.columns import Choice, choose
@@ -43,7 +44,7 @@ class Reading:
 
     def open(self, path: str, model: Model) -> tuple[RowFile, Choice]:
         """Open a file, and find its columns."""
-        file = open_file(path, has_header=self.has_header)
+        file = open_file(path, has_header=self.has_header, columns=model.columns)
         choice = choose(file, model.columns, self.target, by_position=self.by_position, ignore=self.ignore)
         return file, choice
 
@@ -97,7 +98,7 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
         values = read_values(classifier.model.columns, batch, choice.features)
         answers = answer(classifier, values, batch.table.num_rows)
         for row, error in answers.refused.items():
-            left_out.setdefault(row, Fault(batch.locate(row), strip_row(error.message)))
+            left_out.setdefault(row, Fault(batch.locate(row), leave_row_out(error.message)))
             taken[row] = False
         found.append(answers)
     rows = np.flatnonzero(taken)
@@ -116,11 +117,6 @@ def count_alone(refused: Sequence[set[int]]) -> list[int]:
     """Count of each classifier the rows that it refuses and some other answers."""
     by_all = set.intersection(*refused)
     return [len(rows - by_all) for rows in refused]
-
-
-def strip_row(message: str) -> str:
-    """Leave out of a refusal which row of a request it is, for a file's line says that."""
-    return message.removeprefix("row 0, ").removeprefix("row 0: ").removeprefix("row 0 ")
 
 
 def find_labels(classifiers: Sequence[Classifier]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The values of a batch: what a file's cells mean to a model, and one checked array for each of its inputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from function.classifier.inputs import Arrays, to_array, to_arrays
 from function.classifier.model import BOOL, TEXT, Columns
 from function.errors import FeaturesError
 from model.cells import parse_cell, parse_column, read_texts
-from model.files import Batch
+from model.files import Batch, Record
 
 Indexes = NDArray[np.intp]
 
@@ -50,9 +50,9 @@ def read_values(columns: Columns, batch: Batch, names: Sequence[str]) -> Values:
 
 
 class RecordValues(Values):
-    """Objects of JSON, judged value by value as the service does."""
+    """Objects and lists of JSON, judged value by value as the service does; a list is in the order of the features."""
 
-    def __init__(self, columns: Columns, records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    def __init__(self, columns: Columns, records: Sequence[Record], names: Sequence[str]) -> None:
         self._columns, self._records, self._names = columns, records, names
 
     def to_arrays(self, rows: Indexes) -> Arrays:
@@ -60,6 +60,8 @@ class RecordValues(Values):
 
     def get_row(self, row: int) -> list[Any]:
         record = self._records[row]
+        if isinstance(record, list):
+            return record
         for column, name in enumerate(self._names):
             if name not in record:
                 message = f"{self._columns.locate(0, column)}: it is missing; the model takes {self._columns.wanted}"

@@ -1,6 +1,7 @@
 """Rows of values → one checked array for each input, or what is wrong with a value and where: decided here alone."""
 
 import math
+import re
 import sys
 from array import array as buffer
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from function.classifier.model import BOOL, TEXT, WHOLE, Columns, Input, Value
+from function.classifier.model import BOOL, TEXT, WHOLE, Columns, Input, Value, cut
 from function.errors import FeaturesError
 
 Rows = Sequence[Sequence[Value]] | NDArray[np.floating[Any]]
@@ -171,6 +172,21 @@ def find_row_fault(columns: Columns, rows: Sequence[Any]) -> FeaturesError | Non
         f"row {index}: expected {columns.row_type}, got {name_type(rows[index])}; the model takes {columns.wanted}"
     )
     return FeaturesError(message, type="list_type", where=(index,))
+
+
+def refuse_record(columns: Columns, record: object) -> str:
+    """Say what is wrong with a line of JSON that is no row: neither a list nor an object with all features."""
+    takes = f"the model takes {columns.wanted}"
+    if not isinstance(record, dict):
+        return f"expected an object of features or {columns.row_type}, got {name_type(record)}; {takes}"
+    missing = next(feature.name for feature in columns.features if feature.name not in record)
+    return f'"{cut(missing, 100)}": it is missing; {takes}'
+
+
+def leave_row_out(message: str) -> str:
+    """Leave out of a refusal which row of a request it is, for whoever knows its line in a file."""
+    rest = re.sub(r"^row \d+(, |: )?", "", message).removesuffix(SWAPPED)
+    return f"it{rest}" if rest.startswith(" ") else rest
 
 
 def _width_error(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesError:

@@ -1,11 +1,10 @@
 """Rows → the predictions of those that the model takes, and why it doesn't take the others."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from function.classifier import Classifier, Prediction
-from function.classifier.inputs import SWAPPED, to_arrays
+from function.classifier.inputs import leave_row_out, to_arrays
 from function.errors import RequestError
 
 Rows = list[Sequence[Any]]
@@ -49,14 +48,8 @@ def _sift(
                 trial([rows[index] for index in block])
             except RequestError as error:
                 place = int(error.where[0])
-                faults[block.pop(place)] = _leave_row_out(error.message)
+                faults[block.pop(place)] = leave_row_out(error.message)
             else:
                 kept += block
                 break
     return kept
-
-
-def _leave_row_out(message: str) -> str:
-    """Leave out which row of the block it was: its line in the file is known."""
-    rest = re.sub(r"^row \d+(, |: )?", "", message).removesuffix(SWAPPED)
-    return f"it{rest}" if rest.startswith(" ") else rest

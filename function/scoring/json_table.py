@@ -8,7 +8,7 @@ import orjson
 from pydantic_core import from_json
 
 from function.classifier import Model, Prediction
-from function.classifier.inputs import name_type
+from function.classifier.inputs import refuse_record
 from function.classifier.model import cut
 from function.scoring.table import Batch, count_batch, name_answers, read_lines, write_digits
 
@@ -52,16 +52,9 @@ class JsonTable:
                 if isinstance(document, list):
                     row = document
                 elif index not in faults:
-                    faults[index] = self._find_fault(document)
+                    faults[index] = refuse_record(self._columns, document)
             rows.append(row)
         return Batch(numbers, lines, rows, faults)
-
-    def _find_fault(self, document: Any) -> str:
-        takes = f"the model takes {self._columns.wanted}"
-        if not isinstance(document, dict):
-            return f"expected an object of features or {self._columns.row_type}, got {name_type(document)}; {takes}"
-        missing = next(name for name in self._names if name not in document)
-        return f'"{cut(missing, 100)}": it is missing; {takes}'
 
     def write_head(self) -> bytes:
         """Write nothing: the lines are all."""

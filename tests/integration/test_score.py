@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import io
 import json
 import re
 import subprocess
@@ -23,7 +24,9 @@ from sklearn.datasets import load_iris
 from starlette.testclient import TestClient
 
 from function.api.app import create_app
-from function.classifier import load_bytes
+from function.classifier import Classifier, load_bytes
+from function.scoring.answer import answer as answer_in_the_cloud
+from function.scoring.json_table import JsonTable
 from function.settings import Settings, shipped_model
 from model import footer
 from tests.support.command import run
@@ -189,8 +192,91 @@ def test_the_reasons_are_the_services_own(tmp_path: Path, client: TestClient) ->
         body = json.dumps({"data": [record]})
         said = client.post("/predict/batch", content=body).json()["detail"][0]["msg"]
         assert f"row 0, {error['reason']}" == said
-    assert errors[-2]["reason"] == "expected an object of features, got a list"
+    assert errors[-2]["reason"] == f"it has 1 feature; the model takes 4: {', '.join(NAMES)}"
     assert errors[-1]["reason"].startswith("the line isn't valid JSON: ")
+
+
+GOOD = [5.1, 3.5, 1.4, 0.2]
+LINES = {
+    "an object": json.dumps(dict(zip(NAMES, GOOD, strict=True))),
+    "an object in another order": json.dumps(dict(zip(NAMES[::-1], GOOD[::-1], strict=True))),
+    "an object with more": json.dumps({**dict(zip(NAMES, GOOD, strict=True)), "id": 7}),
+    "an object with less": json.dumps(dict(zip(NAMES[1:], GOOD, strict=False))),
+    "an empty object": "{}",
+    "a list": json.dumps(GOOD),
+    "a list with spaces around it": f"  {GOOD} \t",
+    "a list that is too short": json.dumps(GOOD[:3]),
+    "a list that is too long": json.dumps([*GOOD, 1]),
+    "a list that is too long by a text": json.dumps([*GOOD, "x"]),
+    "an empty list": "[]",
+    "a list of lists": json.dumps([GOOD]),
+    "a list with a text": '[5.1, 3.5, 1.4, "x"]',
+    "a list with null": "[5.1, 3.5, 1.4, null]",
+    "a list with NaN": "[5.1, 3.5, 1.4, NaN]",
+    "a list with too large a number": "[5.1, 3.5, 1.4, 1e39]",
+    "a number": "7",
+    "a text": '"setosa"',
+    "a boolean": "true",
+    "null": "null",
+    "no JSON": " [5.1, 3.5",
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_a_line_gets_the_same_treatment_as_in_the_cloud(kind: str, tmp_path: Path, classifier: Classifier) -> None:
+    """Between two others of JSON: the same answer, or the same reason."""
+    text = "\n".join([LINES["an object"], LINES[kind], LINES["a list"]])
+    (tmp_path / "in.jsonl").write_text(text)
+    (batch,) = JsonTable(io.BytesIO(text.encode()), "in.jsonl", classifier.model).read()
+    in_the_cloud = answer_in_the_cloud(classifier, batch.rows, batch.faults)
+
+    result = run("score", IRIS, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+
+    errors = tmp_path / "out.errors.jsonl"
+    found = [json.loads(line) for line in errors.read_text().splitlines()] if errors.exists() else []
+    faults = {batch.lines[index]: reason for index, reason in in_the_cloud.faults.items()}
+    assert {error["line"]: error["reason"] for error in found} == faults
+    assert result.returncode == (2 if faults else 0)
+    assert in_the_cloud.prediction is not None
+    hold(tmp_path / "out.jsonl", in_the_cloud.prediction.probabilities, ["setosa"] * (3 - len(faults)))
+    assert read(tmp_path / "out.jsonl").select(NAMES).to_pylist() == [dict(zip(NAMES, GOOD, strict=True))] * (
+        3 - len(faults)
+    )
+
+
+@pytest.mark.parametrize("target", ["out.jsonl", "out.parquet"])
+def test_a_refused_row_leaves_the_columns_of_the_others_as_they_are(target: str, tmp_path: Path) -> None:
+    """Whatever stands in it: numbers stay numbers, and a feature has the type that the model takes."""
+    rows = [{**dict(zip(NAMES, [value, 3, 1, 0], strict=True)), "id": 7} for value in (5, "x", [5], 5.5)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert run("score", IRIS, tmp_path / "in.jsonl", tmp_path / target).returncode == 2
+
+    found = read(tmp_path / target).select([*NAMES, "id"]).to_pylist()
+    assert [[float(value) for value in row.values()] for row in found] == [[5, 3, 1, 0, 7], [5.5, 3, 1, 0, 7]]
+    assert {type(row[NAMES[0]]) for row in found} == {float}
+
+
+def test_lists_are_rows_in_the_order_of_the_features(tmp_path: Path) -> None:
+    """Of lists alone the columns have the features' names; what no list has, such as a label, is missing."""
+    (tmp_path / "lists.jsonl").write_text("".join(f"{row}\n" for row in ([5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5])))
+    labelled = dict(zip([*NAMES, "species"], [*GOOD, "setosa"], strict=True))
+    (tmp_path / "mixed.jsonl").write_text(f"{GOOD}\n{json.dumps(labelled)}\n{json.dumps([*GOOD, 'unknown'])}\n")
+
+    score(IRIS, tmp_path / "lists.jsonl", tmp_path / "out.csv", "--keep", NAMES[0])
+    compared = run("compare", IRIS, IRIS, tmp_path / "lists.jsonl").stdout
+    evaluated = run("evaluate", IRIS, tmp_path / "mixed.jsonl", "--target", "species", "--json")
+    none = run("evaluate", IRIS, tmp_path / "lists.jsonl", "--target", "species")
+
+    assert [line.rsplit(",", 3)[0] for line in (tmp_path / "out.csv").read_text().splitlines()] == [
+        f"{NAMES[0]},label", "5.1,setosa", "6.3,virginica"
+    ]  # fmt: skip
+    assert "labels change in 0 rows of 2, " in compared
+    found = json.loads(evaluated.stdout)
+    assert (found["n_rows"], found["left_out"]["n_rows"]) == (1, 2)
+    assert found["left_out"]["reasons"]["it has no label"] == 2
+    columns = ", ".join(NAMES)
+    assert none.stderr == f"FileError: {tmp_path}/lists.jsonl: no column is called species; it has {columns}\n"
 
 
 def test_quoted_line_ends_are_counted_as_lines(tmp_path: Path) -> None:
@@ -386,11 +472,14 @@ def open_quote(folder: Path) -> tuple[list[Path | str], str]:
 
 
 def no_json(folder: Path) -> tuple[list[Path | str], str]:
-    (folder / "in.jsonl").write_text("[1, 2]\n")
-    return [
-        folder / "in.jsonl",
-        folder / "out.csv",
-    ], f"{folder}/in.jsonl: expected a JSON object in each line, got none"
+    (folder / "in.jsonl").write_text('"text"\n')
+    return (
+        [
+            folder / "in.jsonl",
+            folder / "out.csv",
+        ],
+        f"{folder}/in.jsonl: expected a row of JSON in each line; line 1: expected an object of features or a list of numbers",
+    )
 
 
 def no_gzip(folder: Path) -> tuple[list[Path | str], str]:
