@@ -1,7 +1,8 @@
 """The one command line of someone who has a model: python -m model COMMAND."""
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
@@ -24,14 +25,21 @@ def main(given: Sequence[str] | None = None) -> None:
         sys.exit(f"expected a command, one of {', '.join(COMMANDS)}; got {command}\n{USAGE}")
     else:
         sys.argv[0] = f"python -m model {command}"  # what --help and usage call it
-        _load(command)(arguments)
+        _run(command, arguments)
 
 
-def _load(command: str) -> Callable[[Sequence[str]], None]:
+def _run(command: str, arguments: Sequence[str]) -> None:
     try:
-        return import_module(f"model.{command}").main  # type: ignore[no-any-return]
-    except ModuleNotFoundError as error:
+        import_module(f"model.{command}").main(arguments)
+    except ImportError as error:
+        if error.name is None:
+            raise
         sys.exit(f"model {command} needs the package {error.name}, which isn't here: `make .venv/files` installs it")
+    except BrokenPipeError:  # as of `| head`: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells say it of SIGINT
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Reads an artifact as the service will, and says what it found or why it is refused.
 
-python -m model.check my.onnx --labels labels.json
+python -m model check my.onnx --labels labels.json
 """
 
 import argparse

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from function.classifier.model import Columns, cut
+from model.cells import parse_cell
+from model.delimited import DelimitedFile
 from model.files import FileError, RowFile
 from model.names import match
 
@@ -26,26 +28,56 @@ def choose(
         FileError: there is none, or the labels' isn't there.
     """
     wanted = [feature.name for feature in columns.features]
-    for name in (*ignore, *([] if target is None else [target])):
-        if name not in file.names:
-            raise FileError(f"{file.path}: no column is called {name}; it has {_list(file.names)}")
-    others = [name for name in file.names if name != target and name not in ignore]
+    others = name_features(file, target, ignore)
     if by_position:
+        check_header(file, others)
         if len(others) != len(wanted):
             message = f"expected {len(wanted)} columns, as the model takes, besides --target and --ignore"
             raise FileError(f"{file.path}: {message}; got {len(others)}: {_list(others)}")
-        return _check_types(file, Choice(others, target))
+        return check_types(file, Choice(others, target))
     found = match(wanted, others)
     if missing := [name for name in wanted if name not in found]:
         message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
         fix = "give the columns the names of the features, or take them in their order by --by-position"
         raise FileError(f"{file.path}: {message}; {fix}")
-    return _check_types(file, Choice([found[name] for name in wanted], target))
+    return check_types(file, Choice([found[name] for name in wanted], target))
 
 
-def _check_types(file: RowFile, choice: Choice) -> Choice:
-    """Refuse columns of which no value can be a feature's."""
-    for name in choice.features:
+def name_features(file: RowFile, target: str | None, ignore: Collection[str]) -> list[str]:
+    """Give the columns that may be features.
+
+    Raises:
+        FileError: there is no column of the labels, or none that is to be ignored.
+    """
+    for name in (*ignore, *([] if target is None else [target])):
+        if name not in file.names:
+            raise FileError(f"{file.path}: no column is called {name}; it has {_list(file.names)}")
+    return [name for name in file.names if name != target and name not in ignore]
+
+
+def check_header(file: RowFile, names: Sequence[str]) -> None:
+    """Refuse the first row of a CSV in the place of a header, where names don't matter and so don't show it.
+
+    Whole numbers are names, as pandas gives them.
+    """
+    if isinstance(file, DelimitedFile) and (numbers := [name for name in names if _is_measured(name)]):
+        raise FileError(
+            f"{file.path}: expected a header with names, got numbers: {_list(numbers)}; is it the first row?"
+        )
+
+
+def _is_measured(name: str) -> bool:
+    number = parse_cell(name, "float64", takes_comma=False)
+    return isinstance(number, float) and not name.strip().isdigit()
+
+
+def check_types(file: RowFile, choice: Choice) -> Choice:
+    """Refuse columns of which no value can be a feature's or a label.
+
+    Raises:
+        FileError: names the column.
+    """
+    for name in (*choice.features, *([] if choice.target is None else [choice.target])):
         if (type := file.types.get(name)) is not None and not _is_value(type):
             raise FileError(f"{file.path}: expected numbers, texts or booleans in column {name}, got {type}")
     return choice

@@ -1,6 +1,6 @@
-"""Writes into an artifact what a CSV of its training data says: names, ranges, labels, a sample, training facts.
+"""Writes into an artifact what its training data says: names, ranges, labels, a sample, training facts.
 
-python -m model.describe my.onnx training.csv --target species --in-place
+python -m model describe my.onnx training.csv --target species --in-place
 """
 
 import argparse
@@ -9,40 +9,39 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from function.classifier.model import BOOL, TEXT
 from function.classifier.onnx_file import Graph
 from function.classifier.trace import find_categories
 from function.errors import ArtifactError, ServiceError
-from model.table import (
-    Cells,
-    Table,
-    Value,
-    count_rows,
-    parse_booleans,
-    parse_labels,
-    parse_numbers,
-    parse_texts,
-    read_csv,
-)
 
 try:
     import onnx
-except ImportError:
-    sys.exit("model.describe writes with the package onnx, which isn't here: `make .venv/train` installs it")
+    import pyarrow as pa  # noqa: F401 - reads the files
+except ImportError as error:
+    sys.exit(f"model describe needs the package {error.name}, which isn't here: `make .venv/files` installs it")
 from model import artifact
+from model.columns import Choice, check_header, check_types, name_features
 from model.facts import find_facts
+from model.files import FileError, RowFile, find_files, open_file
 from model.names import find_columns
+from model.reading import FILES, add_artifact
+from model.rows import read_batches, read_values
+from model.table import Table, count_rows
+from model.truth import read_labels
+
+TYPES = {onnx.TensorProto.STRING: TEXT, onnx.TensorProto.BOOL: BOOL}
 
 
 class Column(NamedTuple):
-    """One feature of a model, by its name in the CSV."""
+    """One feature of a model, by its name in the files."""
 
     name: str
-    type: int  # TensorProto's
+    type: str  # TEXT, BOOL, or float64 for any number
     known: tuple[str, ...]  # the texts that an encoder of the model knows
 
 
 def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
-    """Find the model's columns in a CSV: by name where each has an input of its own, else in their order."""
+    """Find the model's columns in those of a file: by name where each has an input of its own, else in their order."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [found for found in model.graph.input if found.name not in weights]
     known = find_categories(Graph(model.SerializeToString()))
@@ -55,7 +54,7 @@ def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
         message = f"expected {len(inputs)} columns, as the model takes, besides --target and --ignore"
         raise ArtifactError(f"{message}; got {len(names)}: {_list(names)}")
     return [
-        Column(name, found.type.tensor_type.elem_type, known.get(found.name, ()))
+        Column(name, TYPES.get(found.type.tensor_type.elem_type, "float64"), known.get(found.name, ()))
         for name, found in zip(columns, inputs, strict=True)
     ]
 
@@ -69,11 +68,11 @@ def match(inputs: Sequence[str], names: Sequence[str]) -> list[str]:
     found = find_columns(inputs, names)
     if missing := [input for input, columns in found.items() if not columns]:
         message = f"expected a column for each input of the model, none is called {', '.join(missing)}"
-        raise ArtifactError(f"{message}; the CSV has {_list(names)}")
+        raise ArtifactError(f"{message}; the file has {_list(names)}")
     if unclear := next((columns for columns in found.values() if len(columns) > 1), None):
         rivals = ", ".join(input for input, columns in found.items() if columns == unclear)
         message = f"expected one column for each input of the model, {rivals} may be {' or '.join(map(repr, unclear))}"
-        raise ArtifactError(f"{message}; give the CSV's columns the names of the inputs")
+        raise ArtifactError(f"{message}; give the columns the names of the inputs")
     return [column for (column,) in found.values()]
 
 
@@ -86,24 +85,32 @@ def _width(found: onnx.ValueInfoProto) -> int:
     return int(sizes[1].dim_value) if len(sizes) == 2 else int(len(sizes) == 1)
 
 
-def read_table(cells: Cells, columns: Sequence[Column]) -> Table:
-    """Read the cells of each column as what the model takes there."""
-    return {column.name: _read_cells(column, cells[column.name]) for column in columns}
+def read_table(
+    files: Sequence[RowFile], columns: Sequence[Column], target: str | None, labels: Sequence[str]
+) -> tuple[Table, list[str | None] | None]:
+    """Read all rows of files, each column as what the model takes there, and their labels if there are some.
 
-
-def _read_cells(column: Column, cells: Sequence[str]) -> list[Value]:
-    if column.type == onnx.TensorProto.STRING:
-        return parse_texts(cells, column.known)
-    if column.type == onnx.TensorProto.BOOL:
-        return parse_booleans(column.name, cells)
-    return parse_numbers(column.name, cells)
+    Raises:
+        FileError: a row can't be read; names it.
+    """
+    table: Table = {column.name: [] for column in columns}
+    truth: list[str | None] = []
+    for file in files:
+        for batch in read_batches(file, [*table, *([] if target is None else [target])]):
+            for column in columns:
+                table[column.name] += read_values(file, batch, column.name, column.type, column.known)
+            if target is not None:
+                truth += read_labels(file.path, batch.table[target], labels).to_pylist()
+    if not count_rows(table):
+        raise FileError(f"{files[0].path}: expected rows, got none")
+    return table, None if target is None else truth
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """Write the facts into the artifact, or into another file."""
-    parser = argparse.ArgumentParser(description="Write what a CSV of training data says into an ONNX artifact.")
-    parser.add_argument("artifact", type=Path)
-    parser.add_argument("csv", type=Path, help="with a header; its columns in the order of the model's features")
+    parser = argparse.ArgumentParser(description="Write into an ONNX artifact what its training data says.")
+    add_artifact(parser)
+    parser.add_argument("files", nargs="+", help=f"what it was trained on: {FILES}")
     parser.add_argument("--target", help="the column of the true labels")
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
     parser.add_argument(
@@ -122,13 +129,14 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace, output: Path) -> None:
-    cells, target = read_csv(arguments.csv), arguments.target
-    names = [name for name in cells if name not in arguments.ignore]
-    if target is not None and target not in names:
-        raise ArtifactError(f"{arguments.csv}: no column is called {target}; it has {_list(names)}")
     model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
-    table = read_table(cells, read_columns(model, [name for name in names if name != target]))
-    truth = parse_labels(cells[target], labels or ()) if target is not None else None
+    files, target = [open_file(path) for path in find_files(arguments.files)], arguments.target
+    columns = read_columns(model, name_features(files[0], target, arguments.ignore))
+    names = [column.name for column in columns]
+    for file in files:
+        check_header(file, names)
+        check_types(file, Choice(names, target))
+    table, truth = read_table(files, columns, target, labels or ())
     described = find_facts(model, table, truth, labels)
     artifact.save(output, model, described.name_target(target).facts)
     print(f"{output}: {described.summarize(count_rows(table))}")

@@ -29,9 +29,9 @@ except ImportError:
     message = "model.export writes with the package onnx, which isn't here: `make .venv/train` installs it"
     raise ImportError(message, name="onnx") from None
 from model import artifact, frameworks
-from model.answers import predict
 from model.facts import Described, find_facts, load
 from model.frameworks import Answers, Framework
+from model.predictions import predict
 from model.table import Table, count_rows, is_gap, read_features, read_rows
 
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, and sums of many of them fewer

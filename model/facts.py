@@ -13,8 +13,8 @@ from function.classifier import Classifier, Model, load_bytes
 from function.classifier.facts import Certificate, Facts, Feature, Sample
 from function.errors import ArtifactError, FeaturesError
 from model import artifact
-from model.answers import predict
 from model.bins import find_bins
+from model.predictions import predict
 from model.table import Row, Table, Value, count_rows, read_rows
 
 MOST_VALUES = 100  # of a column of texts: one with more, or whose texts hardly repeat, is no choice

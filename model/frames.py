@@ -1,16 +1,19 @@
 """Files of rows → the DataFrame that a framework takes, and a pickle → its model."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pyarrow as pa
-from pyarrow import csv, json, parquet
+import pyarrow.compute as pc
 
+from function.classifier.model import BOOL
 from function.errors import ArtifactError
-from model.files import FileError, find_files, find_format, locate, one_line
-from model.table import EMPTY
+from model.cells import parse_column, read_texts
+from model.files import FileError, find_files, one_line, open_file
+from model.rows import read_batches
 
 
 def read_frame(given: Sequence[str], target: str, ignore: Collection[str]) -> tuple[Any, Any]:
@@ -30,18 +33,27 @@ def read_frame(given: Sequence[str], target: str, ignore: Collection[str]) -> tu
 
 
 def _read(path: str) -> pa.Table:
-    place, kind = locate(path), find_format(path)
-    try:
-        if kind == ".parquet":
-            return parquet.read_table(place.inner, filesystem=place.system)
-        with place.system.open_input_stream(place.inner, compression="detect") as stream:
-            if kind in (".jsonl", ".ndjson"):
-                return json.read_json(stream)
-            options = csv.ConvertOptions(null_values=EMPTY, strings_can_be_null=True)
-            parsing = csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True)
-            return csv.read_csv(stream, parse_options=parsing, convert_options=options)
-    except (OSError, pa.ArrowException) as error:
-        raise FileError(f"{path}: can't be read; {one_line(error)}") from None
+    file = open_file(path)
+    batches = list(read_batches(file, file.names))
+    if not sum(batch.table.num_rows for batch in batches):
+        raise FileError(f"{path}: expected rows, got none")
+    table = pa.concat_tables([batch.table for batch in batches], promote_options="permissive")
+    if not batches[0].is_text:
+        return table
+    takes_comma = batches[0].takes_comma
+    return pa.table({name: _infer(table[name].combine_chunks(), takes_comma=takes_comma) for name in file.names})
+
+
+def _infer(cells: pa.Array, *, takes_comma: bool) -> pa.Array:
+    """Give a column of a CSV as whole numbers, numbers, booleans or else texts: the first that all cells are."""
+    trimmed = pc.utf8_trim_whitespace(cells)
+    with contextlib.suppress(pa.ArrowInvalid):
+        return read_texts(trimmed, None, is_free=False).cast(pa.int64())
+    for type in ("float64", BOOL):
+        found, is_gap = parse_column(cells, type, takes_comma=takes_comma)
+        if found.null_count == is_gap.sum():
+            return found
+    return read_texts(cells, None, is_free=False)
 
 
 def read_pickle(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """JSON lines: each an object by the names of columns, or a list in the order of the features; values as they are typed."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -98,5 +99,9 @@ def _to_array(values: list[Any]) -> pa.Array:
     """Give a column's values as they are, or as JSON where no one type takes them all."""
     try:
         return pa.array(values)
-    except pa.ArrowException:
-        return pa.array([None if value is None else orjson.dumps(value).decode() for value in values])
+    except (pa.ArrowException, OverflowError):
+        return pa.array([None if value is None else _to_json(value) for value in values])
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # orjson takes no number of hundreds of digits

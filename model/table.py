@@ -1,9 +1,7 @@
-"""Rows by their columns: a CSV, a DataFrame or an array → one list of values a column."""
+"""Rows by their columns: a DataFrame or an array → one list of values a column."""
 
-import csv
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,9 @@ from function.errors import ArtifactError
 Value = float | str | bool | None  # None is a gap
 Row = tuple[Value, ...]
 Table = dict[str, list[Value]]
-Cells = dict[str, list[str]]
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
 MISSING_TEXT = ""  # stands in a column of texts for a gap
-BOOLEANS = {"True": True, "true": True, "TRUE": True, "False": False, "false": False, "FALSE": False}
 
 
 def count_rows(table: Table) -> int:
@@ -39,72 +35,6 @@ def is_boolean(values: Sequence[Value]) -> bool:
 
 def read_rows(table: Table) -> list[Row]:
     return list(zip(*table.values(), strict=True))
-
-
-def read_csv(path: Path) -> Cells:
-    """Read a CSV with a header, delimited by commas, semicolons or tabs.
-
-    Raises:
-        ArtifactError: says what is wrong with it, and in which line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
-            file.seek(0)
-            names, *rows = list(_read_lines(path, csv.reader(file, delimiter=delimiter, strict=True))) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ArtifactError(f"{path}: expected a CSV in UTF-8 with a header; {error}") from None
-    if len(set(names)) < len(names) or not rows:
-        raise ArtifactError(f"{path}: expected a header of different names, and rows below it")
-    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
-
-
-def _read_lines(path: Path, reader: Any) -> Iterator[list[str]]:
-    width = None
-    for cells in filter(None, reader):
-        width = len(cells) if width is None else width
-        if len(cells) != width:
-            expected = f"{width} cells, as the header has"
-            raise ArtifactError(f"{path}: expected {expected}, line {reader.line_num} has others")
-        yield cells
-
-
-def parse_labels(cells: Sequence[str], known: Collection[str]) -> list[str | None]:
-    """Read texts: a cell is a gap where it is empty, or stands for no value and is none of the texts that are known."""
-    return [None if cell == "" or (cell in EMPTY and cell not in known) else cell for cell in cells]
-
-
-def parse_texts(cells: Sequence[str], known: Collection[str]) -> list[Value]:
-    """Read the same as values."""
-    return list(parse_labels(cells, known))
-
-
-def parse_numbers(name: str, cells: Sequence[str]) -> list[Value]:
-    """Read finite numbers, or where all cells are so, True and False as 1 and 0."""
-    if booleans := _read_booleans(cells):
-        return [None if value is None else float(value) for value in booleans]
-    try:
-        numbers = [None if cell in EMPTY else float(cell) for cell in cells]
-    except ValueError as error:
-        raise ArtifactError(f"column {name!r}: expected numbers; {error}") from None
-    return _check_finite(name, numbers)
-
-
-def parse_booleans(name: str, cells: Sequence[str]) -> list[Value]:
-    """Read True and False, or 1 and 0."""
-    if booleans := _read_booleans(cells):
-        return booleans
-    numbers = parse_numbers(name, cells)
-    if not set(numbers) <= {0, 1, None}:
-        raise ArtifactError(f"column {name!r}: expected True and False, or 1 and 0")
-    return [None if number is None else bool(number) for number in numbers]
-
-
-def _read_booleans(cells: Sequence[str]) -> list[Value]:
-    """Give the values where there is none but True and False, else nothing."""
-    values = {cell for cell in cells if cell not in EMPTY}
-    return [BOOLEANS.get(cell) for cell in cells] if values and values <= BOOLEANS.keys() else []
 
 
 def read_features(X: Any) -> Table:

@@ -134,7 +134,7 @@ def find_truth(
     Raises:
         FileError: they are others; names both.
     """
-    texts = _read_texts(column, (*labels, *(class_ids or ())))
+    texts = read_labels(path, column, (*labels, *(class_ids or ())))
     found = [text for text in pc.unique(texts).to_pylist() if text is not None]
     for names in (labels, class_ids or ()):
         if set(found) <= set(names):
@@ -145,8 +145,12 @@ def find_truth(
     raise FileError(f"{path}: {message}; --labels renames the model's classes")
 
 
-def _read_texts(column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
-    """Give labels as texts, whole numbers without decimals, null where there is none."""
+def read_labels(path: str, column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
+    """Give labels as texts, whole numbers without decimals, null where there is none.
+
+    Raises:
+        FileError: they are lists or objects.
+    """
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_decode()
@@ -155,6 +159,8 @@ def _read_texts(column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
         return pa.array([None if v is None else str(int(v)) if v.is_integer() else str(v) for v in values], pa.string())
     if pa.types.is_boolean(whole.type):
         return pa.array([None if value is None else str(value) for value in whole.to_pylist()], pa.string())
+    if pa.types.is_nested(whole.type):
+        raise FileError(f"{path}: expected labels that are texts, numbers or booleans, got {whole.type}")
     texts = whole.cast(pa.string())
     return pc.if_else(pc.is_in(texts, pa.array([text for text in EMPTY if text not in known])), None, texts)
 

@@ -108,7 +108,7 @@ def _find_fault(output: Output, answers: NDArray[Any] | None, graph: Graph) -> s
         return f"{message}; export a classifier with a free number of rows"
     if not np.isfinite(answers[0]).all():
         message = f"{output.name!r} isn't finite for its sample: {_show(answers[0])}"
-        return f"{message}; give it one that it answers with python -m model.describe"
+        return f"{message}; give it one that it answers with python -m model describe"
     known = answers[np.isfinite(answers).all(axis=1)].astype(np.float64)
     wrong = known[((known < -TOLERANCE) | (known > 1 + TOLERANCE)).any(axis=1)]
     if len(wrong):

@@ -42,7 +42,7 @@ class Trial:
             answers = session.run(self._outputs, self._alone)
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
             message = f"the model fails on its sample {cut(str(list(sample)), 300)}: {one_line(error)}"
-            raise ArtifactError(f"{message}; give it one with python -m model.describe") from None
+            raise ArtifactError(f"{message}; give it one with python -m model describe") from None
         zipmaps = ((name, maps) for name, maps in zip(self._outputs, answers, strict=True) if isinstance(maps, list))
         self.keys = {name: tuple(str(class_id) for class_id in maps[0]) for name, maps in zipmaps}
         self._add(self._alone, answers)

@@ -4,9 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
-from function.classifier import Classifier
+from function.classifier import Classifier, load
 from function.settings import shipped_model
 from tests.integration.test_check import check, lines
 from tests.support.entry_points import ROOT
@@ -43,13 +44,59 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
     assert re.fullmatch(r"[\d,]+ µs a row, [\d,]+ µs per 1,000 rows", times)
 
 
-def test_without_onnx_it_says_how_to_get_it(environments: Path) -> None:
-    """`make run` doesn't install it."""
-    python = with_packages("python3.11", "function/requirements.txt", environments)
+NEEDED = [
+    ("function/requirements.txt", "describe", "onnx"),
+    ("function/requirements.txt", "export", "onnx"),
+    ("function/requirements.txt", "evaluate", "pyarrow"),
+    ("function/requirements.txt", "compare", "scipy"),
+    ("function/requirements.txt", "score", "pyarrow"),
+    ("model/requirements.txt", "describe", "pyarrow"),
+    ("model/requirements.txt", "export", "pyarrow"),
+]
+
+
+@pytest.mark.parametrize(("lock", "command", "package"), NEEDED)
+def test_a_command_says_what_it_lacks_and_how_to_get_it(
+    lock: str, command: str, package: str, environments: Path, tmp_path: Path
+) -> None:
+    """In one line, where less is installed than `make .venv/files` does."""
+    python = with_packages("python3.11", lock, environments)
+    arguments = ["a.joblib", "b.csv", "--target", "c", "--output", "d.onnx"] if command == "export" else ["a", "b"]
 
     result = subprocess.run(
-        [python, "-m", "model.describe", "a", "b"], cwd=ROOT, capture_output=True, text=True, check=False
+        [python, "-m", "model", command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
-    assert result.returncode == 1
-    assert "`make .venv/train` installs it" in result.stderr
+    fix = f"model {command} needs the package {package}, which isn't here: `make .venv/files` installs it"
+    assert (result.returncode, result.stderr) == (1, f"{fix}\n")
+
+
+EXPORT = """
+import sys
+from sklearn.linear_model import LogisticRegression
+from model.export import export
+
+export(LogisticRegression().fit([[0.0], [1.0]], ["no", "yes"]), [[0.0], [1.0]], ["no", "yes"], sys.argv[1])
+"""
+
+
+def test_a_notebook_exports_with_what_train_installs(environments: Path, tmp_path: Path) -> None:
+    """`make .venv/train` is all that docs/models.md asks for."""
+    python = with_packages("python3.11", "model/requirements.txt", environments)
+
+    command = [python, "-c", EXPORT, str(tmp_path / "x.onnx")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert load(tmp_path / "x.onnx").model.labels == ("no", "yes")
+
+
+def test_train_runs_with_what_train_installs(environments: Path, tmp_path: Path) -> None:
+    """As `make train` does on a fresh clone."""
+    python = with_packages("python3.11", "model/requirements.txt", environments)
+
+    command = [python, "-m", "model.train", "--date", "2026-11-22", "--folder", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / shipped_model().name).read_bytes() == shipped_model().read_bytes()

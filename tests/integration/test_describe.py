@@ -1,10 +1,11 @@
-"""`python -m model.describe`: a CSV of the training data becomes facts in the artifact."""
+"""`python -m model describe`: files of the training data become facts in the artifact."""
 
 import contextlib
 import csv
 import io
 import itertools
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -182,6 +183,89 @@ def test_csvs_come_in_several_forms(
     assert metadata(wine_model)["features"][0]["name"] == "alcohol"
 
 
+def write_with_commas(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, sep=";", decimal=",")
+
+
+def write_json_lines(table: pd.DataFrame, path: Path) -> None:
+    table.to_json(path, orient="records", lines=True)
+
+
+def write_sparse_json_lines(table: pd.DataFrame, path: Path) -> None:
+    """Without the keys that have no value, as Spark writes them; the first row has all."""
+    rows = [row.dropna().to_dict() for _, row in table.iterrows()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+FORMATS: dict[str, Any] = {
+    "in.csv.gz": lambda table, path: table.to_csv(path, index=False),
+    "commas.csv": write_with_commas,
+    "in.jsonl": write_json_lines,
+    "sparse.jsonl": write_sparse_json_lines,
+    "in.parquet": lambda table, path: table.to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_says_the_same(name: str, penguin_model: Path, tmp_path: Path) -> None:
+    """As the CSV that it is written from, with its gaps; in two files as in one."""
+    table = pd.read_csv(PENGUINS)
+    described = describe(penguin_model, PENGUINS, "--target", "species", "--output", tmp_path / "csv.onnx")
+    FORMATS[name](table, tmp_path / name)
+    (tmp_path / "parts").mkdir()
+    for number, part in enumerate((table[:100], table[100:])):
+        FORMATS[name](part, tmp_path / "parts" / f"{number}{name}")
+
+    for source in (tmp_path / name, tmp_path / "parts"):
+        result = describe(penguin_model, source, "--target", "species", "--output", tmp_path / "other.onnx")
+
+        assert result.stdout == described.stdout.replace("csv.onnx", "other.onnx"), result.stderr
+        assert (tmp_path / "other.onnx").read_bytes() == (tmp_path / "csv.onnx").read_bytes()
+
+
+TYPED_FAULTS: dict[str, tuple[Any, str]] = {
+    "a text": ("x", "expected a number, got a string"),
+    "a number of hundreds of digits": (10**400, "expected a finite number, got an infinite one"),
+    "infinity": (math.inf, "expected a finite number, got an infinite one"),
+    "a list": ([1], "expected a number, got a list"),
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), TYPED_FAULTS.values(), ids=TYPED_FAULTS)
+def test_a_value_of_json_that_the_model_doesnt_take_is_told(
+    wine_model: Path, tmp_path: Path, value: Any, reason: str
+) -> None:
+    """With its line."""
+    rows = [dict(zip("abcdefghijklm", range(13), strict=True)) for _ in range(3)]
+    rows[1]["c"] = value
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    result = describe(wine_model, tmp_path / "in.jsonl")
+
+    assert result.stderr == f'FileError: {tmp_path}/in.jsonl, line 2: "c": {reason}\n'
+
+
+def test_rows_without_names_are_refused(wine_model: Path, tmp_path: Path) -> None:
+    """There is nothing to describe features by."""
+    (tmp_path / "in.jsonl").write_text(json.dumps([*range(13)]))
+
+    result = describe(wine_model, tmp_path / "in.jsonl")
+
+    expected = "expected a row of JSON in each line; line 1: expected an object of names and values, got a list"
+    assert result.stderr == f"FileError: {tmp_path}/in.jsonl: {expected}\n"
+
+
+def test_files_of_other_columns_are_refused(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """All of them have those of the first."""
+    other = write_csv(tmp_path / "x.csv", [["a", "cultivar"], [1, "barolo"]])
+
+    result = describe(wine_model, wine_csv, other, "--target", "cultivar")
+
+    assert result.stderr.startswith(
+        f"FileError: {other}: expected the columns of the first file, it has none called alc"
+    )
+
+
 def test_what_the_artifact_says_besides_stays(wine_model: Path, wine_csv: Path) -> None:
     """And describing it again changes nothing."""
     model = onnx.load(wine_model)
@@ -203,17 +287,40 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
         "expected 13 columns, as the model takes, besides --target and --ignore; got 2: a, b",
     ),
     "no such target": ([["a", "b"], [1, 2]], ["--target", "c"], "{csv}: no column is called c; it has a, b"),
+    "nothing to ignore": ([["a", "b"], [1, 2]], ["--ignore", "c"], "{csv}: no column is called c; it has a, b"),
     "text for a number": (
         [[*"abcdefghijklm"], [*range(12), "x"]],
         [],
-        "column 'm': expected numbers; could not convert string to float: 'x'",
+        '{csv}, line 2: "m": expected a number, got a string',
     ),
-    "infinite": ([[*"abcdefghijklm"], [*range(12), "inf"]], [], "column 'm': expected finite numbers"),
+    "infinite": (
+        [[*"abcdefghijklm"], [*range(12), "inf"]],
+        [],
+        '{csv}, line 2: "m": expected a finite number, got an infinite one',
+    ),
     "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without an empty cell"),
-    "short row": ([["a", "b"], [1, 2], [3]], [], "{csv}: expected 2 cells, as the header has, line 3 has others"),
-    "long row": ([["a", "b"], [1, 2, 3]], [], "{csv}: expected 2 cells, as the header has, line 2 has others"),
-    "header alone": ([["a", "b"]], [], "{csv}: expected a header of different names, and rows below it"),
-    "one name twice": ([["a", "a"], [1, 2]], [], "{csv}: expected a header of different names, and rows below it"),
+    "short row": (
+        [[*"abcdefghijklm"], [*range(13)], [3]],
+        [],
+        "{csv}, line 3: expected 13 cells, as the header has, got 1",
+    ),
+    "long row": (
+        [[*"abcdefghijklm"], [*range(14)]],
+        [],
+        "{csv}, line 2: expected 13 cells, as the header has, got 14",
+    ),
+    "header alone": ([[*"abcdefghijklm"]], [], "{csv}: expected rows, got none"),
+    "empty": ([], [], "{csv}: expected rows, got an empty file"),
+    "one name twice": (
+        [["a", "a"], [1, 2]],
+        [],
+        "{csv}: expected a header of different names, a is there twice",
+    ),
+    "no header": (
+        [[5.1, *range(12), "x"], [5, *range(12), "y"]],
+        ["--target", "x"],
+        "{csv}: expected a header with names, got numbers: 5.1; is it the first row?",
+    ),
     "labels that the rows don't show": (
         [[*"abcdefghijklmn"], [*range(13), "barolo"]],
         ["--target", "n"],
@@ -243,7 +350,8 @@ def test_what_is_wrong_with_a_csv_is_told(
 
     result = describe(wine_model, path, *options)
 
-    assert result.stderr.splitlines() == [f"ArtifactError: {message.format(csv=path)}"]
+    error = "FileError" if message.startswith("{csv}") else "ArtifactError"
+    assert result.stderr.splitlines() == [f"{error}: {message.format(csv=path)}"]
     assert (result.returncode, wine_model.read_bytes()) == (1, before)
 
 
@@ -252,7 +360,7 @@ def test_a_column_for_each_input_is_wanted(penguin_model: Path) -> None:
     result = describe(penguin_model, PENGUINS, "--target", "species", "--ignore", "year")
 
     columns = "island, bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g, sex"
-    message = f"expected a column for each input of the model, none is called year; the CSV has {columns}"
+    message = f"expected a column for each input of the model, none is called year; the file has {columns}"
     assert result.stderr == f"ArtifactError: {message}\n"
 
 
@@ -335,12 +443,15 @@ def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
     assert (features[0]["name"], features[0]["values"]) == ("country", COUNTRIES)
 
 
-def test_cells_may_be_true_and_false(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_cells_may_be_true_and_false(ending: str, tmp_path: Path) -> None:
     """A number is 1 and 0 then, and a boolean itself."""
     rows = [[value, other, value] for value, other in itertools.product((True, False), repeat=2)] * 3
     columns = [[float(cell) for cell in row[:2]] for row in rows]
     model = LogisticRegression().fit(columns, [int(row[2]) for row in rows])
-    path = write_csv(tmp_path / "booleans.csv", [["a", "b", "y"], *rows])
+    path = tmp_path / f"booleans.{ending}"
+    write = {"csv": FORMATS["in.csv.gz"], "jsonl": write_json_lines, "parquet": FORMATS["in.parquet"]}[ending]
+    write(pd.DataFrame(rows, columns=["a", "b", "y"]), path)
     matrix = write_model(tmp_path / "matrix.onnx", model, [("rows", FloatTensorType([None, 2]))])
     separate = write_model(
         tmp_path / "separate.onnx", make_pipeline(StandardScaler(), model).fit(columns, [row[2] for row in rows]),
@@ -438,7 +549,7 @@ def test_columns_of_which_either_may_be_meant_are_named(tmp_path: Path) -> None:
     result = describe(path, tmp_path / "rows.csv", "--target", "y")
 
     message = "expected one column for each input of the model, a_b, a_b1 may be 'a b' or 'a_b'"
-    assert result.stderr == f"ArtifactError: {message}; give the CSV's columns the names of the inputs\n"
+    assert result.stderr == f"ArtifactError: {message}; give the columns the names of the inputs\n"
 
 
 def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Path) -> None:
@@ -520,10 +631,10 @@ def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path,
 def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
     """Are named."""
     for arguments, start in (
-        ((wine_model, "no.csv"), "ArtifactError: no.csv: expected a CSV in UTF-8 with a header; "),
+        ((wine_model, "no.csv"), "FileError: no.csv: there is no such file"),
         (("no.onnx", wine_csv), "ArtifactError: no.onnx: can't be read (No such file or directory)"),
         ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: no ONNX model; "),
-        ((wine_model, wine_model), f"ArtifactError: {wine_model}: expected a CSV in UTF-8 with a header; "),
+        ((wine_model, wine_model), f"FileError: {wine_model}: expected a name that ends in .csv, "),
     ):
         result = describe(*arguments)
         assert result.returncode == 1

@@ -213,7 +213,7 @@ def test_gaps_in_numbers_are_what_the_model_makes_of_them(
 ) -> None:  # fmt: skip
     """In one matrix, each column with its name."""
     X = penguins[NUMBERS].mask(np.random.default_rng(SEED).random((len(penguins), 4)) < 0.1)
-    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2})
+    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2}).rename("y")
     X = X.to_numpy() if as_array else X
     model = make().fit(X, y)
 
@@ -268,7 +268,7 @@ PIPELINES: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("make", PIPELINES.values(), ids=PIPELINES)
 def test_trees_behind_a_scaler(make: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path) -> None:
     """A scaled float32 may fall on the other side of a split: numbers stay float64 where that makes a difference."""
-    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2})
+    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2}).rename("y")
     model = make_pipeline(prepare(OneHotEncoder()), make()).fit(penguins, y)
 
     classifier, _ = check(model, penguins, y, tmp_path / "penguins.onnx")
@@ -649,3 +649,47 @@ def test_a_pickle_is_exported_by_the_command_line(tmp_path: Path) -> None:
     model = load(tmp_path / "model.onnx").model
     assert (model.training or {})["accuracy_from"] == "166 rows that it wasn't trained on"
     assert none.stderr.startswith(f"ArtifactError: {tmp_path}/train.csv: no model that can be loaded here; ")
+
+
+EXPORT_FORMATS: dict[str, Any] = {
+    "in.csv": lambda table, path: table.to_csv(path, index=False),
+    "commas.csv": lambda table, path: table.to_csv(path, index=False, sep=";", decimal=","),
+    "in.jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    "in.parquet": lambda table, path: table.to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
+def test_a_pickle_is_exported_by_files_of_every_format(name: str, penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """As by the DataFrame, with gaps, texts, dates that are no features, and an index that is none either."""
+    y = penguins["species"].map({"Adelie": 0, "Chinstrap": 1, "Gentoo": 2}).rename("y")
+    X = penguins.drop(columns="species")
+    model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    EXPORT_FORMATS[name](X.assign(y=y, day="2026-11-26")[::-1], tmp_path / name)
+    export(model, X[::-1], y[::-1], tmp_path / "frame.onnx")
+
+    result = command("export", tmp_path / "model.joblib", tmp_path / name, "--target", "y",
+                     "--output", tmp_path / "file.onnx")  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "file.onnx").read_bytes() == (tmp_path / "frame.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected rows, got an empty file"),
+        ("a,y\n", "expected rows, got none"),
+        ("a,y\n1,x\n2\n", "line 3: expected 2 cells, as the header has, got 1"),
+    ],
+)
+def test_a_file_that_shows_no_rows_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    """In one line."""
+    joblib.dump(LogisticRegression().fit([[0], [1]], [0, 1]), tmp_path / "model.joblib")
+    (tmp_path / "in.csv").write_text(text)
+
+    result = command("export", tmp_path / "model.joblib", tmp_path / "in.csv", "--target", "y", "--output", "x.onnx")
+
+    path = f"{tmp_path}/in.csv"
+    assert result.stderr == f"FileError: {path}{',' if message.startswith('line') else ':'} {message}\n"

@@ -214,6 +214,8 @@ LINES = {
     "a list with null": "[5.1, 3.5, 1.4, null]",
     "a list with NaN": "[5.1, 3.5, 1.4, NaN]",
     "a list with too large a number": "[5.1, 3.5, 1.4, 1e39]",
+    "a list with a number of hundreds of digits": f"[5.1, 3.5, 1.4, {10**400}]",
+    "an object with a number of hundreds of digits": json.dumps(dict(zip(NAMES, [10**400] * 4, strict=True))),
     "a number": "7",
     "a text": '"setosa"',
     "a boolean": "true",

@@ -309,7 +309,7 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
                 r"export them as float32, with the softmax not quantized")),
     "not finite": (lambda _: constant([math.nan, 0.5, 0.5]),
                    (r"'out0' isn't finite for its sample: \[nan, 0\.5, 0\.5\]; give it one that it answers with "
-                   r"python -m model\.describe")),
+                   r"python -m model describe")),
     "mean of the rows": (lambda _: constant(HALVES, operator="ReduceMean", axes=[0]),
                          (r"expected probabilities of shape \(n_rows, n_classes\), 'out0' doesn't give as much for each "
                          r"row; export a classifier with a free number of rows")),
@@ -369,7 +369,7 @@ def test_external_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
          "write the facts anew")),
         ({"sample": {"row": [1, 2, 3, 1e39], "probabilities": [1]}}, ("the model fails on its sample [1.0, 2.0, 3.0, 1e+39]: "
          "row 0, \"feature 3\": expected a finite number, got one beyond float32's ±3.403e+38; "
-         "give it one with python -m model.describe")),
+         "give it one with python -m model describe")),
         ({"lables": []}, "its facts are wrong at classifier.lables: Extra inputs are not permitted; write the facts anew"),
         ({"features": [{"name": "a"}]}, "its facts give 1 features, its input takes 4; write the facts anew"),
         ({"sample": {"row": [1], "probabilities": [1]}}, ("its facts give 1 sample values, its input takes 4; "
