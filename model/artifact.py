@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from function.classifier import facts, load_bytes
 from function.classifier.facts import FACTS_KEY, Facts
+from function.classifier.session import NO_VERSION
 from function.errors import ArtifactError
 
 
@@ -39,12 +40,30 @@ def write(model: onnx.ModelProto, described: Facts) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def save(path: Path, model: onnx.ModelProto, described: Facts) -> None:
+def check_version(version: int | None) -> None:
+    """Refuse what can't be the version of a model: clients that see 0 take it for none.
+
+    Raises:
+        ArtifactError: it is no whole number from 1 on that ONNX has room for.
+    """
+    if version is not None and not (type(version) is int and 0 < version < NO_VERSION):
+        raise ArtifactError(f"expected the version to be a whole number from 1 on, got {version!r}")
+
+
+def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | None = None) -> None:
     """Write an artifact with its facts, if the service will take it there.
+
+    Args:
+        path: where to.
+        model: the artifact.
+        described: its facts.
+        version: of the model; None leaves it.
 
     Raises:
         ArtifactError: it won't, or the file can't be written.
     """
+    if version is not None:
+        model.model_version = version
     content = write(model, described)
     load_bytes(content, name=path.stem, labels=read_labels(None, path))
     _replace(path, content)

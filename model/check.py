@@ -124,6 +124,8 @@ def _hints(model: Model) -> Iterator[str]:
         yield f"the label file renames the model's own classes {', '.join(model.class_ids)}"
     if "float64" in model.columns.types and model.certificate is None:
         yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
+    if model.version == "0":
+        yield "the file has no version: model describe --version 1, or version=1 of export, writes one into it"
 
 
 def time_rows(classifier: Classifier, n_rows: int) -> float:

@@ -116,6 +116,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or as the target says"
     )
+    parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--output", type=Path, help="where to write")
     where.add_argument("--in-place", action="store_true", help="write into the artifact itself")
@@ -129,6 +130,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace, output: Path) -> None:
+    artifact.check_version(arguments.version)
     model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
     files, target = [open_file(path) for path in find_files(arguments.files)], arguments.target
     columns = read_columns(model, name_features(files[0], target, arguments.ignore))
@@ -138,7 +140,7 @@ def _run(arguments: argparse.Namespace, output: Path) -> None:
         check_types(file, Choice(names, target))
     table, truth = read_table(files, columns, target, labels or ())
     described = find_facts(model, table, truth, labels)
-    artifact.save(output, model, described.name_target(target).facts)
+    artifact.save(output, model, described.name_target(target).facts, arguments.version)
     print(f"{output}: {described.summarize(count_rows(table))}")
 
 

@@ -77,6 +77,7 @@ def export(  # noqa: PLR0913 - a notebook's one call
     holdout: Any = None,
     labels: Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
+    version: int | None = None,
 ) -> Certificate:
     """Write a trained classifier as an artifact, if ONNX Runtime answers each row as its framework does.
 
@@ -88,11 +89,13 @@ def export(  # noqa: PLR0913 - a notebook's one call
         holdout: other rows to certify it on and, where it is (X, y), to say how good it is.
         labels: names of the classes by column, where the rows don't show them.
         tolerance: of a probability.
+        version: of the model, from 1 on, which the service shows.
 
     Raises:
         ArtifactError: the model can't be converted, answers otherwise in ONNX Runtime, or can't be served; nothing is
             written.
     """
+    artifact.check_version(version)
     path, framework = Path(path), frameworks.find_framework(model)
     if framework.module == "torch":
         model = copy.deepcopy(model).eval()  # without dropout
@@ -106,7 +109,7 @@ def export(  # noqa: PLR0913 - a notebook's one call
     name = getattr(y, "name", None)  # a Series' own
     described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
     path.parent.mkdir(parents=True, exist_ok=True)
-    artifact.save(path, candidate.model, described.facts)
+    artifact.save(path, candidate.model, described.facts, version)
     print(f"{path}: {described.summarize(count_rows(trained.table))}")
     return certificate
 
@@ -252,6 +255,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--holdout", nargs="+", default=[], help="other rows to certify it on, and to say how good it is"
     )
+    parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     parser.add_argument("--output", type=Path, required=True, help="where to write")
     arguments = parser.parse_args(given)
     try:
@@ -266,7 +270,7 @@ def _run(arguments: argparse.Namespace) -> None:
     model = read_pickle(arguments.model)
     X, y = read_frame(arguments.files, arguments.target, arguments.ignore)
     holdout = read_frame(arguments.holdout, arguments.target, arguments.ignore) if arguments.holdout else None
-    export(model, X, y, arguments.output, holdout=holdout)
+    export(model, X, y, arguments.output, holdout=holdout, version=arguments.version)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def test_a_notebook_exports_with_what_train_installs(environments: Path, tmp_pat
     """`make .venv/train` is all that docs/models.md asks for."""
     python = with_packages("python3.11", "model/requirements.txt", environments)
 
-    command = [python, "-c", EXPORT, str(tmp_path / "x.onnx")]
+    command = [str(python), "-c", EXPORT, str(tmp_path / "x.onnx")]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (result.returncode, result.stderr) == (0, "")
@@ -95,7 +95,7 @@ def test_train_runs_with_what_train_installs(environments: Path, tmp_path: Path)
     """As `make train` does on a fresh clone."""
     python = with_packages("python3.11", "model/requirements.txt", environments)
 
-    command = [python, "-m", "model.train", "--date", "2026-11-22", "--folder", str(tmp_path)]
+    command = [str(python), "-m", "model.train", "--date", "2026-11-22", "--folder", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (result.returncode, result.stderr) == (0, "")

@@ -206,6 +206,36 @@ FORMATS: dict[str, Any] = {
 }
 
 
+def test_a_version_is_shown_by_the_service(wine_model: Path, wine_csv: Path) -> None:
+    """At /metadata and in the Open Inference Protocol, which serves no other; describing it again leaves it."""
+    assert metadata(wine_model)["model"]["version"] == "0"
+
+    describe(wine_model, wine_csv, "--target", "cultivar", "--version", "3")
+    describe(wine_model, wine_csv, "--target", "cultivar")
+
+    client = TestClient(create_app(Settings(), load(wine_model)))
+    assert client.get("/metadata").json()["model"]["version"] == "3"
+    found = client.get("/v2/models/wine").json()
+    assert found["versions"] == ["3"]
+    statuses = [client.get(f"/v2/models/wine/versions/{version}").status_code for version in (0, 3, 4)]
+    assert statuses == [404, 200, 404]
+    body = {
+        "inputs": [{"name": found["inputs"][0]["name"], "datatype": "FP32", "shape": [1, 13], "data": list(range(13))}]
+    }
+    assert client.post("/v2/models/wine/versions/3/infer", json=body).json()["model_version"] == "3"
+
+
+@pytest.mark.parametrize("version", ["0", "-1", str(2**63 - 1), str(10**30)])
+def test_what_is_no_version_is_refused(version: str, wine_model: Path, wine_csv: Path) -> None:
+    """Nothing is written."""
+    before = wine_model.read_bytes()
+
+    result = describe(wine_model, wine_csv, "--target", "cultivar", "--version", version)
+
+    message = f"expected the version to be a whole number from 1 on, got {version}"
+    assert (result.stderr, wine_model.read_bytes()) == (f"ArtifactError: {message}\n", before)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_says_the_same(name: str, penguin_model: Path, tmp_path: Path) -> None:
     """As the CSV that it is written from, with its gaps; in two files as in one."""

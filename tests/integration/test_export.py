@@ -667,13 +667,22 @@ def test_a_pickle_is_exported_by_files_of_every_format(name: str, penguins: pd.D
     model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(X, y)
     joblib.dump(model, tmp_path / "model.joblib")
     EXPORT_FORMATS[name](X.assign(y=y, day="2026-11-26")[::-1], tmp_path / name)
-    export(model, X[::-1], y[::-1], tmp_path / "frame.onnx")
+    export(model, X[::-1], y[::-1], tmp_path / "frame.onnx", version=3)
 
     result = command("export", tmp_path / "model.joblib", tmp_path / name, "--target", "y",
-                     "--output", tmp_path / "file.onnx")  # fmt: skip
+                     "--version", "3", "--output", tmp_path / "file.onnx")  # fmt: skip
 
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "file.onnx").read_bytes() == (tmp_path / "frame.onnx").read_bytes()
+    assert load(tmp_path / "file.onnx").model.version == "3"
+
+
+def test_a_version_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Before anything is done."""
+    with pytest.raises(ArtifactError) as error:
+        export(None, None, None, tmp_path / "x.onnx", version="3")  # type: ignore[arg-type]
+
+    assert str(error.value) == "expected the version to be a whole number from 1 on, got '3'"
 
 
 @pytest.mark.parametrize(
