@@ -22,11 +22,14 @@ def read(path: Path) -> onnx.ModelProto:
         ArtifactError: it can't be read, or isn't ONNX.
     """
     try:
-        return onnx.load_from_string(path.read_bytes())
+        model = onnx.load_from_string(path.read_bytes())
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror})") from None
     except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here names
         raise ArtifactError(f"{path}: no ONNX model; {error}") from None
+    if not model.HasField("graph"):  # protobuf takes an empty file too
+        raise ArtifactError(f"{path}: no ONNX model; {'it has no graph' if model.ByteSize() else 'the file is empty'}")
+    return model
 
 
 def read_facts(model: onnx.ModelProto) -> Facts:
@@ -62,6 +65,8 @@ def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | No
     Raises:
         ArtifactError: it won't, or the file can't be written.
     """
+    if not path.name:
+        raise ArtifactError("expected the name of a file to write, got none")
     if version is not None:
         model.model_version = version
     content = write(model, described)

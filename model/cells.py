@@ -44,6 +44,12 @@ def parse_column(cells: pa.Array, type: str, *, takes_comma: bool) -> tuple[pa.A
     return pa.array(right, pa.bool_() if type == BOOL else pa.float64()), is_gap
 
 
+def parse_all(cells: pa.Array, type: str, *, takes_comma: bool) -> pa.Array | None:
+    """Give the same where each cell is a number or boolean or stands for no value, else nothing."""
+    found, is_gap = parse_column(cells, type, takes_comma=takes_comma)
+    return found if found.null_count == is_gap.sum() else None
+
+
 def read_texts(cells: pa.Array, known: tuple[str, ...] | None, *, is_free: bool) -> pa.Array:
     """Give the texts of a column, null where a cell stands for no value.
 

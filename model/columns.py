@@ -29,14 +29,17 @@ def choose(
     """
     wanted = [feature.name for feature in columns.features]
     others = name_features(file, target, ignore)
+    if not by_position and (features := [name for name in wanted if name == target or name in ignore]):
+        raise FileError(f"{file.path}: expected --target and --ignore to be no features, got {_list(features)}")
     if by_position:
-        check_header(file, others)
+        check_header(file, others, "--no-header takes the first line for a row")
         if len(others) != len(wanted):
             message = f"expected {len(wanted)} columns, as the model takes, besides --target and --ignore"
             raise FileError(f"{file.path}: {message}; got {len(others)}: {_list(others)}")
         return check_types(file, Choice(others, target))
     found = match(wanted, others)
     if missing := [name for name in wanted if name not in found]:
+        missing = [name for name in missing if name not in others] or missing
         message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
         fix = "give the columns the names of the features, or take them in their order by --by-position"
         raise FileError(f"{file.path}: {message}; {fix}")
@@ -51,19 +54,17 @@ def name_features(file: RowFile, target: str | None, ignore: Collection[str]) ->
     """
     for name in (*ignore, *([] if target is None else [target])):
         if name not in file.names:
-            raise FileError(f"{file.path}: no column is called {name}; it has {_list(file.names)}")
+            raise FileError(f"{file.path}: no column is called {_list([name])}; it has {_list(file.names)}")
     return [name for name in file.names if name != target and name not in ignore]
 
 
-def check_header(file: RowFile, names: Sequence[str]) -> None:
+def check_header(file: RowFile, names: Sequence[str], fix: str = "put names above the first row") -> None:
     """Refuse the first row of a CSV in the place of a header, where names don't matter and so don't show it.
 
     Whole numbers are names, as pandas gives them.
     """
     if isinstance(file, DelimitedFile) and (numbers := [name for name in names if _is_measured(name)]):
-        raise FileError(
-            f"{file.path}: expected a header with names, got numbers: {_list(numbers)}; is it the first row?"
-        )
+        raise FileError(f"{file.path}: expected a header with names, got the numbers {_list(numbers)}; {fix}")
 
 
 def _is_measured(name: str) -> bool:
@@ -78,12 +79,13 @@ def check_types(file: RowFile, choice: Choice) -> Choice:
         FileError: names the column.
     """
     for name in (*choice.features, *([] if choice.target is None else [choice.target])):
-        if (type := file.types.get(name)) is not None and not _is_value(type):
+        if (type := file.types.get(name)) is not None and not is_value(type):
             raise FileError(f"{file.path}: expected numbers, texts or booleans in column {name}, got {type}")
     return choice
 
 
-def _is_value(type: pa.DataType) -> bool:
+def is_value(type: pa.DataType) -> bool:
+    """Say whether a type is of numbers, texts or booleans."""
     if pa.types.is_dictionary(type):
         type = type.value_type
     is_of = pa.types

@@ -268,8 +268,13 @@ def _run(arguments: argparse.Namespace) -> None:
     from model.frames import read_frame, read_pickle  # noqa: PLC0415 - a notebook's call needs neither pyarrow nor joblib
 
     model = read_pickle(arguments.model)
-    X, y = read_frame(arguments.files, arguments.target, arguments.ignore)
-    holdout = read_frame(arguments.holdout, arguments.target, arguments.ignore) if arguments.holdout else None
+    has_names = hasattr(model, "feature_names_in_")
+    frames = [
+        read_frame(files, arguments.target, arguments.ignore, has_names=has_names)
+        for files in (arguments.files, arguments.holdout)
+        if files
+    ]
+    (X, y), holdout = frames[0], frames[1] if len(frames) > 1 else None
     export(model, X, y, arguments.output, holdout=holdout, version=arguments.version)
 
 

@@ -193,9 +193,9 @@ def _expand(given: str) -> list[str]:
     except OSError as error:
         raise FileError(f"{given}: can't be read; {one_line(error)}") from None
     if not found:
-        raise FileError(
-            f"{given}: there is no such file" if not is_glob else f"{given}: there is no file of such a name"
-        )
+        what = "no such file" if not is_glob else "no file of such a name"
+        what = what if kind != fs.FileType.Directory else f"no file in it that ends in {', '.join(FORMATS)}"
+        raise FileError(f"{given}: there is {what}")
     return found
 
 

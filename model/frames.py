@@ -11,32 +11,44 @@ import pyarrow.compute as pc
 
 from function.classifier.model import BOOL
 from function.errors import ArtifactError
-from model.cells import parse_column, read_texts
-from model.files import FileError, find_files, one_line, open_file
+from model.cells import parse_all, read_texts
+from model.columns import check_header, is_value, name_features
+from model.files import FileError, RowFile, find_files, one_line, open_file
 from model.rows import read_batches
 
 
-def read_frame(given: Sequence[str], target: str, ignore: Collection[str]) -> tuple[Any, Any]:
+def read_frame(
+    given: Sequence[str], target: str, ignore: Collection[str], *, has_names: bool = True
+) -> tuple[Any, Any]:
     """Read the rows of files, and their labels, as pandas would have them.
+
+    Args:
+        given: names, globs and folders.
+        target: the column of the labels.
+        ignore: columns that are no features.
+        has_names: of the columns matter to the model, so that it notices others.
 
     Raises:
         FileError: a file can't be read, or has no such column.
     """
-    tables = [_read(path) for path in find_files(given)]
+    files = [open_file(path) for path in find_files(given)]
+    names = name_features(files[0], target, ignore)
+    if not has_names:
+        check_header(files[0], names)
     try:
-        frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+        table = pa.concat_tables(map(_read, files), promote_options="permissive")
     except pa.ArrowException as error:
         raise FileError(f"{', '.join(given)}: expected files of the same columns; {one_line(error)}") from None
-    if missing := [name for name in (target, *ignore) if name not in frame]:
-        raise FileError(f"{given[0]}: no column is called {missing[0]}; it has {', '.join(map(str, frame))}")
-    return frame.drop(columns=[target, *ignore]), frame[target]
+    if not is_value(type := table.schema.field(target).type):
+        raise FileError(f"{given[0]}: expected numbers, texts or booleans in column {target}, got {type}")
+    frame = table.to_pandas()
+    return frame.drop(columns=[target, *ignore], errors="ignore"), frame[target]  # an index is no column already
 
 
-def _read(path: str) -> pa.Table:
-    file = open_file(path)
+def _read(file: RowFile) -> pa.Table:
     batches = list(read_batches(file, file.names))
     if not sum(batch.table.num_rows for batch in batches):
-        raise FileError(f"{path}: expected rows, got none")
+        raise FileError(f"{file.path}: expected rows, got none")
     table = pa.concat_tables([batch.table for batch in batches], promote_options="permissive")
     if not batches[0].is_text:
         return table
@@ -50,8 +62,7 @@ def _infer(cells: pa.Array, *, takes_comma: bool) -> pa.Array:
     with contextlib.suppress(pa.ArrowInvalid):
         return read_texts(trimmed, None, is_free=False).cast(pa.int64())
     for type in ("float64", BOOL):
-        found, is_gap = parse_column(cells, type, takes_comma=takes_comma)
-        if found.null_count == is_gap.sum():
+        if (found := parse_all(cells, type, takes_comma=takes_comma)) is not None:
             return found
     return read_texts(cells, None, is_free=False)
 
@@ -64,5 +75,7 @@ def read_pickle(path: Path) -> Any:
     """
     try:
         return joblib.load(path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: can't be read ({error.strerror or error})") from None
     except Exception as error:  # noqa: BLE001 - a pickle may raise any
         raise ArtifactError(f"{path}: no model that can be loaded here; {type(error).__name__}: {error}") from None

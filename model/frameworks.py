@@ -86,7 +86,9 @@ def predict(framework: Framework, model: Any, X: Any) -> Answers:
         ArtifactError: the model is no trained classifier with probabilities, or fails on the rows.
     """
     try:
-        return framework.predict(model, X)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X has feature names, but")  # of files, and the model was given an array
+            return framework.predict(model, X)
     except ArtifactError:
         raise
     except Exception as error:  # noqa: BLE001 - it may be any

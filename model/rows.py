@@ -7,7 +7,7 @@ from typing import Any
 
 from function.classifier.inputs import name_type
 from function.classifier.model import BOOL, TEXT
-from model.cells import parse_cell, read_texts
+from model.cells import parse_all, parse_cell, read_texts
 from model.files import Batch, FileError, RowFile
 from model.table import Value, is_gap
 
@@ -60,9 +60,8 @@ def _read(batch: Batch, name: str, type: str, known: tuple[str, ...]) -> list[An
         texts = tuple(text for text in known if text)  # an empty one is what stands for a gap
         return read_texts(cells, texts, is_free=False).to_pylist()  # type: ignore[no-any-return]
     for kind in (type, BOOL):
-        found = [parse_cell(cell, kind, takes_comma=batch.takes_comma) for cell in cells.to_pylist()]
-        if not any(isinstance(value, str) for value in found):
-            return found
+        if (found := parse_all(cells.combine_chunks(), kind, takes_comma=batch.takes_comma)) is not None:
+            return found.to_pylist()  # type: ignore[no-any-return]
     return [parse_cell(cell, type, takes_comma=batch.takes_comma) for cell in cells.to_pylist()]
 
 

@@ -131,7 +131,7 @@ def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[s
     kept = list(first.names) if keep is None else list(keep)
     for file, _ in files:
         if missing := [name for name in kept if name not in file.names]:
-            message = f"expected the columns of {first.path}" if keep is None else "--keep"
+            message = f"expected the columns of {first.path}" if keep is None else "expected the columns of --keep"
             raise FileError(f"{file.path}: {message}, it has none called {', '.join(missing)}")
     answers = name_answers(classifier.model, kept)
     types = [_find_type(classifier.model, first, choice, name, output) for name in kept]

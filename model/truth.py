@@ -190,7 +190,11 @@ def judge(classifiers: Sequence[Classifier], reading: Reading) -> Judged:
     found = list(answer_files(classifiers, reading))
     left_out = [(part.file, fault) for part in found for fault in part.left_out]
     if not sum(len(part.lines) for part in found):
-        message = f"expected rows that can be answered, got none of {len(left_out):,}"
+        message = (
+            f"expected rows that can be answered, got none of {len(left_out):,}"
+            if left_out
+            else "expected rows, got none"
+        )
         first = f"; {left_out[0][0]}, line {left_out[0][1].line}: {left_out[0][1].reason}" if left_out else ""
         raise FileError(f"{', '.join(reading.files)}: {message}{first}")
     numbers = range(len(classifiers))

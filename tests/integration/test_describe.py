@@ -349,7 +349,7 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "no header": (
         [[5.1, *range(12), "x"], [5, *range(12), "y"]],
         ["--target", "x"],
-        "{csv}: expected a header with names, got numbers: 5.1; is it the first row?",
+        "{csv}: expected a header with names, got the numbers 5.1; put names above the first row",
     ),
     "labels that the rows don't show": (
         [[*"abcdefghijklmn"], [*range(13), "barolo"]],
