@@ -38,7 +38,7 @@ class Context(Protocol):
 
 
 def _describe_answers() -> str:
-    """Give a digest of what decides an answer beside the model: labels, the rule, where values may be missing."""
+    """Return a digest of what decides an answer beside the model: labels, the rule, where values may be missing."""
     model = _classifier.model
     facts = [model.labels, model.label_rule, [str(fill) for fill in model.columns.fills]]
     return hashlib.sha256(orjson.dumps(facts)).hexdigest()

@@ -54,7 +54,7 @@ def _name_server(headers: Mapping[str, str]) -> tuple[str, int]:
 
 
 def _from_lattice(event: dict[str, Any]) -> dict[str, Any]:
-    """Give a request of VPC Lattice as one of an HTTP API.
+    """Return a request of VPC Lattice as one of an HTTP API.
 
     Its version 2: https://docs.aws.amazon.com/vpc-lattice/latest/ug/lambda-functions.html
     """

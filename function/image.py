@@ -68,7 +68,7 @@ def stage(folder: Path, architecture: str) -> None:
 
 
 def weigh(folder: Path) -> dict[str, float]:
-    """Give the megabytes of each layer, the base's aside."""
+    """Return the megabytes of each layer, the base's aside."""
     sizes = {
         name: sum(path.stat().st_size for path in (folder / name).rglob("*") if path.is_file()) / 1e6
         for name in ("dependencies", "service", "model")
@@ -158,7 +158,7 @@ def write_template(path: Path, tag: str) -> None:
 
 
 def to_image(template: Mapping[str, Any], tag: str) -> dict[str, Any]:
-    """Give the template with the image in place of the package, and what an image can't have left out.
+    """Return the template with the image in place of the package, and what an image can't have left out.
 
     SAM takes no condition in PackageType. Handler, Runtime and Layers are a package's:
     https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
@@ -181,7 +181,7 @@ def _as_image(resource: Mapping[str, Any], tag: str) -> dict[str, Any]:
 
 
 def last_line(text: str) -> str:
-    """Give the one that holds the reason, behind notices and tracebacks."""
+    """Return the one that holds the reason, behind notices and tracebacks."""
     return (text.strip().splitlines() or ["no reason given"])[-1]
 
 

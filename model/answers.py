@@ -18,7 +18,7 @@ CHUNK = 1_000  # rows at once
 
 
 def predict(classifier: Classifier, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Give each row's probabilities, shape (n_rows, n_classes), and the place of its label among the model's.
+    """Return each row's probabilities, shape (n_rows, n_classes), and the place of its label among the model's.
 
     Raises:
         FeaturesError: the model doesn't answer a row; `where` is its place in all of them.

@@ -69,7 +69,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def name_inputs(columns: Sequence[str]) -> list[str]:
-    """Give each column a name that ONNX takes for an input, a C identifier, and no two the same."""
+    """Return each column a name that ONNX takes for an input, a C identifier, and no two the same."""
     names: list[str] = []
     for column in columns:
         safe = re.sub(r"\W", "_", column, flags=re.ASCII)
@@ -90,7 +90,7 @@ def drop_unused_inputs(model: onnx.ModelProto) -> None:
 
 
 def drop_zipmap(model: onnx.ModelProto) -> None:
-    """Give probabilities as the tensor that a last ZipMap would make maps of."""
+    """Return probabilities as the tensor that a last ZipMap would make maps of."""
     zipmap = model.graph.node[-1]
     if zipmap.op_type == "ZipMap":
         output = next(output for output in model.graph.output if output.name == zipmap.output[0])

@@ -57,6 +57,6 @@ def _find_edges(numbers: np.ndarray) -> list[float]:
 
 
 def _shorten(number: float, tolerance: float) -> float:
-    """Give the number with the fewest digits that is so near."""
+    """Return the number with the fewest digits that is so near."""
     shortened = (float(f"{number:.{n_digits}g}") for n_digits in range(1, 18))
     return next((found for found in shortened if abs(found - number) <= tolerance), number)

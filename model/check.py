@@ -29,7 +29,7 @@ COPIES, PROCESS_MB = 3, 200
 
 
 def describe(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Give what there is to know, a heading and a line each.
+    """Return what there is to know, a heading and a line each.
 
     Raises:
         ArtifactError: the service would refuse it.
@@ -127,7 +127,7 @@ def _hints(model: Model) -> Iterator[str]:
 
 
 def time_rows(classifier: Classifier, n_rows: int) -> float:
-    """Give the microseconds that a classifier takes for so many of its sample at once."""
+    """Return the microseconds that a classifier takes for so many of its sample at once."""
     rows = [classifier.model.sample] * n_rows
     timer = timeit.Timer(lambda: classifier.predict(rows))
     number = max(1, int(0.05 / timer.timeit(1)))

@@ -123,7 +123,7 @@ def find_difference(old_right: NDArray[np.bool_], new_right: NDArray[np.bool_]) 
 
 
 def to_document(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_largest: int) -> dict[str, Any]:
-    """Give all of it as JSON's values."""
+    """Return all of it as JSON's values."""
     pairs = Counter(_name_pairs(found, found.changed))
     document: dict[str, Any] = {
         "is_compatible": not found.breaks,
@@ -159,7 +159,7 @@ def _name_pairs(found: Comparison, rows: NDArray[np.intp]) -> list[tuple[str, st
 
 
 def find_largest(found: Comparison, n: int) -> list[dict[str, Any]]:
-    """Give the rows whose probabilities change most."""
+    """Return the rows whose probabilities change most."""
     rows = np.argsort(-found.shifts, kind="stable")[:n]
     rows = rows[found.shifts[rows] > 0]
     return [

@@ -86,7 +86,7 @@ class DelimitedFile(RowFile):
 
 
 def _read_first(path: str, chunk: Chunk) -> tuple[str, Place]:
-    """Give the first row that isn't empty, and where the second starts."""
+    """Return the first row that isn't empty, and where the second starts."""
     hidden, start, line = lines.hide_quoted(chunk.content), 0, chunk.start.line
     while True:
         end = hidden.find(b"\n", start) + 1 or len(hidden)

@@ -33,14 +33,14 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, rows: pa.Table) -> tuple[bytes | memoryview, bytes]:
-        """Give a part's bytes, and the footer that it would have as a file, if the format has one."""
+        """Return a part's bytes, and the footer that it would have as a file, if the format has one."""
 
     def move(self, foot: bytes, by: int) -> bytes:
-        """Give the footer of a part that so many bytes stand before."""
+        """Return the footer of a part that so many bytes stand before."""
         return foot
 
     def finish(self, feet: Iterable[bytes]) -> bytes:
-        """Give what stands behind all parts."""
+        """Return what stands behind all parts."""
         return b""
 
 
@@ -111,5 +111,5 @@ def make_encoder(path: str, schema: pa.Schema, answers: Sequence[str]) -> Encode
 
 
 def to_probability_columns(probabilities: np.ndarray) -> list[pa.Array]:
-    """Give a column of float32 for each class."""
+    """Return a column of float32 for each class."""
     return [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]

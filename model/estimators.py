@@ -110,7 +110,7 @@ def _find_threshold(estimator: Any) -> Threshold:
 
 
 def _find_parts(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
-    """Give an estimator and all those in it."""
+    """Return an estimator and all those in it."""
     if id(value) in seen:
         return
     seen[id(value)] = value
@@ -144,7 +144,7 @@ def _prepare(part: Any) -> None:
 
 
 def find_root(part: Any) -> str:
-    """Give the package that an object's class is from."""
+    """Return the package that an object's class is from."""
     return type(part).__module__.partition(".")[0]
 
 
@@ -157,7 +157,7 @@ def _prepare_encoder(encoder: Any) -> None:
 
 
 def _name_missing(categories: NDArray[Any]) -> NDArray[Any]:
-    """Give gaps among texts the text that stands for them; skl2onnx would call them "nan" and "None"."""
+    """Return gaps among texts the text that stands for them; skl2onnx would call them "nan" and "None"."""
     if not is_text(categories.tolist()):
         return categories
     named = [category if isinstance(category, str) else MISSING_TEXT for category in categories.tolist()]

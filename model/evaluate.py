@@ -25,7 +25,7 @@ MOST_REASONS = 5
 
 
 def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, Any]]:
-    """Give the mistakes of which the model is surest."""
+    """Return the mistakes of which the model is surest."""
     probabilities, said = judged.probabilities[0], judged.classes[0]
     wrong = np.flatnonzero(said != judged.truth)
     sure = probabilities[wrong, said[wrong]]
@@ -42,7 +42,7 @@ def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, 
 
 
 def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Give all of it as JSON's values."""
+    """Return all of it as JSON's values."""
     document = quality._asdict()
     document |= {
         "baseline": {"label": quality.baseline[0], "accuracy": quality.baseline[1]},

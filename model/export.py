@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
     columns: list[str]
 
     def take(self, table: Table) -> Table:
-        """Give the columns that it takes, booleans as 1 and 0 where it takes numbers."""
+        """Return the columns that it takes, booleans as 1 and 0 where it takes numbers."""
         types = [input.type.tensor_type.elem_type for input in self.model.graph.input]
         types *= len(self.columns) // len(types)
         as_they_are = (onnx.TensorProto.BOOL, onnx.TensorProto.STRING)

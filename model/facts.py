@@ -137,7 +137,7 @@ def _ask(classifier: Classifier, rows: Mapping[int, Row]) -> dict[int, int]:
 
 
 def _try_one_by_one(classifier: Classifier, rows: Mapping[int, Row]) -> dict[int, int]:
-    """Give the class of each row that the model answers."""
+    """Return the class of each row that the model answers."""
     try:
         return _ask(classifier, rows)
     except FeaturesError:
@@ -155,7 +155,7 @@ def _row_error(index: int, column: str | None = None) -> ArtifactError:
 
 
 def _judge(model: Model, table: Table, truth: Truth | None, best: Best) -> tuple[tuple[str, ...], dict[int, bool]]:
-    """Give the labels, and of each row that the model answers whether it labels it rightly."""
+    """Return the labels, and of each row that the model answers whether it labels it rightly."""
     names = called = model.labels
     if truth is None:
         return names, dict.fromkeys(best, True)
@@ -200,7 +200,7 @@ def _is_taken(values: Sequence[Value], right: Mapping[int, bool]) -> bool:
 
 
 def _count(table: Table, truth: Truth | None, best: Best, takes_missing: Collection[str]) -> list[int]:
-    """Give the rows that count: with a known label, and gaps only where the model takes them."""
+    """Return the rows that count: with a known label, and gaps only where the model takes them."""
     refuses = [values for name, values in table.items() if name not in takes_missing]
     counted = [
         index
@@ -251,14 +251,14 @@ def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | 
 
 
 def _median(numbers: Sequence[float]) -> float | None:
-    """Give the median; of whole numbers one of them, for half of a passenger or of a flag is none."""
+    """Return the median; of whole numbers one of them, for half of a passenger or of a flag is none."""
     if not numbers:
         return None
     return median_low(numbers) if all(float(value).is_integer() for value in numbers) else median(numbers)
 
 
 def _commonest(values: Sequence[str | bool]) -> str | bool | None:
-    """Give the value that most rows have; of several, the first one by name."""
+    """Return the value that most rows have; of several, the first one by name."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], str(value)), default=None)
 

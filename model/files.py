@@ -94,7 +94,7 @@ class RowFile(ABC):
 
     @abstractmethod
     def read(self, start: Place | None = None) -> Iterator[Block]:
-        """Give its blocks, the first of them at a place.
+        """Return its blocks, the first of them at a place.
 
         Raises:
             FileError: it can't be read.
@@ -131,7 +131,7 @@ def locate(path: str) -> Located:
 
 
 def find_format(path: str) -> str:
-    """Give the ending that says a file's format: .csv, .tsv, .jsonl, .ndjson or .parquet.
+    """Return the ending that says a file's format: .csv, .tsv, .jsonl, .ndjson or .parquet.
 
     Raises:
         FileError: it has none of them.
@@ -194,7 +194,7 @@ def _list(system: fs.FileSystem, folder: str) -> list[str]:
 
 
 def _is_data(path: str) -> bool:
-    """Say whether a folder's file is one of rows, and not hidden or a writer's own."""
+    """Return whether a folder's file is one of rows, and not hidden or a writer's own."""
     name = PurePosixPath(path)
     suffix = PurePosixPath(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
     return suffix.lower() in FORMATS and not name.name.startswith((".", "_"))

@@ -202,7 +202,7 @@ def _through_file(write: Callable[[str], Any]) -> onnx.ModelProto:
 
 
 def read_numbers(table: Table, what: str) -> Matrix:
-    """Give a table as float32, shape (n_rows, n_columns), gaps as NaN.
+    """Return a table as float32, shape (n_rows, n_columns), gaps as NaN.
 
     Raises:
         ArtifactError: a column holds texts.

@@ -35,7 +35,7 @@ class Bound(NamedTuple):
 
 
 def parse_bounds(direction: Literal["under", "over"]) -> Callable[[str], list[Bound]]:
-    """Give what reads the bounds of an argument."""
+    """Return what reads the bounds of an argument."""
 
     def parse(text: str) -> list[Bound]:
         return [_parse_bound(part.strip(), direction) for part in text.split(",")]

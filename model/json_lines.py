@@ -44,7 +44,7 @@ class JsonLinesFile(RowFile):
 
 
 def _parse_rows(chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Give the line and the object of each row."""
+    """Return the line and the object of each row."""
     rows: list[tuple[int, Mapping[str, Any]]] = []
     for number, line in enumerate(chunk.content.split(b"\n"), start=chunk.start.line):
         if not line.strip():
@@ -70,7 +70,7 @@ def _decode(line: bytes) -> Any:
 
 
 def _to_array(values: list[Any]) -> pa.Array:
-    """Give a column's values as they are, or as JSON where no one type takes them all."""
+    """Return a column's values as they are, or as JSON where no one type takes them all."""
     try:
         return pa.array(values)
     except pa.ArrowException:

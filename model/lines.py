@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
 
 def read_chunks(place: Located, start: Place | None, *, has_quotes: bool) -> Iterator[Chunk]:
-    """Give a file's lines, from a place on; with quotes a line's end in a quoted field ends no line.
+    """Return a file's lines, from a place on; with quotes a line's end in a quoted field ends no line.
 
     Raises:
         FileError: it can't be read, or has a line of more than 16 MiB.
@@ -62,7 +62,7 @@ def _skip(stream: pa.NativeFile, n_bytes: int) -> None:
 
 
 def _find_end(content: bytes, *, has_quotes: bool, is_long: bool) -> int:
-    """Give the end of the last row of a multiple of GROUP, of what is long already of any row; 0 where there is none.
+    """Return the end of the last row of a multiple of GROUP, of what is long already of any row; 0 where there is none.
 
     So a model is asked for the same groups of rows as by who sends them in batches: its last bit may hang on that.
     """
@@ -78,7 +78,7 @@ def _find_end(content: bytes, *, has_quotes: bool, is_long: bool) -> int:
 
 
 def _find_short(starts: NDArray[np.intp], ends: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Give the lines that may be empty: of a line's end alone, or a return before it."""
+    """Return the lines that may be empty: of a line's end alone, or a return before it."""
     is_short = ends - starts <= 2
     return list(zip(starts[is_short].tolist(), ends[is_short].tolist(), strict=True))
 
@@ -91,7 +91,7 @@ def hide_quoted(content: bytes) -> bytes:
 
 
 def find_lines(chunk: Chunk, *, has_quotes: bool) -> list[int]:
-    """Give the line in which each row starts; empty lines are no rows."""
+    """Return the line in which each row starts; empty lines are no rows."""
     content = hide_quoted(chunk.content) if has_quotes else chunk.content
     found, line, at = [], chunk.start.line, 0
     for row in content.split(b"\n"):

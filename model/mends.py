@@ -47,7 +47,7 @@ class Graph(NamedTuple):
         return name
 
     def columns(self, inputs: list[Any]) -> Iterator[str]:
-        """Give the columns of some inputs one by one."""
+        """Return the columns of some inputs one by one."""
         for input in inputs:
             width = input.type.shape[1]
             for place in range(width):
@@ -81,7 +81,7 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
 
 
 def tensor_type(variable: Any) -> int:
-    """Give ONNX's number for the type of a variable."""
+    """Return ONNX's number for the type of a variable."""
     types = {StringTensorType: TensorProto.STRING, DoubleTensorType: TensorProto.DOUBLE}
     return next((number for cls, number in types.items() if isinstance(variable.type, cls)), TensorProto.FLOAT)
 
@@ -95,7 +95,7 @@ def find_codes(encoder: Any) -> list[NDArray[np.float32]]:
 
 
 def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Give categories the encoder's own codes: skl2onnx gives a gap an index, and -1 to a text that is refused."""
+    """Return categories the encoder's own codes: skl2onnx gives a gap an index, and -1 to a text that is refused."""
     encoder, graph = operator.raw_operator, Graph(scope, container)
     is_text = isinstance(operator.inputs[0].type, StringTensorType)
     is_strict = encoder.handle_unknown == "error"

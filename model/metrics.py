@@ -114,7 +114,7 @@ def _known(value: float) -> float | None:
 
 
 def find_calibration_error(right: NDArray[np.bool_], sure: NDArray[np.float64]) -> float:
-    """Give the expected calibration error: by bins of the probability of the label that is said.
+    """Return the expected calibration error: by bins of the probability of the label that is said.
 
     https://arxiv.org/abs/1706.04599, equation 3; scikit-learn has the curve and not this sum.
     """

@@ -120,7 +120,7 @@ class Output:
         self._files[number].flush()
 
     def publish(self) -> None:
-        """Give the files their names, the output's the last; no errors are no file.
+        """Return the files their names, the output's the last; no errors are no file.
 
         Raises:
             FileError: they can't be written there.

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 def in_order(work: Callable[[Thing], Result], things: Iterable[Thing]) -> Iterator[Result]:
-    """Give the results of a work; no more of the things are taken ahead than keeps every core busy."""
+    """Return the results of a work; no more of the things are taken ahead than keeps every core busy."""
     n_cores = count_cores()
     running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n_cores) as pool:

@@ -64,7 +64,7 @@ class Scoring:
     encoder: Encoder
 
     def read(self, start: Progress) -> Iterator[Task]:
-        """Give the blocks of all files, from where an earlier run was ended."""
+        """Return the blocks of all files, from where an earlier run was ended."""
         for number, (file, _) in enumerate(self.files):
             if number >= start.file:
                 for block in file.read(start.place if number == start.file else None):
@@ -96,7 +96,7 @@ class Scoring:
 
 
 def _cast(file: RowFile, batch: Batch, name: str, type: pa.DataType) -> pa.ChunkedArray:
-    """Give a column in the type that the output has for it."""
+    """Return a column in the type that the output has for it."""
     column = batch.table[name]
     if column.type == type:
         return column

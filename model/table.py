@@ -25,7 +25,7 @@ def count_rows(table: Table) -> int:
 
 
 def is_gap(value: Any) -> bool:
-    """Say whether a value is None or NaN."""
+    """Return whether a value is None or NaN."""
     return value is None or value != value  # noqa: PLR0124
 
 
@@ -102,13 +102,13 @@ def parse_booleans(name: str, cells: Sequence[str]) -> list[Value]:
 
 
 def _read_booleans(cells: Sequence[str]) -> list[Value]:
-    """Give the values where there is none but True and False, else nothing."""
+    """Return the values where there is none but True and False, else nothing."""
     values = {cell for cell in cells if cell not in EMPTY}
     return [BOOLEANS.get(cell) for cell in cells] if values and values <= BOOLEANS.keys() else []
 
 
 def read_features(X: Any) -> Table:
-    """Give the values of a DataFrame, of an array of shape (n_rows, n_features), or of a series of texts.
+    """Return the values of a DataFrame, of an array of shape (n_rows, n_features), or of a series of texts.
 
     None, NaN, NA and NaT become None; numbers are finite.
 

@@ -124,14 +124,14 @@ def strip_row(message: str) -> str:
 
 
 def find_labels(classifiers: Sequence[Classifier]) -> tuple[str, ...]:
-    """Give the labels of the first model, then those that only others have."""
+    """Return the labels of the first model, then those that only others have."""
     return tuple(dict.fromkeys(label for classifier in classifiers for label in classifier.model.labels))
 
 
 def find_truth(
     path: str, column: pa.ChunkedArray, labels: Sequence[str], class_ids: Sequence[str] | None
 ) -> NDArray[np.intp]:
-    """Give the place of each row's label among all, -1 where it has none.
+    """Return the place of each row's label among all, -1 where it has none.
 
     They are labels, or all of them the class ids that a model has for them, in the same order.
 
@@ -150,7 +150,7 @@ def find_truth(
 
 
 def _read_texts(column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
-    """Give labels as texts, whole numbers without decimals, null where there is none."""
+    """Return labels as texts, whole numbers without decimals, null where there is none."""
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_decode()

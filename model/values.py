@@ -23,7 +23,7 @@ class Values(ABC):
 
     @abstractmethod
     def to_arrays(self, rows: Indexes) -> Arrays:
-        """Give the arrays of some rows.
+        """Return the arrays of some rows.
 
         Raises:
             FeaturesError: a value isn't what its feature takes.
@@ -31,7 +31,7 @@ class Values(ABC):
 
     @abstractmethod
     def get_row(self, row: int) -> list[Any]:
-        """Give a row's values as JSON has them, for whoever judges it alone.
+        """Return a row's values as JSON has them, for whoever judges it alone.
 
         Raises:
             FeaturesError: it has none for a feature.
@@ -92,7 +92,7 @@ class TableValues(Values):
         return read_texts(column, known, is_free=known is None and fill is None)
 
     def _read(self, place: int) -> NDArray[Any]:
-        """Give a column's values, a gap as NaN or the text that stands for one; what is refused is marked, and anything."""
+        """Return a column's values, a gap as NaN or the text that stands for one; what is refused is marked, and anything."""
         given, type, fill = self._given[place], self._columns.types[place], self._columns.fills[place]
         is_wrong_type = False
         if is_text(given.type) and type != TEXT:
@@ -148,7 +148,7 @@ def is_text(type: pa.DataType) -> bool:
 
 
 def _combine(column: pa.ChunkedArray) -> pa.Array:
-    """Give a column in one piece, of a type that its values are of: texts, booleans, or numbers that NumPy has."""
+    """Return a column in one piece, of a type that its values are of: texts, booleans, or numbers that NumPy has."""
     whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_decode()

@@ -30,7 +30,7 @@ def check_features(columns: Columns) -> None:
 
 
 def _are_counted(feature: Feature, type: str) -> bool:
-    """Say whether a feature's counts are those of its bins, and one of what is missing."""
+    """Return whether a feature's counts are those of its bins, and one of what is missing."""
     counts, edges = feature.counts or (), feature.edges or ()
     if type in (TEXT, BOOL):
         n_bins = 2 if type == BOOL else len(set(feature.values or ()))

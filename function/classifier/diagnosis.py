@@ -68,7 +68,7 @@ def _find_column(session: Session, model: Model, row: list[Any]) -> int | None:
 
 
 def _first(n: int, is_so: Callable[[int], bool]) -> int:
-    """Give the first of n numbers from which on something is so, n where it never is."""
+    """Return the first of n numbers from which on something is so, n where it never is."""
     return bisect_left(range(n), True, key=is_so)
 
 

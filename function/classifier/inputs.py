@@ -44,7 +44,7 @@ _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list",
 
 
 def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
-    """Give one array for each input, of its type, shape (n_rows, width).
+    """Return one array for each input, of its type, shape (n_rows, width).
 
     Args:
         columns: what a row must hold.
@@ -72,7 +72,7 @@ def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
 
 
 def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDArray[Any]:
-    """Give the array of one input, shape (n_rows, width).
+    """Return the array of one input, shape (n_rows, width).
 
     Args:
         columns: what a row must hold.
@@ -106,7 +106,7 @@ def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDAr
 
 
 def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list[Any]) -> NDArray[Any]:
-    """Give the array of values some of which are missing: None, wherever that may be."""
+    """Return the array of values some of which are missing: None, wherever that may be."""
     fills = columns.fills[start : start + input.width]
     gaps = [index for index, value in enumerate(values) if value is None]
     if any(fills[index % input.width] is None for index in gaps):
@@ -124,7 +124,7 @@ def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list
 
 
 def to_list(array: NDArray[Any]) -> list[Any]:
-    """Give an array as lists, NaN as None."""
+    """Return an array as lists, NaN as None."""
     values = array.astype(object)
     values[np.isnan(array)] = None
     return values.tolist()  # type: ignore[no-any-return]

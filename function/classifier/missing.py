@@ -28,7 +28,7 @@ def _suits(fill: float | str | None, type: str) -> bool:
 
 
 def find_fills(graph: Graph, inputs: Sequence[Input]) -> tuple[float | str | None, ...]:
-    """Give for each column what stands in for a missing value: NaN, a text, or None where none may be missing."""
+    """Return for each column what stands in for a missing value: NaN, a text, or None where none may be missing."""
     flow = _Flow(graph, inputs)
     for node in graph.nodes:
         flow.follow(node)
@@ -118,7 +118,7 @@ class _Flow:
 
 
 def _tracks_missing(node: Node) -> bool:
-    """Say whether some node of the trees has a side for missing values.
+    """Return whether some node of the trees has a side for missing values.
 
     CatBoost's nodes, which ask for more, send them to the other side as it does, and so needn't say it.
     """

@@ -30,7 +30,7 @@ class Message(NamedTuple):
     numbers: Mapping[str, int]
 
     def values(self, name: str) -> Iterator[int | memoryview]:
-        """Give what stands in a field, once for each time that it is there: a number, or bytes."""
+        """Return what stands in a field, once for each time that it is there: a number, or bytes."""
         number = self.numbers[name]
         return (value for field, value in _fields(self.content) if field == number)
 
@@ -41,18 +41,18 @@ class Message(NamedTuple):
         return tuple(str(value, "utf-8") for value in self.values(name) if not isinstance(value, int))
 
     def text(self, name: str) -> str:
-        """Give the first of a field's texts, "" without one; what stands behind it isn't read."""
+        """Return the first of a field's texts, "" without one; what stands behind it isn't read."""
         return next((str(value, "utf-8") for value in self.values(name) if not isinstance(value, int)), "")
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Give whole numbers, packed into one field or each in its own."""
+        """Return whole numbers, packed into one field or each in its own."""
         found: list[int] = []
         for value in self.values(name):
             found += [value] if isinstance(value, int) else _packed(value)
         return tuple(value - 2**64 if value >= 2**63 else value for value in found)
 
     def floats(self, name: str) -> tuple[float, ...]:
-        """Give float32 numbers, packed into one field or each in its own."""
+        """Return float32 numbers, packed into one field or each in its own."""
         parts = (value for value in self.values(name) if not isinstance(value, int))
         return tuple(number for part in parts for (number,) in struct.iter_unpack("<f", part))
 
@@ -66,7 +66,7 @@ class Node(NamedTuple):
     message: Message
 
     def attributes(self) -> Iterator[tuple[str, Message]]:
-        """Give the name alone of each: a forest's others have millions of fields behind theirs."""
+        """Return the name alone of each: a forest's others have millions of fields behind theirs."""
         return ((found.text("name"), found) for found in self.message.messages("attribute", ATTRIBUTE))
 
     def attribute(self, name: str) -> Message | None:
@@ -96,7 +96,7 @@ class Graph:
         return {tensor.text("name"): tensor for tensor in self._message.messages("initializer", TENSOR)}
 
     def constants(self, name: str) -> tuple[str, ...] | None:
-        """Give the values of a small constant tensor as text, whole numbers or texts; None where it is none."""
+        """Return the values of a small constant tensor as text, whole numbers or texts; None where it is none."""
         if (tensor := self._tensors.get(name)) is not None:
             return _read_tensor(tensor)
         node = self.producers.get(name)

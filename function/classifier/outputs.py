@@ -52,13 +52,13 @@ def to_probabilities(output: Any, n_rows: int) -> Probabilities:
 
 
 def to_class_ids(values: NDArray[Any]) -> list[str]:
-    """Give labels as class ids: as text, whole numbers without decimals."""
+    """Return labels as class ids: as text, whole numbers without decimals."""
     listed = values.ravel().tolist()
     return [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value) for value in listed]
 
 
 def parse_class_id(class_id: str, type: str) -> str | int:
-    """Give a class id as the session's output of labels has it; a whole number equals one of any type."""
+    """Return a class id as the session's output of labels has it; a whole number equals one of any type."""
     if type == TEXT:
         return class_id
     return class_id == "True" if type == BOOL else int(class_id)
@@ -191,7 +191,7 @@ def _find_candidates(
 def _find_few_valued(
     outputs: Sequence[Output], answers: Answers, graph: Graph, probabilities: Output
 ) -> Iterator[tuple[Output, list[str]]]:
-    """Give outputs of one value a row, of few, that is no input, with what they gave.
+    """Return outputs of one value a row, of few, that is no input, with what they gave.
 
     Raises:
         ArtifactError: one is a line of labels.
@@ -228,7 +228,7 @@ def _match(
 
 
 def _fits(guess: Sequence[str], ids: Sequence[str], found: Probabilities) -> bool:
-    """Say whether each class is more probable where it is the label than where it isn't.
+    """Return whether each class is more probable where it is the label than where it isn't.
 
     Of two classes, in each of those rows; of more, on average, and the label is mostly that of the highest.
     """

@@ -79,13 +79,13 @@ class Session:
         self.metadata: Mapping[str, str] = meta.custom_metadata_map
 
     def one_by_one(self) -> "Session":
-        """Give the same session, that runs each row alone."""
+        """Return the same session, that runs each row alone."""
         alone = copy.copy(self)
         alone.n_batch = 1
         return alone
 
     def run(self, outputs: Sequence[str], arrays: Arrays) -> list[Any]:
-        """Give some outputs as they are: each an array, or of a ZipMap a list of mappings.
+        """Return some outputs as they are: each an array, or of a ZipMap a list of mappings.
 
         Args:
             outputs: their names.
@@ -159,7 +159,7 @@ def _join(answers: list[Any]) -> Any:
 
 
 def _read_inputs(inputs: list[ort.NodeArg]) -> tuple[tuple[Input, ...], int | None]:
-    """Give the inputs, and how many rows they take at once."""
+    """Return the inputs, and how many rows they take at once."""
     if not inputs:
         raise ArtifactError("expected at least one input, got none; export it from a row of values")
     for found in inputs:

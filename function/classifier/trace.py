@@ -48,7 +48,7 @@ def _trace_class_ids(graph: Graph, output: str) -> tuple[str, ...]:
 
 
 def _picks_highest(graph: Graph, node: Node) -> bool:
-    """Say whether the places that a node picks are the columns of scores; of a threshold they may be the reverse."""
+    """Return whether the places that a node picks are the columns of scores; of a threshold they may be the reverse."""
     source = _find_source(graph, node.inputs[1])
     return source is not None and source.operator in ("ArgMax", "TopK")
 
@@ -61,7 +61,7 @@ def _class_labels(node: Node) -> tuple[str, ...]:
 
 
 def _translate(node: Node, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Give what a LabelEncoder makes of whole numbers or texts."""
+    """Return what a LabelEncoder makes of whole numbers or texts."""
     keys, values = (
         next((found for found in (_listed(node, f"{side}_strings"), _listed(node, f"{side}_int64s")) if found), ())
         for side in ("keys", "values")
@@ -77,7 +77,7 @@ def _listed(node: Node, name: str) -> tuple[str, ...]:
 
 
 def is_argmax(graph: Graph, label: str, probabilities: str) -> bool:
-    """Say whether the label is picked by nothing but the first of the highest probabilities."""
+    """Return whether the label is picked by nothing but the first of the highest probabilities."""
     node = _find_source(graph, label)
     if node is not None and node.operator in PICKS_CLASSES and graph.constants(node.inputs[0]) is not None:
         node = _find_source(graph, node.inputs[1])
@@ -94,7 +94,7 @@ def _find_source(graph: Graph, name: str) -> Node | None:
 
 
 def _unwrap(graph: Graph, name: str) -> str:
-    """Give the tensor that a name is another name for."""
+    """Return the tensor that a name is another name for."""
     while (node := graph.producers.get(name)) is not None and node.operator == "Identity":
         name = node.inputs[0]
     return name
@@ -112,7 +112,7 @@ def find_score_nodes(graph: Graph, probabilities: str) -> frozenset[int]:
 
 
 def comes_from(graph: Graph, output: str, nodes: frozenset[int]) -> bool:
-    """Say whether one of the nodes stands before an output."""
+    """Return whether one of the nodes stands before an output."""
     seen, names = set[str](), [output]
     while names:
         if (name := names.pop()) in seen:
@@ -126,7 +126,7 @@ def comes_from(graph: Graph, output: str, nodes: frozenset[int]) -> bool:
 
 
 def is_input(graph: Graph, output: str) -> bool:
-    """Say whether an output only hands an input on, or a column of it."""
+    """Return whether an output only hands an input on, or a column of it."""
     while (node := graph.producers.get(output)) is not None:
         if node.operator not in (*FORMS, *PICKS_CLASSES):
             return False
@@ -135,7 +135,7 @@ def is_input(graph: Graph, output: str) -> bool:
 
 
 def is_quantized(graph: Graph, output: str) -> bool:
-    """Say whether an output holds eight-bit steps."""
+    """Return whether an output holds eight-bit steps."""
     source = _find_source(graph, output)
     return source is not None and source.operator == "DequantizeLinear"
 

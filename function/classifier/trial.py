@@ -107,7 +107,7 @@ class Trial:
 
 
 def _halve(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    """Give the rows halfway between two; of texts and booleans the first's."""
+    """Return the rows halfway between two; of texts and booleans the first's."""
     if first.dtype.kind not in "fiu":
         return first.copy()
     middle: NDArray[Any] = (first + (second.astype(np.float64) - first) / 2).astype(first.dtype)
@@ -115,7 +115,7 @@ def _halve(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_lines(answer: Any, n_rows: int) -> NDArray[Any] | None:
-    """Give one line a row, or None where an output doesn't have one."""
+    """Return one line a row, or None where an output doesn't have one."""
     if isinstance(answer, list):
         answer = np.array([list(row.values()) for row in answer])
     return answer.reshape(n_rows, -1) if answer.size and answer.size % n_rows == 0 else None

@@ -105,7 +105,7 @@ class Watch:
                 yield from ((start + place, n_rows) for place, n_rows in enumerate(numbers) if n_rows)
 
     def measure(self, counts: Sequence[int]) -> list[float]:
-        """Give the population stability index of each feature for the rows in each place."""
+        """Return the population stability index of each feature for the rows in each place."""
         if not self.bins:
             return []
         found = np.array(counts, dtype=np.float64)
@@ -114,7 +114,7 @@ class Watch:
         return np.add.reduceat(parts, self.starts).tolist()  # type: ignore[no-any-return]
 
     def describe(self, counts: Sequence[int]) -> dict[str, dict[str, int]]:
-        """Give the rows by feature and bin, of those with any."""
+        """Return the rows by feature and bin, of those with any."""
         found: dict[str, dict[str, int]] = {bins.feature: {} for bins in self.bins}
         for (feature, name), n_rows in zip(self.names, counts, strict=True):
             if n_rows:

@@ -46,7 +46,7 @@ class CounterFolder:
         self._write(self._name, [], sums)
 
     def read(self, own: Sums) -> Sums:
-        """Give the sums of all processes; of this one those that are given."""
+        """Return the sums of all processes; of this one those that are given."""
         total = dict(own)
         others = {path.name: _load(path).sums for path in self._files() if path.name != self._name}
         ended = _load(self._path / ENDED)  # after the others: who ends meanwhile is in both, or in this one alone

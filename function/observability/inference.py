@@ -103,7 +103,7 @@ def _join(predictions: Sequence[Prediction]) -> Prediction:
 
 
 def _read_fills(classifier: Classifier) -> Iterator[tuple[int, float | str]]:
-    """Give the inputs whose values may be missing, and what stands in for one."""
+    """Return the inputs whose values may be missing, and what stands in for one."""
     columns, start = classifier.model.columns, 0
     for index, input in enumerate(columns.inputs):
         fills = columns.fills[start : start + input.width]

@@ -115,7 +115,7 @@ class PrometheusRecorder:
         add(self._sums, more)
 
     def read(self) -> bytes:
-        """Give the sums over all workers in Prometheus' text format; those of the others are up to a second old."""
+        """Return the sums over all workers in Prometheus' text format; those of the others are up to a second old."""
         self.hand_over()
         sums: Sums = {("predictions", label): [0] for label in self._labels}
         sums |= {(name,): [0] for name, (_, labels) in METRICS.items() if not labels}

@@ -21,7 +21,7 @@ class ReadableRecorder(Protocol):
     """One whose sums are read from here."""
 
     def read(self) -> bytes:
-        """Give them in Prometheus' text format."""
+        """Return them in Prometheus' text format."""
 
 
 def create_recorder(

@@ -13,7 +13,7 @@ HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Say whether spans are to be sent.
+    """Return whether spans are to be sent.
 
     Raises:
         SettingsError: a variable has a value that OpenTelemetry can't use, and would repeat in the log: a secret, often.

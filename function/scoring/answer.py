@@ -40,7 +40,7 @@ def answer(classifier: Classifier, rows: Sequence[Sequence[Any]], faults: dict[i
 def _sift(
     trial: Callable[[Rows], object], rows: Sequence[Sequence[Any]], some: list[int], faults: dict[int, str]
 ) -> list[int]:
-    """Give the indexes of those rows that pass a trial, and note why others don't: one after the other, in blocks."""
+    """Return the indexes of those rows that pass a trial, and note why others don't: one after the other, in blocks."""
     kept: list[int] = []
     for start in range(0, len(some), BLOCK):
         block = some[start : start + BLOCK]

@@ -101,7 +101,7 @@ class CsvTable:
 
 
 def _number(start: int, records: list[list[str]]) -> list[int]:
-    """Give the line that each record starts on, where line breaks stand in cells."""
+    """Return the line that each record starts on, where line breaks stand in cells."""
     lines = [start]
     for cells in records[:-1]:
         lines.append(lines[-1] + 1 + sum(cell.count("\n") for cell in cells))

@@ -49,7 +49,7 @@ def read_job(event: Any) -> Job:
 
 
 def is_hidden(key: str) -> bool:
-    """Say whether an object is no data: a folder, or one such as Hadoop's _SUCCESS, which its tools leave out too."""
+    """Return whether an object is no data: a folder, or one such as Hadoop's _SUCCESS, which its tools leave out too."""
     return key.rpartition("/")[2][:1] in ("", "_", ".")
 
 

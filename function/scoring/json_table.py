@@ -79,7 +79,7 @@ class JsonTable:
         return b"".join(written)
 
     def _open(self, line: bytes) -> bytes:
-        """Give a line as an object without its end."""
+        """Return a line as an object without its end."""
         if line.startswith(b"["):
             row = from_json(line)
             line = orjson.dumps(dict(zip(self._names, row, strict=True)))

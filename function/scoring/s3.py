@@ -61,7 +61,7 @@ def _tell(place: Place, use: Use, code: str) -> ServiceError:
 
 
 def find_metadata(client: "S3Client", place: Place) -> dict[str, str]:
-    """Give what an object's writer has noted of it, nothing where there is no such object.
+    """Return what an object's writer has noted of it, nothing where there is no such object.
 
     Raises:
         ObjectError, ThrottledError: as `told`.

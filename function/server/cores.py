@@ -20,7 +20,7 @@ def count_cores(root: Path = ROOT) -> int:
 
 
 def _read_quotas(root: Path) -> Iterator[float]:
-    """Give the cores that this process' group, and each group around it, may use."""
+    """Return the cores that this process' group, and each group around it, may use."""
     with contextlib.suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)

@@ -22,7 +22,7 @@ def _is_host(value: bytes) -> bool:
 
 
 def check_head(target: bytes, version: str, headers: Headers) -> tuple[int, int]:
-    """Give the bytes of a head, and those of the body that it declares.
+    """Return the bytes of a head, and those of the body that it declares.
 
     Raises:
         HeadError: it could be read in two ways, or isn't HTTP/1.1 or 1.0.

@@ -34,7 +34,7 @@ class Master(Arbiter):
         self._delay = delay  # seconds between notice and end
 
     def handle_term(self) -> None:
-        """Give notice, and end when the delay is over; at a second signal at once."""
+        """Return notice, and end when the delay is over; at a second signal at once."""
         if self._notice.is_given or not self._delay:
             super().handle_term()
         self._notice.give()

@@ -252,7 +252,7 @@ class Protocol(Arriving):
         self._timer = self.loop.call_later(min(left, self._rules.interval), self._check)
 
     def _leaves_unread(self, now: float) -> bool:
-        """Say whether the client has read too little of what was written, for too long."""
+        """Return whether the client has read too little of what was written, for too long."""
         if not self.transport.n_unsent:
             self._read = None
             return False

@@ -84,7 +84,7 @@ def check(response: Any, body: bytes) -> None:
         assert b"Infinity" not in response.content
         return
     assert len(response.content) <= 4096
-    assert SECRET not in response.text.replace(json.dumps(SECRET) + " is no feature", "")  # which is named on purpose
+    assert SECRET not in response.text.replace(json.dumps(SECRET) + " is not a feature", "")  # named on purpose
     found = response.json()
     assert list(found) in (["detail"], ["error"])
 
