@@ -25,7 +25,7 @@ def read(path: Path) -> onnx.ModelProto:
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror})") from None
     except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here names
-        raise ArtifactError(f"{path}: no ONNX model; {error}") from None
+        raise ArtifactError(f"{path}: not an ONNX model; {error}") from None
 
 
 def read_facts(model: onnx.ModelProto) -> Facts:

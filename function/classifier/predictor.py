@@ -15,7 +15,7 @@ from function.errors import ArtifactError
 
 
 class Prediction(NamedTuple):
-    """Probabilities, float32, shape (n_rows, n_classes); and the index of each row's class, None for the highest's."""
+    """Probabilities, float32, shape (n_rows, n_classes); and each row's class index, None if the highest decides."""
 
     probabilities: Probabilities
     classes: NDArray[np.intp] | None
@@ -25,7 +25,7 @@ class Classifier:
     """A session, and the model that it runs.
 
     Attributes:
-        class_values: the class ids as the session's output of labels has them, in the order of the probabilities.
+        class_values: the class ids in the type of the session's output of labels, in the order of the probabilities.
     """
 
     def __init__(self, session: Session, model: Model) -> None:
@@ -60,21 +60,21 @@ class Classifier:
         return self.name_classes(self.predict_rows(rows))
 
     def predict_rows(self, rows: Rows) -> Prediction:
-        """Return both; arguments and errors as in `predict`."""
+        """Return probabilities and classes; arguments and errors as in `predict`."""
         columns, values = self.model.columns, to_list(rows) if isinstance(rows, np.ndarray) else rows
         if (fault := find_row_fault(columns, values)) is not None:
             raise fault
         return self.predict_arrays(to_arrays(columns, values))
 
     def predict_arrays(self, arrays: Arrays) -> Prediction:
-        """Return both for arrays that `inputs` has made, one for each input."""
+        """Return probabilities and classes for arrays from `inputs`, one per input."""
         try:
             return self.run(arrays)
         except RUN_ERRORS as error:
             raise diagnosis.find_refused(self.session, self.model, arrays) or error from None
 
     def run(self, arrays: Arrays) -> Prediction:
-        """Return the same, and don't look for the row at fault where the session fails.
+        """Return the same as `predict_arrays`, but don't search for the wrong row if the session fails.
 
         Raises:
             RUN_ERRORS: the session fails.
@@ -83,7 +83,9 @@ class Classifier:
         answers = self.session.run(self._outputs, arrays)
         probabilities = to_probabilities(answers[0], len(arrays[0]))
         if probabilities.shape[1] != len(self.model.labels):
-            raise ArtifactError(f"the model gives {probabilities.shape} for {len(arrays[0])} rows")  # a bug of its own
+            raise ArtifactError(
+                f"the model gives {probabilities.shape} for {len(arrays[0])} rows"
+            )  # a bug in the model
         if not _are_probabilities(probabilities, self.model.signature.tolerance):
             probabilities = _clip(probabilities, self.model.signature.tolerance)
         return Prediction(probabilities, self._read_classes(answers[1]) if len(answers) > 1 else None)

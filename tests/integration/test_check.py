@@ -105,7 +105,7 @@ def test_it_says_where_values_may_be_missing(tmp_path: Path) -> None:
     plain = found_of(by_hand(), tmp_path, ALLOW_MISSING="true")
     assert ("missing", "null is refused in every feature") in plain
     warning = (
-        "missing values aren't taken in feature 0, feature 1: the model's answer to its sample without a value isn't "
+        "missing values aren't accepted in feature 0, feature 1: the model's answer to its sample without a value isn't "
         "finite"
     )
     assert ("warning", warning) in plain
@@ -131,7 +131,7 @@ def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
 
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"ArtifactError: {path}: no ONNX model that onnxruntime can load, export it again: ")
+    assert line.startswith(f"ArtifactError: {path}: not an ONNX model that onnxruntime can load, export it again: ")
 
 
 def test_a_model_that_a_zip_has_no_room_for_wants_an_image(tmp_path: Path) -> None:

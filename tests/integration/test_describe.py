@@ -451,9 +451,7 @@ def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Pat
     assert "the labels a, b, c by 178 whole rows of 178, 100.00% of which it labels rightly" in result.stdout
     beside.write_text(json.dumps({"0": "a", "1": "b"}))
     before = wine_model.read_bytes()
-    assert (
-        "expected 3 labels, one for each class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
-    )
+    assert "expected 3 labels, one per class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
     assert wine_model.read_bytes() == before
 
 
@@ -522,7 +520,7 @@ def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
     for arguments, start in (
         ((wine_model, "no.csv"), "ArtifactError: no.csv: expected a CSV in UTF-8 with a header; "),
         (("no.onnx", wine_csv), "ArtifactError: no.onnx: can't be read (No such file or directory)"),
-        ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: no ONNX model; "),
+        ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: not an ONNX model; "),
         ((wine_model, wine_model), f"ArtifactError: {wine_model}: expected a CSV in UTF-8 with a header; "),
     ):
         result = describe(*arguments)

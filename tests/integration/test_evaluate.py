@@ -148,9 +148,7 @@ def test_a_real_table_with_gaps_says_what_was_left_out(tmp_path: Path) -> None:
 
     found = evaluate(tmp_path / "whole.onnx", PENGUINS, "--target", "species")
 
-    null = (
-        "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
-    )
+    null = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
     assert (found["n_rows"], found["left_out"]["n_rows"]) == (333, 11)
     assert found["left_out"]["reasons"] == {
         f'"sex": expected a string, got null; {null}': 9,

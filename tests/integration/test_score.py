@@ -35,7 +35,7 @@ IRIS = shipped_model()
 NAMES = load_iris().feature_names
 ANSWERS = ["label", "probability_setosa", "probability_versicolor", "probability_virginica"]
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
-NULL = "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
+NULL = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
 
 
 def score(*arguments: str | Path) -> str:
