@@ -1,4 +1,4 @@
-"""What a classifier makes of many rows, as it will serve them."""
+"""A classifier's answers to many rows, the same as the service gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ CHUNK = 1_000  # rows at once
 
 
 def predict(classifier: Classifier, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return each row's probabilities, shape (n_rows, n_classes), and the place of its label among the model's.
+    """Return each row's probabilities, shape (n_rows, n_classes), and the index of its label.
 
     Raises:
-        FeaturesError: the model doesn't answer a row; `where` is its place in all of them.
+        FeaturesError: the model doesn't answer a row; `where` is its index among all rows.
     """
     found = [_predict(classifier, rows, start) for start in range(0, len(rows), CHUNK)]
     probabilities = np.concatenate([prediction.probabilities for prediction in found])
@@ -38,13 +38,13 @@ def _predict(classifier: Classifier, rows: Sequence[Row], start: int) -> Predict
 
 @dataclass
 class Answers:
-    """Those of the rows that a model answers, in order, and why it refuses the others.
+    """The answers to the rows that a model answers, in order, and why it refuses the others.
 
     Attributes:
-        rows: their places among all.
+        rows: the indexes of the answered rows.
         probabilities: float32, shape (n_rows, n_classes).
-        classes: the places of their labels among the model's.
-        refused: from a row's place to what is wrong with it.
+        classes: the indexes of their labels.
+        refused: row index → what is wrong with the row.
     """
 
     rows: Indexes
@@ -54,7 +54,7 @@ class Answers:
 
 
 def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
-    """Answer every row that the model answers, and find out what is wrong with each of the others."""
+    """Answer all rows that the model answers, and find out what is wrong with the others."""
     asked = _Asked(classifier, values)
     for start in range(0, n_rows, GROUP):
         asked.ask(np.arange(start, min(n_rows, start + GROUP)))
@@ -62,7 +62,7 @@ def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
 
 
 class _Asked:
-    """What came of the rows that were asked so far."""
+    """The results so far."""
 
     def __init__(self, classifier: Classifier, values: Values) -> None:
         self._classifier, self._values = classifier, values
@@ -70,12 +70,10 @@ class _Asked:
         self._refused: dict[int, FeaturesError] = {}
 
     def ask(self, rows: Indexes) -> None:
-        """Ask for rows at once; where that fails, for those that are answered, which are found one by one or half by half."""
+        """Answer rows in one run; if that fails, find the rows that can be answered, one by one or by halving."""
         n_before = len(self._found)
         self._ask(rows)
-        if (
-            len(self._found) > n_before + 1
-        ):  # what float32 a model gives may hang on how many rows it is asked for at once
+        if len(self._found) > n_before + 1:  # a model's float32 may depend on the number of rows in a run
             pieces = self._found[n_before:]
             del self._found[n_before:]
             if not self._is_answered(np.sort(np.concatenate([rows for rows, _ in pieces]))):
@@ -113,7 +111,7 @@ class _Asked:
             self._refused[row] = error
 
     def collect(self) -> Answers:
-        """Bring the answers into the order of the rows."""
+        """Sort the answers into the order of the rows."""
         if not self._found:
             n_classes = len(self._classifier.model.labels)
             nothing = np.empty(0, dtype=np.intp)

@@ -1,4 +1,4 @@
-"""The artifact on disk: read as ONNX, given its facts, written whole."""
+"""Reads an artifact as ONNX, sets its facts, and writes it in one step."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ def read(path: Path) -> onnx.ModelProto:
         return onnx.load_from_string(path.read_bytes())
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror})") from None
-    except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here names
+    except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here exports
         raise ArtifactError(f"{path}: not an ONNX model; {error}") from None
 
 
@@ -33,17 +33,17 @@ def read_facts(model: onnx.ModelProto) -> Facts:
 
 
 def write(model: onnx.ModelProto, described: Facts) -> bytes:
-    """Put facts in place of those that an artifact has; what else it says of itself stays."""
+    """Replace an artifact's facts; its other metadata stays."""
     others = {entry.key: entry.value for entry in model.metadata_props if entry.key != FACTS_KEY}
     helper.set_model_props(model, others | {FACTS_KEY: described.model_dump_json(exclude_none=True)})
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def save(path: Path, model: onnx.ModelProto, described: Facts) -> None:
-    """Write an artifact with its facts, if the service will take it there.
+    """Write an artifact with its facts, if the service would accept it.
 
     Raises:
-        ArtifactError: it won't, or the file can't be written.
+        ArtifactError: it wouldn't, or the file can't be written.
     """
     content = write(model, described)
     load_bytes(content, name=path.stem, labels=read_labels(None, path))
@@ -51,13 +51,13 @@ def save(path: Path, model: onnx.ModelProto, described: Facts) -> None:
 
 
 def read_labels(path: Path | None, artifact: Path) -> Sequence[str] | None:
-    """Read the labels that are given, else those beside the artifact, as the service does."""
+    """Read the given labels, else those beside the artifact, as the service does."""
     beside = artifact.with_name("label.json")
     return facts.read_labels(path or beside) if path or beside.exists() else None
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(content)
@@ -69,7 +69,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def name_inputs(columns: Sequence[str]) -> list[str]:
-    """Return each column a name that ONNX takes for an input, a C identifier, and no two the same."""
+    """Give each column a unique name that ONNX accepts for an input, a C identifier."""
     names: list[str] = []
     for column in columns:
         safe = re.sub(r"\W", "_", column, flags=re.ASCII)
@@ -83,14 +83,14 @@ def name_inputs(columns: Sequence[str]) -> list[str]:
 
 
 def drop_unused_inputs(model: onnx.ModelProto) -> None:
-    """Ask for no values that say nothing."""
+    """Remove inputs that nothing uses."""
     used = {name for node in model.graph.node for name in node.input}
     for input in [input for input in model.graph.input if input.name not in used]:
         model.graph.input.remove(input)
 
 
 def drop_zipmap(model: onnx.ModelProto) -> None:
-    """Return probabilities as the tensor that a last ZipMap would make maps of."""
+    """Output probabilities as a tensor, instead of the maps of a last ZipMap."""
     zipmap = model.graph.node[-1]
     if zipmap.op_type == "ZipMap":
         output = next(output for output in model.graph.output if output.name == zipmap.output[0])
@@ -100,7 +100,7 @@ def drop_zipmap(model: onnx.ModelProto) -> None:
 
 
 def take_booleans(model: onnx.ModelProto, names: Collection[str]) -> None:
-    """Take booleans where a model takes 1 and 0."""
+    """Accept booleans where the model takes 1 and 0."""
     for input in model.graph.input:
         if input.name in names:
             for node in model.graph.node:
@@ -111,7 +111,7 @@ def take_booleans(model: onnx.ModelProto, names: Collection[str]) -> None:
 
 
 def label_by_threshold(model: onnx.ModelProto, classes: Sequence[Any], threshold: float, column: int) -> None:
-    """Label by whether the probability of one of two classes reaches a threshold."""
+    """Choose between two classes by a threshold for the probability of one."""
     label, probabilities = model.graph.output
     for node in model.graph.node:
         node.output[:] = ["likeliest" if name == label.name else name for name in node.output]

@@ -1,4 +1,4 @@
-"""Which columns of a file are a model's features, and which one its truth."""
+"""Finds the columns of a file that are a model's features, and the column of the labels."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from model.names import match
 
 
 class Choice(NamedTuple):
-    """What is taken of a file: the column of each feature, and that of the labels."""
+    """The columns that are read from a file: one per feature, and that of the labels."""
 
     features: Sequence[str]
     target: str | None
@@ -20,10 +20,10 @@ class Choice(NamedTuple):
 def choose(
     file: RowFile, columns: Columns, target: str | None, *, by_position: bool = False, ignore: Collection[str] = ()
 ) -> Choice:
-    """Find the column of each feature by its name, or, where that is asked for, by its place.
+    """Find the column of each feature by its name or, if requested, by its position.
 
     Raises:
-        FileError: there is none, or the labels' isn't there.
+        FileError: one is missing, or that of the labels.
     """
     wanted = [feature.name for feature in columns.features]
     for name in (*ignore, *([] if target is None else [target])):
@@ -38,13 +38,13 @@ def choose(
     found = match(wanted, others)
     if missing := [name for name in wanted if name not in found]:
         message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
-        fix = "give the columns the names of the features, or take them in their order by --by-position"
+        fix = "give the columns the features' names, or use --by-position for their order"
         raise FileError(f"{file.path}: {message}; {fix}")
     return _check_types(file, Choice([found[name] for name in wanted], target))
 
 
 def _check_types(file: RowFile, choice: Choice) -> Choice:
-    """Refuse columns of which no value can be a feature's."""
+    """Refuse columns of types that no feature has."""
     for name in choice.features:
         if (type := file.types.get(name)) is not None and not _is_value(type):
             raise FileError(f"{file.path}: expected numbers, texts or booleans in column {name}, got {type}")

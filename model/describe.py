@@ -1,4 +1,4 @@
-"""Writes into an artifact what a CSV of its training data says: names, ranges, labels, a sample, training facts.
+"""Writes facts from a CSV of the training data into an artifact: names, ranges, labels, a sample, training facts.
 
 python -m model.describe my.onnx training.csv --target species --in-place
 """
@@ -27,7 +27,7 @@ from model.table import (
 try:
     import onnx
 except ImportError:
-    sys.exit("model.describe writes with the package onnx, which isn't here: `make .venv/train` installs it")
+    sys.exit("model.describe writes with the package onnx, which is missing: `make .venv/train` installs it")
 from model import artifact
 from model.facts import find_facts
 from model.names import find_columns
@@ -38,11 +38,11 @@ class Column(NamedTuple):
 
     name: str
     type: int  # TensorProto's
-    known: tuple[str, ...]  # the texts that an encoder of the model knows
+    known: tuple[str, ...]  # the texts that the model's encoder knows
 
 
 def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
-    """Find the model's columns in a CSV: by name where each has an input of its own, else in their order."""
+    """Find the model's columns in a CSV: by name if each column has its own input, else by position."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [found for found in model.graph.input if found.name not in weights]
     known = find_categories(Graph(model.SerializeToString()))
@@ -61,10 +61,10 @@ def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
 
 
 def match(inputs: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Find the column of each input, by its name or by what skl2onnx makes of it.
+    """Find the column of each input, by its name or by the name that skl2onnx gives it.
 
     Raises:
-        ArtifactError: an input has no column, or may have several.
+        ArtifactError: an input has no column, or several possible ones.
     """
     found = find_columns(inputs, names)
     if missing := [input for input, columns in found.items() if not columns]:
@@ -87,7 +87,7 @@ def _width(found: onnx.ValueInfoProto) -> int:
 
 
 def read_table(cells: Cells, columns: Sequence[Column]) -> Table:
-    """Read the cells of each column as what the model takes there."""
+    """Read the cells of each column in the type of the model's input."""
     return {column.name: _read_cells(column, cells[column.name]) for column in columns}
 
 
@@ -101,13 +101,13 @@ def _read_cells(column: Column, cells: Sequence[str]) -> list[Value]:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Write the facts into the artifact, or into another file."""
-    parser = argparse.ArgumentParser(description="Write what a CSV of training data says into an ONNX artifact.")
+    parser = argparse.ArgumentParser(description="Write facts from a CSV of training data into an ONNX artifact.")
     parser.add_argument("artifact", type=Path)
     parser.add_argument("csv", type=Path, help="with a header; its columns in the order of the model's features")
     parser.add_argument("--target", help="the column of the true labels")
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
     parser.add_argument(
-        "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or as the target says"
+        "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or the values of the target"
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--output", type=Path, help="where to write")

@@ -1,4 +1,4 @@
-"""Files of rows → the DataFrame that a framework takes, and a pickle → its model."""
+"""Files of rows → a DataFrame for a framework; a pickle → its model."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from model.table import EMPTY
 
 
 def read_frame(given: Sequence[str], target: str, ignore: Collection[str]) -> tuple[Any, Any]:
-    """Read the rows of files, and their labels, as pandas would have them.
+    """Read the rows of files, and their labels, as pandas would.
 
     Raises:
         FileError: a file can't be read, or has no such column.
@@ -45,7 +45,7 @@ def _read(path: str) -> pa.Table:
 
 
 def read_pickle(path: Path) -> Any:
-    """Load what joblib or pickle wrote, which runs what is in it.
+    """Load a file of joblib or pickle, which runs the code in it.
 
     Raises:
         ArtifactError: it can't be loaded.
@@ -53,4 +53,4 @@ def read_pickle(path: Path) -> Any:
     try:
         return joblib.load(path)
     except Exception as error:  # noqa: BLE001 - a pickle may raise any
-        raise ArtifactError(f"{path}: no model that can be loaded here; {type(error).__name__}: {error}") from None
+        raise ArtifactError(f"{path}: not a model that can be loaded here; {type(error).__name__}: {error}") from None

@@ -1,4 +1,4 @@
-"""JSON lines: one object a row, its values as they are typed there."""
+"""JSON lines: one object per row, with JSON's types."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,13 +13,13 @@ from model.lines import Chunk, read_chunks
 
 
 class JsonLinesFile(RowFile):
-    """A file of JSON lines; its columns are the keys of its first thousands of rows."""
+    """A file of JSON lines; its columns are the keys of its first rows."""
 
     def __init__(self, place: Located) -> None:
-        """Read its first rows.
+        """Read the first rows.
 
         Raises:
-            FileError: there is no object among them.
+            FileError: none of them is an object.
         """
         super().__init__(place)
         self._place = place
@@ -44,7 +44,7 @@ class JsonLinesFile(RowFile):
 
 
 def _parse_rows(chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return the line and the object of each row."""
+    """Yield the line and the object of each row."""
     rows: list[tuple[int, Mapping[str, Any]]] = []
     for number, line in enumerate(chunk.content.split(b"\n"), start=chunk.start.line):
         if not line.strip():
@@ -62,7 +62,7 @@ def _parse_rows(chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Mapping[st
 
 
 def _decode(line: bytes) -> Any:
-    """Decode a line, in which NaN and Infinity are taken: what a value may be is judged elsewhere."""
+    """Decode a line; accept NaN and Infinity, because values are checked elsewhere."""
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -70,7 +70,7 @@ def _decode(line: bytes) -> Any:
 
 
 def _to_array(values: list[Any]) -> pa.Array:
-    """Return a column's values as they are, or as JSON where no one type takes them all."""
+    """Return a column's values unchanged, or as JSON if they have no common type."""
     try:
         return pa.array(values)
     except pa.ArrowException:

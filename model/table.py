@@ -1,4 +1,4 @@
-"""Rows by their columns: a CSV, a DataFrame or an array → one list of values a column."""
+"""Rows by column: a CSV, a DataFrame or an array → one list of values per column."""
 
 import csv
 import math
@@ -10,13 +10,13 @@ import numpy as np
 
 from function.errors import ArtifactError
 
-Value = float | str | bool | None  # None is a gap
+Value = float | str | bool | None  # None is a missing value
 Row = tuple[Value, ...]
 Table = dict[str, list[Value]]
 Cells = dict[str, list[str]]
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
-MISSING_TEXT = ""  # stands in a column of texts for a gap
+MISSING_TEXT = ""  # replaces a missing value in a column of texts
 BOOLEANS = {"True": True, "true": True, "TRUE": True, "False": False, "false": False, "FALSE": False}
 
 
@@ -45,7 +45,7 @@ def read_csv(path: Path) -> Cells:
     """Read a CSV with a header, delimited by commas, semicolons or tabs.
 
     Raises:
-        ArtifactError: says what is wrong with it, and in which line.
+        ArtifactError: says what is wrong, and in which line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -71,17 +71,17 @@ def _read_lines(path: Path, reader: Any) -> Iterator[list[str]]:
 
 
 def parse_labels(cells: Sequence[str], known: Collection[str]) -> list[str | None]:
-    """Read texts: a cell is a gap where it is empty, or stands for no value and is none of the texts that are known."""
+    """Read texts; a cell is missing if it is empty, or if it marks a missing value and isn't a known text."""
     return [None if cell == "" or (cell in EMPTY and cell not in known) else cell for cell in cells]
 
 
 def parse_texts(cells: Sequence[str], known: Collection[str]) -> list[Value]:
-    """Read the same as values."""
+    """Read texts as values."""
     return list(parse_labels(cells, known))
 
 
 def parse_numbers(name: str, cells: Sequence[str]) -> list[Value]:
-    """Read finite numbers, or where all cells are so, True and False as 1 and 0."""
+    """Read finite numbers; if all cells are True or False, read these as 1 and 0."""
     if booleans := _read_booleans(cells):
         return [None if value is None else float(value) for value in booleans]
     try:
@@ -102,18 +102,18 @@ def parse_booleans(name: str, cells: Sequence[str]) -> list[Value]:
 
 
 def _read_booleans(cells: Sequence[str]) -> list[Value]:
-    """Return the values where there is none but True and False, else nothing."""
+    """Return the values if all are True or False, else None."""
     values = {cell for cell in cells if cell not in EMPTY}
     return [BOOLEANS.get(cell) for cell in cells] if values and values <= BOOLEANS.keys() else []
 
 
 def read_features(X: Any) -> Table:
-    """Return the values of a DataFrame, of an array of shape (n_rows, n_features), or of a series of texts.
+    """Return the values of a DataFrame, an array of shape (n_rows, n_features), or a series of texts.
 
     None, NaN, NA and NaT become None; numbers are finite.
 
     Raises:
-        ArtifactError: says what came, and in which column.
+        ArtifactError: says what is wrong, and in which column.
     """
     if hasattr(X, "columns"):
         table = _read_frame(X)
@@ -147,7 +147,7 @@ def _read_frame(X: Any) -> Table:
 
 
 def _read_column(name: str, values: list[Any]) -> list[Value]:
-    """Bring the values of a column to one type: booleans, texts, or else numbers."""
+    """Convert the values of a column to one type: booleans, texts, or else numbers."""
     values = [None if is_gap(value) else value for value in values]
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {bool, np.bool_}:

@@ -107,8 +107,8 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
     result = describe(penguin_model, PENGUINS, "--target", "species")
 
     assert result.stdout == (
-        f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo by 333 whole rows of 344, "
-        "99.70% of which it labels rightly\n"
+        f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo from 333 complete rows of 344, "
+        "99.70% of them labelled correctly\n"
     )
     found = metadata(penguin_model)
     assert found["features"][:2] == [
@@ -120,7 +120,7 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
     assert found["labels"] == ["Adelie", "Chinstrap", "Gentoo"]
     training = found["model"]["training"]
     assert (training["rows"], training["accuracy"]) == (333, 0.997)
-    assert training["accuracy_from"] == "the rows that it is described by"
+    assert training["accuracy_from"] == "the rows that describe it"
     assert training["target"] == "species"
 
 
@@ -132,7 +132,7 @@ def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, 
     result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
 
     assert result.stdout.startswith(
-        f"{output}: described 13 features and the labels barolo, grignolino, barbera by 178 "
+        f"{output}: described 13 features and the labels barolo, grignolino, barbera from 178 "
     )
     assert wine_model.read_bytes() == before
     assert metadata(output)["features"][0] == {
@@ -209,7 +209,7 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
         "column 'm': expected numbers; could not convert string to float: 'x'",
     ),
     "infinite": ([[*"abcdefghijklm"], [*range(12), "inf"]], [], "column 'm': expected finite numbers"),
-    "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without an empty cell"),
+    "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without empty cells"),
     "short row": ([["a", "b"], [1, 2], [3]], [], "{csv}: expected 2 cells, as the header has, line 3 has others"),
     "long row": ([["a", "b"], [1, 2, 3]], [], "{csv}: expected 2 cells, as the header has, line 2 has others"),
     "header alone": ([["a", "b"]], [], "{csv}: expected a header of different names, and rows below it"),
@@ -304,8 +304,8 @@ def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "rare.csv", [["x", "bought"], *rows])
 
     assert describe(tmp_path / "rare.onnx", path, "--target", "bought").stdout == (
-        f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes by 100 whole rows of 100, 99.00% of which "
-        "it labels rightly, no more than by always saying the same; are the columns, or the labels, in another order?\n"
+        f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes from 100 complete rows of 100, 99.00% of them "
+        "labelled correctly, no more than with a constant label; are the columns, or the labels, in another order?\n"
     )
 
 
@@ -330,7 +330,7 @@ def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
 
     result = describe(tmp_path / "countries.onnx", path, "--target", "far")
 
-    assert " and the labels False, True by 12 whole rows of 13, 100.00% " in result.stdout
+    assert " and the labels False, True from 12 complete rows of 13, 100.00% " in result.stdout
     features = metadata(tmp_path / "countries.onnx")["features"]
     assert (features[0]["name"], features[0]["values"]) == ("country", COUNTRIES)
 
@@ -351,7 +351,7 @@ def test_cells_may_be_true_and_false(tmp_path: Path) -> None:
     separate.write_bytes(proto.SerializeToString())
 
     for artifact in (matrix, separate):
-        assert " and the labels False, True by 12 whole rows of 12, 100.00% " in describe(
+        assert " and the labels False, True from 12 complete rows of 12, 100.00% " in describe(
             artifact, path, "--target", "y"
         ).stdout  # fmt: skip
     assert metadata(matrix)["features"][0] | {"missing": None} == {
@@ -377,8 +377,8 @@ def test_rows_with_gaps_count_where_the_model_takes_them(tmp_path: Path) -> None
     result = describe(path, tmp_path / "gaps.csv", "--target", "y")
 
     assert result.stdout == (
-        f"{path}: described 2 features and the labels high, low by 40 rows of 40, 40 of them with gaps, 100.00% of which "
-        "it labels rightly\n"
+        f"{path}: described 2 features and the labels high, low from 40 rows of 40, 40 of them with missing values, 100.00% of "
+        "them labelled correctly\n"
     )
     facts = load(path).model
     assert [(feature.name, feature.min, feature.max, feature.missing) for feature in facts.features] == [
@@ -398,7 +398,7 @@ def test_rows_with_gaps_dont_count_where_the_model_fails_on_them(tmp_path: Path)
 
     for name, model in (("linear", linear), ("tree", tree)):
         path = write_model(tmp_path / f"{name}.onnx", model, [("rows", FloatTensorType([None, 2]))])
-        assert " by 20 whole rows of 40, 100.00% of which it labels rightly\n" in describe(
+        assert " from 20 complete rows of 40, 100.00% of them labelled correctly\n" in describe(
             path, tmp_path / "gaps.csv", "--target", "y"
         ).stdout  # fmt: skip
         assert [feature.missing for feature in load(path).model.features] == [None, None]
@@ -448,7 +448,7 @@ def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Pat
 
     result = describe(wine_model, wine_csv, "--target", "cultivar")
 
-    assert "the labels a, b, c by 178 whole rows of 178, 100.00% of which it labels rightly" in result.stdout
+    assert "the labels a, b, c from 178 complete rows of 178, 100.00% of them labelled correctly" in result.stdout
     beside.write_text(json.dumps({"0": "a", "1": "b"}))
     before = wine_model.read_bytes()
     assert "expected 3 labels, one per class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
@@ -482,7 +482,7 @@ def test_positions_are_no_labels(tmp_path: Path) -> None:
 
     result = describe(path, rows, "--target", "y")
 
-    assert "and the labels 1, 0 by 569 whole rows of 569, 100.00% of which it labels rightly" in result.stdout
+    assert "and the labels 1, 0 from 569 complete rows of 569, 100.00% of them labelled correctly" in result.stdout
 
 
 def test_a_row_that_the_model_fails_on_is_named(penguin_model: Path, tmp_path: Path) -> None:

@@ -372,7 +372,10 @@ def other_format(folder: Path) -> tuple[list[Path | str], str]:
 
 def onto_itself(folder: Path) -> tuple[list[Path | str], str]:
     (folder / "in.csv").write_text(",".join(NAMES) + "\n1,2,3,4\n")
-    return [folder / "in.csv", folder / "in.csv"], f"{folder}/in.csv: expected another file to write than to read"
+    return [
+        folder / "in.csv",
+        folder / "in.csv",
+    ], f"{folder}/in.csv: expected another file for the output than the inputs"
 
 
 def no_folder(folder: Path) -> tuple[list[Path | str], str]:
