@@ -34,41 +34,42 @@ from function.server.protocol import Protocol
 from function.server.rules import Rules
 from function.settings import Environment, Settings
 
-# Behind the open requests, for the last spans and counts: then Gunicorn would kill a worker and suspect a lack of memory.
+# After the open requests, for the last spans and counts. Later Gunicorn kills a worker, and suspects a lack of memory.
 END_SECONDS = 3
-SPAN_SECONDS = 2  # of these for the spans
+SPAN_SECONDS = 2  # of END_SECONDS
 FEWEST_FILES = 32  # a worker has 14 open before its first connection
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - tempfile makes the names in it # nosec B108
 
 
 class ServerSettings(Environment):
-    """What the local server can be told besides the app's own settings."""
+    """The local server's settings, besides the app's own."""
 
-    host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every one of IPv4, :: for IPv6 too")] = (
+    host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every IPv4 address, :: for IPv6 too")] = (
         "127.0.0.1"
     )
     port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 for any free one")] = 8000
-    workers: Annotated[PositiveInt, Field(description="worker processes; default: one a core that may be used")] = (
+    workers: Annotated[PositiveInt, Field(description="worker processes; default: one per core that may be used")] = (
         count_cores()
     )
     uvicorn_worker: Annotated[str, Field(description="Gunicorn worker class")] = "local_server.Worker"
     loglevel: Annotated[
         Literal["debug", "info", "warning", "error", "critical"],
         BeforeValidator(lambda value: value.lower()),
-        Field(description="of Gunicorn and Uvicorn; LOG_LEVEL is the app's"),
+        Field(description="level of Gunicorn's and Uvicorn's lines; LOG_LEVEL is the app's"),
     ] = "info"
     logconfig: Annotated[FilePath | None, Field(description="logging configuration file for Gunicorn and Uvicorn")] = (
         None
     )
     backlog: Annotated[int, Field(ge=1, le=65535, description="connections that may wait to be accepted")] = 2048
-    limit_max_requests: Annotated[NonNegativeInt, Field(description="renew a worker after so many; 0: never")] = 0
+    limit_max_requests: Annotated[NonNegativeInt, Field(description="replace a worker after so many; 0: never")] = 0
     max_requests_jitter: Annotated[NonNegativeInt, Field(description="random addition to LIMIT_MAX_REQUESTS")] = 0
-    graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at the end")] = 30
+    graceful_timeout: Annotated[PositiveInt, Field(description="seconds that open requests get at shutdown")] = 30
     shutdown_delay: Annotated[
-        int, Field(ge=0, le=3600, description="seconds at SIGTERM in which readiness is 503 and all else is answered")
+        int,
+        Field(ge=0, le=3600, description="seconds after SIGTERM in which readiness is 503 and all else is answered"),
     ] = 0
     request_timeout: Annotated[PositiveInt, Field(description="seconds that a request may take to arrive")] = 10
-    keep_alive: Annotated[PositiveInt, Field(description="seconds that a connection may wait for another request")] = 75
+    keep_alive: Annotated[PositiveInt, Field(description="seconds that an idle connection is kept")] = 75
     app_name: Annotated[str, Field(pattern=r"^\w+(\.\w+)*(:\w.*)?$", description="the ASGI app to serve")] = (
         "function.main:app"
     )
@@ -76,13 +77,13 @@ class ServerSettings(Environment):
 
 
 class Worker(UvicornWorker):
-    """Uvicorn set up like the Lambda handler: no lifespan, and access lines from the app alone."""
+    """Uvicorn configured like the Lambda handler: no lifespan, and access lines only from the app."""
 
     CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {
         "lifespan": "off",
         "access_log": False,
         "server_header": False,
-        "proxy_headers": False,  # nothing here reads the caller's address, and each request would pay for it
+        "proxy_headers": False,  # nothing here uses the caller's address, and it costs time in each request
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -93,18 +94,18 @@ class Worker(UvicornWorker):
 
     def init_signals(self) -> None:
         super().init_signals()
-        # Uvicorn raises the signal again at its end, which would leave no time for the last metrics and spans.
+        # Uvicorn raises the signal again after shutdown, which would leave no time for the last metrics and spans.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     async def _serve(self) -> None:
-        """Serve as UvicornWorker does, by a server of ours."""
+        """Serve as UvicornWorker does, but with our server."""
         self.config.app, self.config.workers = self.wsgi, self.cfg.workers
         server = FairServer(self.config, master=self.ppid, notice=self.app.notice)
         self._install_sigquit_handler()
         await server.serve(sockets=self.sockets)
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """End as at SIGTERM: Gunicorn's own way, a flag for its loop, is one that Uvicorn doesn't look at."""
+        """Stop as at SIGTERM: Gunicorn sets a flag for its own loop, which Uvicorn ignores."""
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -131,12 +132,12 @@ class LocalServer(BaseApplication):
         except (ImportError, AppImportError) as error:
             cause = str(error).splitlines()[0]
             raise SettingsError(f"APP_NAME={self.app_name!r}: {cause}") from None
-        gc.freeze()  # what an import has made stays: the workers needn't look through it for garbage
+        gc.freeze()  # imported objects stay, so the workers needn't scan them for garbage
         return app
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C; a fault at the start is one line on standard error and status 1."""
+    """Serve until SIGTERM or Ctrl-C; an error at start-up is one line on standard error and status 1."""
     argparse.ArgumentParser(
         description="Serve the model over HTTP. Everything is set by environment variables:",
         epilog=_explain(ServerSettings) + _explain(Settings),
@@ -148,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
         _check_files()
         _find_temporary_folder()
         options = _options(settings, Settings.load(os.environ))
-        os.environ["METRICS"] = os.environ.get("METRICS") or "PROMETHEUS"  # empty is unset, as everywhere
+        os.environ["METRICS"] = os.environ.get("METRICS") or "PROMETHEUS"  # empty means unset
         if os.environ["METRICS"].upper() == "PROMETHEUS":
             os.environ["METRICS_FOLDER"] = os.environ.get("METRICS_FOLDER") or _make_folder()
         LocalServer(options, settings).run()
@@ -157,38 +158,36 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Hold 0 to 2 where they are closed: a client's connection would get one of them, and what somebody prints."""
+    """Open descriptors 0 to 2 if they are closed: else a client's connection could get one, and all printed text."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
 
 
 def _check_files() -> None:
-    """Refuse fewer open files than a worker takes: Gunicorn would start another one again and again."""
+    """Refuse fewer open files than a worker needs: Gunicorn would restart workers again and again."""
     n_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if n_files < FEWEST_FILES:
         raise SettingsError(f"ulimit -n: expected at least {FEWEST_FILES} open files, got {n_files}")
 
 
 def _find_temporary_folder() -> None:
-    """Find one for Gunicorn's and the counters' files; a container that may write nowhere has its shared memory."""
+    """Find a folder for Gunicorn's and the counters' files; a read-only container still has its shared memory."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
         if not os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
-            message = (
-                "TMPDIR: expected a temporary folder that can be written to, got none, nor is /tmp or /dev/shm one"
-            )
+            message = "TMPDIR: expected a writable temporary folder, got none; /tmp and /dev/shm aren't writable either"
             raise SettingsError(message) from None
         tempfile.tempdir = SHARED_MEMORY
 
 
 def _make_folder() -> str:
-    """Make the folder in which the workers share their counters, for as long as this process runs."""
+    """Create the folder in which the workers share their counters; it is removed when this process ends."""
     folder, master = tempfile.mkdtemp(prefix="web-single-"), os.getpid()
 
     def remove() -> None:
-        # The workers inherit this with the fork, and each of them ends; the last ones, where the master is gone.
+        # Workers inherit this function with the fork. They remove the folder only if the master is gone.
         if os.getpid() == master or os.getppid() != master:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -229,17 +228,17 @@ def _options(server: ServerSettings, app: Settings) -> dict[str, Any]:
         "post_fork": lambda _, __: _trace(),
         "worker_exit": lambda _, __: tracing.stop(SPAN_SECONDS),
         "child_exit": lambda arbiter, _: _merge_counters(arbiter.WORKERS),
-        "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # what the reloader calls
-        # Loaded once, before the workers: a broken model stops the start, and one that breaks later harms nobody.
+        "worker_int": lambda worker: worker.handle_exit(signal.SIGINT, None),  # the reloader calls this
+        # Loaded once, before the workers: a broken model stops the start, and a file that breaks later does no harm.
         "preload_app": not server.reload,
-        "control_socket_disable": True,  # nothing here uses it, and it is open by default
+        "control_socket_disable": True,  # nothing uses it, and it is open by default
     }
 
 
 def _merge_counters(alive: Collection[int]) -> None:
-    """Add the counters of workers that are gone together: each renewed worker would leave a file."""
+    """Merge the counters of ended workers: each replaced worker would leave a file."""
     if (folder := os.environ.get("METRICS_FOLDER")) is not None:
-        with contextlib.suppress(OSError):  # such as that of a full disk: the next time
+        with contextlib.suppress(OSError):  # such as a full disk: try again the next time
             CounterFolder(Path(folder)).merge(alive)
 
 
@@ -251,7 +250,7 @@ def _trace() -> None:
 def _checked(logconfig: Path) -> str:
     try:
         logging.config.fileConfig(logconfig, disable_existing_loggers=False)
-    except Exception as error:  # noqa: BLE001 - it raises whatever the parts that the file names raise
+    except Exception as error:  # noqa: BLE001 - the parts that the file names may raise anything
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SettingsError(f"LOGCONFIG={str(logconfig)!r}: expected a logging configuration; {cause}") from None
     return str(logconfig)
@@ -268,9 +267,9 @@ def _worker_class(name: str) -> type[Any]:
 
 
 def _listen(server: ServerSettings) -> int:
-    """Take the port ourselves: Gunicorn would try for 5 seconds and log 15 lines if it is in use."""
+    """Open the port here: if it is in use, Gunicorn would try for 5 seconds and log 15 lines."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    is_both = server.host == "::" and socket.has_dualstack_ipv6()  # every address, of IPv4 too
+    is_both = server.host == "::" and socket.has_dualstack_ipv6()  # every address, also of IPv4
     try:
         listener = socket.create_server(
             (server.host, server.port), family=family, backlog=server.backlog, dualstack_ipv6=is_both

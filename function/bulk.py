@@ -1,4 +1,4 @@
-"""AWS Lambda's second entry point: scores one object of S3. Settings, classifier and client once, when it is imported."""
+"""AWS Lambda's second entry point, which scores one S3 object. At import it loads settings, classifier and client."""
 
 import gc
 import hashlib
@@ -17,7 +17,7 @@ from function.scoring.score import Scorer
 from function.settings import Settings
 
 log = logging.getLogger(__name__)
-# More than a batch's lists: they hold no cycles, and looking for some took two thirds of the time.
+# More than a batch's lists: they hold no cycles, and the search for cycles took two thirds of the time.
 gc.set_threshold(50_000)
 settings = Settings.load(os.environ)
 logs.configure(settings.log_level, settings.log_format)
@@ -32,13 +32,13 @@ _client = s3.connect()
 
 
 class Context(Protocol):
-    """What is asked of Lambda's: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+    """The part of Lambda's context that is used: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
 
 def _describe_answers() -> str:
-    """Give a digest of what decides an answer beside the model: labels, the rule, where values may be missing."""
+    """Return a digest of what decides an answer besides the model: labels, the rule, where values may be missing."""
     model = _classifier.model
     facts = [model.labels, model.label_rule, [str(fill) for fill in model.columns.fills]]
     return hashlib.sha256(orjson.dumps(facts)).hexdigest()
@@ -50,17 +50,17 @@ _scorer = Scorer(
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
-    """Score the object that an event names, and give the counts of its rows.
+    """Score the object that an event names, and return the counts of its rows.
 
     Raises:
-        ObjectError: it can't be scored; the reason is in its object of errors too.
-        ThrottledError: S3 wants less; the same event will do later.
+        ObjectError: it can't be scored; its errors object has the reason too.
+        ThrottledError: S3 throttles requests; the same event will work later.
     """
     job = read_job(event)
     try:
         counts = _scorer.score(job, lambda: context.get_remaining_time_in_millis() / 1000)
     except ServiceError as error:
-        log.error("%s", error)  # noqa: TRY400 - its message is all that there is to say; Lambda logs the traceback
+        log.error("%s", error)  # noqa: TRY400 - the message says all; Lambda logs the traceback
         raise
     answer = {"source": str(job.source), "output": str(job.output), **counts._asdict(), "done": 1}
     log.info("scored", extra=answer)

@@ -1,4 +1,4 @@
-"""Every exception that this package raises, one leaf for each party that can put it right.
+"""Every exception that this package raises, one class for each party that can fix the cause.
 
     ServiceError
     ├── SettingsError     the operator: an environment variable
@@ -7,11 +7,11 @@
     │   ├── BodyError         the body isn't the JSON that the route takes
     │   ├── FeaturesError     the rows aren't a matrix that the model takes
     │   ├── TooLargeError     more bytes or rows than the limit
-    │   └── UnknownModelError another model than the one that is here
-    ├── ObjectError       whoever brought an object of S3, or may read and write there
-    └── ThrottledError    S3 itself: later it will do
+    │   └── UnknownModelError another model than the loaded one
+    ├── ObjectError       the owner of an S3 object, or of the rights to read and write it
+    └── ThrottledError    nobody: a later try will work
 
-They carry facts; `function.api.responses` alone turns them into HTTP.
+They carry facts; only `function.api.responses` turns them into HTTP.
 """
 
 
@@ -28,7 +28,7 @@ class ArtifactError(ServiceError):
 
 
 class RequestError(ServiceError):
-    """The caller's input is at fault.
+    """The caller's input is wrong.
 
     `type` is a stable word for programs, `where` the path to the fault: keys and 0-based indexes.
     """
@@ -49,16 +49,16 @@ class FeaturesError(RequestError):
 
 
 class TooLargeError(RequestError):
-    """More than one request may bring; `where` starts at the body."""
+    """More than one request may contain; `where` starts at the body."""
 
 
 class UnknownModelError(RequestError):
-    """The path names a model, or a version of it, that isn't here."""
+    """The path names another model, or another version, than the loaded one."""
 
 
 class ObjectError(ServiceError):
-    """An object of S3 can't be scored as a whole."""
+    """An S3 object as a whole can't be scored."""
 
 
 class ThrottledError(ServiceError):
-    """S3 wants less, or is out of reach."""
+    """S3 throttles requests, or can't be reached."""

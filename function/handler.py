@@ -12,8 +12,8 @@ from function import init_phase
 with init_phase.shortened():
     import asyncio
 
-    # First, where few calls are open: deep in others' imports its typing took 45 ms more, at a boundary of CPython's
-    # stack chunks, which then are taken and given back at each call.
+    # First, because the call stack is short here. Deep inside other imports NumPy's import took 45 ms more: the stack
+    # was at the end of one of CPython's chunks, so that each call allocated and freed a chunk.
     import numpy as np  # noqa: F401
     from mangum import Mangum
     from mangum.handlers import alb, api_gateway
@@ -25,17 +25,17 @@ with init_phase.shortened():
     from function.main import app, is_traced
     from function.observability import tracing
 
-    with suppress(ImportError):  # it is in Lambda's runtime alone
+    with suppress(ImportError):  # only Lambda's runtime has it
         from snapshot_restore_py import register_after_restore
 
-        register_after_restore(random.seed)  # else all instances of one snapshot would draw the same ids of spans
+        register_after_restore(random.seed)  # else all instances of one snapshot would generate the same span ids
 
-SCHEDULES = ("aws.events", "aws.scheduler")  # a rule of EventBridge, and its Scheduler
+SCHEDULES = ("aws.events", "aws.scheduler")  # EventBridge's rules and its Scheduler
 log = logging.getLogger(__name__)
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Hand a request to the app, unless its method or path is none that a gateway sends."""
+    """Pass a request to the app, unless no gateway sends such a method or path."""
     method, path = scope["method"], scope["path"]
     if isinstance(method, str) and method.isalpha() and isinstance(path, str):
         await app(scope, receive, send)
@@ -49,14 +49,14 @@ def _refuse(what: str) -> Response:
 
 
 def _name_server(headers: Mapping[str, str]) -> tuple[str, int]:
-    """Name the server, which nothing here asks for: Mangum's own takes the colons of an IPv6 address for a port's."""
+    """Name the server, which nothing here uses; Mangum's own function fails on the colons of an IPv6 address."""
     return headers.get("host", ""), 443
 
 
 def _from_lattice(event: dict[str, Any]) -> dict[str, Any]:
-    """Give a request of VPC Lattice as one of an HTTP API.
+    """Convert an event of VPC Lattice to one of an HTTP API.
 
-    Its version 2: https://docs.aws.amazon.com/vpc-lattice/latest/ug/lambda-functions.html
+    Version 2: https://docs.aws.amazon.com/vpc-lattice/latest/ug/lambda-functions.html
     """
     headers = {name: value if isinstance(value, str) else ",".join(value) for name, value in event["headers"].items()}
     path, _, query = event["path"].partition("?")
@@ -67,26 +67,26 @@ def _from_lattice(event: dict[str, Any]) -> dict[str, Any]:
 
 
 _loop = asyncio.new_event_loop()
-asyncio.set_event_loop(_loop)  # Mangum asks for the current loop here and in every call
+asyncio.set_event_loop(_loop)  # Mangum gets the current loop here and in every call
 _mangum = Mangum(_answer, lifespan="off")  # "auto" would start up and shut down in every invocation
-# Where Mangum's own is imported and called.
+# Replaced where Mangum calls its own.
 alb.get_server_and_port = api_gateway.get_server_and_port = _name_server  # type: ignore[attr-defined]
 _send_spans = tracing.start() if is_traced else None
 
 
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
-    """Answer one invocation: an HTTP request; a schedule, which keeps an instance warm; 400 to anything else."""
+    """Answer one invocation: an HTTP request, or a schedule that keeps an instance warm; anything else gets a 400."""
     if isinstance(event, dict) and event.get("source") in SCHEDULES:
         return {"statusCode": 204}
-    asyncio.set_event_loop(_loop)  # whoever called asyncio.run() in between has unset it
+    asyncio.set_event_loop(_loop)  # an asyncio.run() in between has unset it
     try:
         if "serviceNetworkArn" in event["requestContext"]:
             event = _from_lattice(event)
         answer = _mangum(event, context)
-    except Exception as error:  # noqa: BLE001 - whatever reading a wrong field raises; what the app raises is a 500
+    except Exception as error:  # noqa: BLE001 - a wrong field may raise anything; the app's own errors are a 500
         refusal = _refuse(type(error).__name__)
         headers = {name.decode(): value.decode() for name, value in refusal.raw_headers}
         return {"statusCode": 400, "headers": headers, "body": bytes(refusal.body).decode(), "isBase64Encoded": False}
     if _send_spans is not None:
-        _send_spans()  # Lambda lets nothing run between two invocations
+        _send_spans()  # nothing runs between two invocations
     return answer

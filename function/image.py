@@ -1,4 +1,4 @@
-"""Builds the container image, which has both entry points, and the template that deploys it to Lambda; it isn't shipped.
+"""Builds the container image with both entry points, and the template that deploys it to Lambda; it isn't shipped.
 
 python -m function.image x86_64 --base python:3.13-slim --tag web-single
 """
@@ -17,20 +17,20 @@ from typing import Any
 from function import __version__, package
 from function.package import ROOT, Content, run
 
-PLATFORMS = {"x86_64": "amd64", "arm64": "arm64"}  # Lambda's word -> that of images
+PLATFORMS = {"x86_64": "amd64", "arm64": "arm64"}  # Lambda's name -> the name for images
 MAX_MB = 200  # without base and model
-# Spans are sent by a part of what Lambda gets as a layer, which needs protobuf; Gunicorn needs packaging.
+# Sending spans needs protobuf, which Lambda gets as a layer; Gunicorn needs packaging.
 CONTENT = Content("image.txt", package.BUILD, needed=("google", "packaging"), modules=("local_server.py",))
 ENTRY_POINTS = "import awslambdaric, function.handler, local_server"
 LABEL = "org.opencontainers.image"  # https://github.com/opencontainers/image-spec/blob/main/annotations.md
-TIME = 315_532_800  # 1980, of every file: the same files are the same layer
+TIME = 315_532_800  # 1980, for every file, so that the same files give the same layer
 
 
 def build(folder: Path, architecture: str, base: str, tag: str) -> None:
     """Build an image of the service and its model on a base that has Python 3.13 and a shell.
 
     Raises:
-        SystemExit: one line that says what is missing or wrong; the tag is then left as it was.
+        SystemExit: one line that says what is missing or wrong; the tag is then unchanged.
     """
     find_base(base, PLATFORMS[architecture])
     shutil.rmtree(folder, ignore_errors=True)
@@ -50,7 +50,7 @@ def build(folder: Path, architecture: str, base: str, tag: str) -> None:
 
 
 def stage(folder: Path, architecture: str) -> None:
-    """Put together what the image's layers are made of, the same bytes and times for the same input."""
+    """Collect the files of the image's layers, with the same bytes and times for the same input."""
     dependencies, service = folder / "dependencies", folder / "service"
     dependencies.mkdir()
     package.fill(dependencies, architecture, CONTENT)
@@ -68,7 +68,7 @@ def stage(folder: Path, architecture: str) -> None:
 
 
 def weigh(folder: Path) -> dict[str, float]:
-    """Give the megabytes of each layer, the base's aside."""
+    """Return the megabytes of each layer, without the base's."""
     sizes = {
         name: sum(path.stat().st_size for path in (folder / name).rglob("*") if path.is_file()) / 1e6
         for name in ("dependencies", "service", "model")
@@ -79,27 +79,27 @@ def weigh(folder: Path) -> dict[str, float]:
 
 
 def find_base(base: str, platform: str) -> None:
-    """Have the base image for this platform: the one that is here, else the registry's."""
+    """Find the base image for this platform: the local one, else the registry's."""
     engine("{{.Server.Version}}")
     if run("docker", "image", "inspect", "--format={{.Architecture}}", base).stdout.strip() == platform:
         return
     pulled = run("docker", "pull", "--quiet", f"--platform=linux/{platform}", base)
     if pulled.returncode:
-        raise failure(f"the base {base} for linux/{platform} can't be had, BASE=… names another: {pulled.stderr}")
+        raise failure(f"the base {base} for linux/{platform} can't be pulled; BASE=… names another: {pulled.stderr}")
 
 
 def engine(wanted: str) -> str:
     try:
         found = run("docker", "version", "--format", wanted)
     except FileNotFoundError:
-        raise failure("expected Docker, which makes images, found no docker command") from None
+        raise failure("expected Docker to build the image, found no docker command") from None
     if found.returncode:
-        raise failure(f"expected a Docker engine that runs, got: {found.stderr}")
+        raise failure(f"expected a running Docker engine, got: {found.stderr}")
     return found.stdout.strip()
 
 
 def build_image(folder: Path, architecture: str, base: str) -> str:
-    """Let Docker copy the folder onto the base, and give the image's id."""
+    """Let Docker copy the folder onto the base, and return the image's id."""
     artifact = next((folder / "model").glob("*.onnx"))
     labels = {
         f"{LABEL}.title": "web-single",
@@ -108,7 +108,7 @@ def build_image(folder: Path, architecture: str, base: str) -> str:
         "web-single.model.name": artifact.stem,
         "web-single.model.sha256": artifact.with_name(f"{artifact.name}.sha256").read_text().split()[0],
     }
-    os.environ["BUILDX_NO_DEFAULT_ATTESTATIONS"] = "1"  # Lambda takes no image with them
+    os.environ["BUILDX_NO_DEFAULT_ATTESTATIONS"] = "1"  # Lambda refuses images with attestations
     with tempfile.TemporaryDirectory() as elsewhere:
         id_file = Path(elsewhere) / "id"
         docker(
@@ -125,7 +125,7 @@ def build_image(folder: Path, architecture: str, base: str) -> str:
 
 
 def try_out(image: str) -> None:
-    """Import both entry points, which load the model, as a container does; an image that can't is removed.
+    """Import both entry points, which load the model, in a container; remove the image if that fails.
 
     Raises:
         SystemExit: the reason in one line.
@@ -150,7 +150,7 @@ def docker(*arguments: str) -> str:
 
 def write_template(path: Path, tag: str) -> None:
     """Write template.yaml with its functions as this image, for `sam`; JSON is YAML too."""
-    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - sam's own, which only this wants
+    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - a part of sam; only this function needs it
 
     template = yaml_parse((ROOT / "template.yaml").read_text())
     path.parent.mkdir(exist_ok=True)
@@ -158,9 +158,9 @@ def write_template(path: Path, tag: str) -> None:
 
 
 def to_image(template: Mapping[str, Any], tag: str) -> dict[str, Any]:
-    """Give the template with the image in place of the package, and what an image can't have left out.
+    """Return the template with the image instead of the package, and without the properties of packages.
 
-    SAM takes no condition in PackageType. Handler, Runtime and Layers are a package's:
+    SAM allows no condition in PackageType. Handler, Runtime and Layers are for packages only:
     https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
     """
     resources = {name: _as_image(resource, tag) for name, resource in template["Resources"].items()}
@@ -181,7 +181,7 @@ def _as_image(resource: Mapping[str, Any], tag: str) -> dict[str, Any]:
 
 
 def last_line(text: str) -> str:
-    """Give the one that holds the reason, behind notices and tracebacks."""
+    """Return the last line, which holds the reason, after notices and tracebacks."""
     return (text.strip().splitlines() or ["no reason given"])[-1]
 
 
@@ -194,10 +194,12 @@ def main() -> None:
         description="Build the container image and, beside its folder, the template that deploys it."
     )
     parser.add_argument("architecture", nargs="?", choices=PLATFORMS, default="x86_64")
-    parser.add_argument("--base", default="python:3.13-slim", help="what it is built on")
+    parser.add_argument("--base", default="python:3.13-slim", help="the base image")
     parser.add_argument("--tag", default="web-single", help="the image's name")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".aws-sam" / "image", help="its content; filled anew")
-    parser.add_argument("--template-only", action="store_true", help="build no image")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / ".aws-sam" / "image", help="for the image's content; emptied first"
+    )
+    parser.add_argument("--template-only", action="store_true", help="write only the template")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, package.stop)

@@ -1,4 +1,4 @@
-"""What Lambda's init phase does without: a quarter of its instructions, counted by callgrind."""
+"""Skips work in Lambda's init phase: a quarter of its instructions, counted by callgrind."""
 
 import gc
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def shortened() -> Iterator[None]:
-    """Import in this block: no garbage is looked for, and pydantic builds no model before it is used.
+    """Import in this block without garbage collection, and without building pydantic models before their first use.
 
     FastAPI defines the OpenAPI document's 36 models when it is imported, and rebuilds three of them at once; only
     /openapi.json uses them. pydantic builds a deferred model at its first use, by a rebuild that it calls with
     options: https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.defer_build
     """
     gc.disable()
-    from pydantic import BaseModel, ConfigDict  # noqa: PLC0415 - it is itself a quarter of the imports
+    from pydantic import BaseModel, ConfigDict  # noqa: PLC0415 - this import is a quarter of them all
 
     rebuild = BaseModel.__dict__["model_rebuild"]
 
@@ -29,4 +29,4 @@ def shortened() -> Iterator[None]:
         BaseModel.model_rebuild = rebuild  # type: ignore[method-assign]
         BaseModel.model_config = ConfigDict()
         gc.enable()
-        gc.freeze()  # what an import has made stays
+        gc.freeze()  # imported objects stay

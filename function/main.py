@@ -10,7 +10,7 @@ from function.api.app import create_app
 from function.observability import logs, tracing
 from function.settings import Settings
 
-# A batch is 10,000 lists: at the default of 700 the collector looks through them again and again, a tenth of its time.
+# A batch is 10,000 lists. At the default of 700 the collector scans them again and again, for 10 % of the time.
 gc.set_threshold(20_000)
 settings = Settings.load(os.environ)
 logs.configure(settings.log_level, settings.log_format)

@@ -1,4 +1,4 @@
-"""Builds the Lambda package: wheels for Lambda's Python, pruned, compiled, weighed. `sam build` calls it; it isn't shipped."""
+"""Builds the Lambda package: installs, prunes, compiles and measures. `sam build` calls it; it isn't shipped."""
 
 import argparse
 import hashlib
@@ -18,10 +18,10 @@ from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).parents[1]
 PYTHON = "3.13"  # template.yaml's Runtime
-MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's word -> that of wheels
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's name -> the name for wheels
 MAX_UNZIPPED_MB, MAX_ZIPPED_MB = 95, 32  # without the model
-LAMBDA_MB = 250  # unzipped, in all: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-# What the service itself does at its start: a model that it would refuse isn't packed.
+LAMBDA_MB = 250  # unzipped, in total: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# As the service does at start-up: a model that it would refuse isn't packed.
 LOAD = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -38,10 +38,10 @@ except ServiceError as error:
 
 
 class Pruned(NamedTuple):
-    """What is left out; a pattern that matches nothing fails the build, for then its package has changed."""
+    """Files that are left out; a pattern that matches nothing fails the build, because its package has changed."""
 
     pattern: str
-    megabytes: float  # that it saves, with its .pyc
+    megabytes: float  # saved, with the .pyc files
     because: str
 
 
@@ -58,17 +58,17 @@ PRUNED = (
     Pruned("numpy/_core/*_tests.*.so", 0.3, "for those tests"),
     Pruned("numpy/_core/include", 0.4, "C headers"),
     Pruned("numpy/f2py", 1.7, "compiles Fortran"),
-    Pruned("numpy/testing", 0.5, "helps others' tests; NumPy imports it when it is asked for"),
-    Pruned("numpy/random", 4.1, "draws random numbers; NumPy imports it when it is asked for"),
-    Pruned("pydantic/v1", 1.1, "pydantic 1: FastAPI imports it where it is there, which takes 30 ms"),
+    Pruned("numpy/testing", 0.5, "for tests of other packages; NumPy imports it on demand"),
+    Pruned("numpy/random", 4.1, "random numbers; NumPy imports it on demand"),
+    Pruned("pydantic/v1", 1.1, "pydantic 1: FastAPI imports it if it exists, which takes 30 ms"),
     Pruned("**/*.pyi", 1.6, "for type checkers"),
     Pruned("bin", 0.0, "commands: their first line names the machine that built them"),
-    Pruned("*.dist-info/RECORD", 0.2, "pip's list of files, with the digests of those commands; wrong from here on"),
+    Pruned("*.dist-info/RECORD", 0.2, "pip's list of files, with the digests of those commands; now wrong"),
 )
 
 
 class Content(NamedTuple):
-    """What is taken of the project and of its dependencies."""
+    """Which files of the project and of its dependencies are packed."""
 
     lock: str  # in function/
     unused: tuple[str, ...]  # in function/
@@ -83,15 +83,15 @@ BUILD = (
     "start.py",
     "report.py",
     "*.txt",
-)  # of function/, what nobody needs once it is built
+)  # files of function/ that are only needed for building
 PACKAGE = Content("requirements.txt", unused=(*BUILD, "server", "counters.py", "prometheus.py"))
 
 
 def build(folder: Path, architecture: str) -> None:
-    """Fill an empty folder with all that the function needs, the same bytes for the same input.
+    """Fill an empty folder with all files that the function needs, the same bytes for the same input.
 
     Raises:
-        SystemExit: one line that says what is missing or too much; the folder is then empty again.
+        SystemExit: one line that says what is missing or too large; the folder is then empty again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -117,20 +117,20 @@ def fill(folder: Path, architecture: str, content: Content) -> None:
 
 
 def build_layer(folder: Path, architecture: str) -> None:
-    """Fill a folder anew with what `function.tracing` imports, which goes into a layer's python/."""
+    """Empty a folder and fill it with what `function.observability.tracing` imports, for a layer's python/."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     install(folder, architecture, "tracing.txt")
 
 
 def find_python() -> str:
-    """Find Lambda's Python, whose compiler makes the .pyc files, by running it: pyenv has shims that don't run."""
+    """Find Lambda's Python, which compiles the .pyc files, and run it: pyenv has shims that don't run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     for candidate in (f"python{PYTHON}", *map(str, pyenv.glob(f"versions/{PYTHON}.*/bin/python"))):
         if shutil.which(candidate) and run(candidate, "--version").returncode == 0:
             return candidate
     raise failure(
-        f"expected python{PYTHON}, to compile for Lambda, found none: `uv python install {PYTHON}` puts it on the PATH"
+        f"expected python{PYTHON} to compile for Lambda, found none; `uv python install {PYTHON}` puts it on the PATH"
     )
 
 
@@ -142,7 +142,7 @@ def install(folder: Path, architecture: str, lock: str) -> None:
     result = run(*pip, *what, *where)
     if result.returncode:
         if "WARNING: Retrying" in result.stderr and "No matching distribution" in result.stderr:
-            raise failure("the package index can't be reached, which the wheels come from: is there a network?")
+            raise failure("the package index can't be reached; is there a network?")
         errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")] or [result.stderr]
         raise failure(f"no wheels for Python {PYTHON} on {architecture}: {errors[-1].removeprefix('ERROR: ')}")
 
@@ -157,13 +157,13 @@ def copy(folder: Path, content: Content) -> None:
     (folder / "model").mkdir()
     shutil.copy(artifact, folder / "model")
     digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
-    (folder / "model" / f"{artifact.name}.sha256").write_text(f"{digest}  {artifact.name}\n")  # as sha256sum has it
+    (folder / "model" / f"{artifact.name}.sha256").write_text(f"{digest}  {artifact.name}\n")  # as sha256sum writes it
     if labels.exists():
         shutil.copy(labels, folder / "model" / "label.json")
 
 
 def find_model() -> tuple[Path, Path]:
-    """Load the artifact that MODEL_FILEPATH names, and give its path and that of its labels, which needn't exist."""
+    """Load the artifact that MODEL_FILEPATH names, and return its path and that of its labels, which may not exist."""
     result = run(sys.executable, "-c", LOAD, str(ROOT))
     if result.returncode:
         raise failure(result.stderr)
@@ -176,17 +176,17 @@ def prune(folder: Path, needed: Collection[str] = ()) -> None:
         if pattern in needed:
             continue
         if not (paths := list(folder.glob(pattern))):
-            raise failure(f"expected {pattern} to leave out ({because}), found none: what does its package ship now?")
+            raise failure(f"expected {pattern} to leave out ({because}), found none; has its package changed?")
         for path in paths:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
-                path.unlink(missing_ok=True)  # it may have gone with its folder
+                path.unlink(missing_ok=True)  # it may have been removed with its folder
 
 
 def compile_(folder: Path, python: str) -> None:
-    """Add a .pyc for each .py, checked by nothing: Lambda's clock and read-only file system make others stale."""
-    # -I: PYTHONOPTIMIZE or PYTHONPYCACHEPREFIX of whoever builds would make files that Lambda never looks for.
+    """Add a .pyc for each .py that Python never checks: Lambda's clock and read-only file system make others stale."""
+    # -I: with PYTHONOPTIMIZE or PYTHONPYCACHEPREFIX set here, Lambda would not find the files.
     compile_all = ["-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", str(folder)]
     result = run(python, *compile_all, "-p", "/var/task", str(folder))
     if result.returncode:
@@ -199,7 +199,7 @@ def weigh(folder: Path) -> None:
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in paths:
-                entry = zipfile.ZipInfo(str(path.relative_to(folder)))  # of 1980, as `sam package` dates all
+                entry = zipfile.ZipInfo(str(path.relative_to(folder)))  # dated 1980, as by `sam package`
                 archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
                 name = re.split("[.-]", Path(entry.filename).parts[0])[0]
                 unzipped[name] += entry.file_size
@@ -218,7 +218,7 @@ def weigh(folder: Path) -> None:
         raise failure(f"expected a package of at most {MAX_UNZIPPED_MB} MB, {MAX_ZIPPED_MB} MB zipped, got {got}")
     if total > LAMBDA_MB:
         raise failure(
-            f"expected at most {LAMBDA_MB} MB in all, which Lambda takes, got {total:.1f} MB: PACKAGE=image takes more"
+            f"expected at most {LAMBDA_MB} MB in total for Lambda, got {total:.1f} MB; PACKAGE=image allows more"
         )
 
 
@@ -236,7 +236,7 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the Lambda package.")
-    parser.add_argument("folder", type=Path, help="an empty one, or one to be made")
+    parser.add_argument("folder", type=Path, help="an empty or a new one")
     parser.add_argument("--layer", action="store_true", help="a layer that sends OpenTelemetry spans, instead")
     parser.add_argument("architecture", nargs="?", choices=MACHINES, default="x86_64")
     arguments = parser.parse_args()

@@ -10,13 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 from function import __version__
 from function.errors import SettingsError
 
-# AWS Lambda answers at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # less a generous envelope: status, headers, brackets
+# A response of AWS Lambda has at most 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # less room for status, headers, brackets
 MODEL_FOLDER = Path(__file__).parents[1] / "model"
 
 
 def shipped_model(folder: Path = MODEL_FOLDER) -> Path:
-    """Find the one artifact in model/: Iris, or in a Lambda package whatever was packed.
+    """Find the one artifact in model/: Iris, or in a Lambda package the model that was packed.
 
     Raises:
         SettingsError: there is none, or more than one.
@@ -34,7 +34,7 @@ def _split(value: str) -> tuple[str, ...]:
     return parts
 
 
-# What a browser sends as Origin: no path, no slash at the end, no port that is its scheme's own.
+# What a browser sends as Origin: no path, no slash at the end, no default port.
 # https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin
 IS_ORIGIN = re.compile(
     r"null|(?!http://[^:]*:80$|https://[^:]*:443$)[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
@@ -51,7 +51,7 @@ def _origins(value: str) -> tuple[str, ...]:
 
 
 def _find_origin(text: str) -> str:
-    """Find what was meant: scheme, host and port of an address."""
+    """Guess the origin that was meant: scheme, host and port of an address."""
     scheme, _, rest = text.lower().rpartition("://")
     host = re.split("[/?#]", rest)[0].rpartition("@")[2].removesuffix({"http": ":80"}.get(scheme, ":443"))
     found = f"{scheme or 'https'}://{host}"
@@ -99,13 +99,13 @@ class Environment(BaseModel):
 
     @classmethod
     def _wrong(cls, name: str, value: str, what: str) -> SettingsError:
-        """Say what is wrong with a variable; a secret's value stands in no message."""
+        """Say what is wrong with a variable, without the value if it is a secret."""
         is_secret = not cls.model_fields[name.lower()].repr
         return SettingsError(f"{name}: {what}" if is_secret else f"{name}={value!r}: {what}")
 
 
 class Settings(Environment):
-    """What the app itself can be told; the same in every entry point."""
+    """The app's own settings, the same for every entry point."""
 
     model_filepath: Annotated[Path, Field(description="the ONNX artifact")] = Field(default_factory=shipped_model)
     label_filepath: Annotated[
@@ -115,25 +115,23 @@ class Settings(Environment):
     label_rule: Annotated[
         Literal["MODEL", "HIGHEST"],
         Upper,
-        Field(description="MODEL: the artifact's own label, where it has one; HIGHEST: the highest probability's"),
+        Field(description="MODEL: the artifact's own label, if it has one; HIGHEST: the most probable class"),
     ] = "MODEL"
     allow_missing: Annotated[
-        bool, Field(description="every number and text may be missing (null), whatever the artifact says")
+        bool, Field(description="every float and text may be missing (null), whatever the artifact says")
     ] = False
     api_title: Annotated[str, Field(description="title in the OpenAPI document")] = "Web Single"
     api_description: Annotated[str, Field(description="description in the OpenAPI document")] = (
         "One trained classifier behind an HTTP API."
     )
     api_version: Annotated[str, Field(description="version in the OpenAPI document")] = __version__
-    max_body_bytes: Annotated[PositiveInt, Field(le=1_000_000_000, description="a larger body is answered 413")] = (
-        1_000_000
-    )
+    max_body_bytes: Annotated[PositiveInt, Field(le=1_000_000_000, description="a larger body gets a 413")] = 1_000_000
     max_rows: Annotated[
         PositiveInt,
-        Field(le=1_000_000_000, description="most rows in a batch; lowered when an answer could be too large"),
+        Field(le=1_000_000_000, description="most rows in a batch; lowered if a response could be too large"),
     ] = 10_000
     max_answer_bytes: Annotated[
-        PositiveInt, Field(le=LAMBDA_ANSWER_BYTES, description="no answer is larger; 1000000 for Lambda behind an ALB")
+        PositiveInt, Field(le=LAMBDA_ANSWER_BYTES, description="largest response; 1000000 for Lambda behind an ALB")
     ] = LAMBDA_ANSWER_BYTES
     api_key_sha256: Annotated[
         tuple[Digest, ...],
@@ -146,33 +144,36 @@ class Settings(Environment):
     base_path: Annotated[
         str,
         BeforeValidator(_base_path),
-        Field(description="a prefix that a stage, a domain, a balancer or a proxy adds"),
+        Field(description="a prefix that a stage, a domain, a load balancer or a proxy adds"),
     ] = ""
     metrics: Annotated[
         Literal["NONE", "EMF", "PROMETHEUS"],
         Upper,
         Field(
-            description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, as the local server has it"
+            description="EMF: in the access lines, for CloudWatch; PROMETHEUS: at /metrics, the local server's default"
         ),
     ] = "NONE"
     metrics_folder: Annotated[
-        Path | None, Field(description="where processes share Prometheus' counters; the local server makes one")
+        Path | None, Field(description="where processes share Prometheus' counters; default: a temporary folder")
     ] = None
     stack_name: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="keeps CloudWatch's metrics of deployments apart"
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+            description="separates the CloudWatch metrics of several deployments",
         ),
     ] = "web-single"
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Upper, Field(description="of the app's own lines")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        Upper,
+        Field(description="level of the app's own log lines"),
     ] = "INFO"
-    log_labels: Annotated[bool, Field(description="name the answer's labels in the access line")] = False
+    log_labels: Annotated[bool, Field(description="write the predicted labels into the access line")] = False
     log_format: Annotated[Literal["JSON", "TEXT"], Upper, Field(description="TEXT for a terminal")] = "JSON"
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings as every environment; metrics in the log want a log of JSON."""
+        """Read the settings; EMF metrics are in the log lines and need JSON."""
         settings = super().load(environ)
         if settings.metrics == "EMF" and settings.log_format != "JSON":
             raise SettingsError("METRICS='EMF': expected LOG_FORMAT=JSON, whose lines hold the metrics, got TEXT")

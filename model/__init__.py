@@ -1,1 +1,1 @@
-"""The artifact that is served, and how it came about."""
+"""The shipped artifact, and the commands for people who have a model."""

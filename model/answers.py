@@ -1,4 +1,4 @@
-"""What a classifier makes of the rows of a file, as it will serve them; any of them may be refused."""
+"""A classifier's answers to the rows of a file, the same as the service gives; it may refuse any row."""
 
 from dataclasses import dataclass, field
 
@@ -15,13 +15,13 @@ from model.values import Indexes, Values
 
 @dataclass
 class Answers:
-    """Those of the rows that a model answers, in order, and why it refuses the others.
+    """The answers to the rows that a model answers, in order, and why it refuses the others.
 
     Attributes:
-        rows: their places among all.
+        rows: the indexes of the answered rows.
         probabilities: float32, shape (n_rows, n_classes).
-        classes: the places of their labels among the model's.
-        refused: from a row's place to what is wrong with it.
+        classes: the indexes of their labels.
+        refused: row index → what is wrong with the row.
     """
 
     rows: Indexes
@@ -31,7 +31,7 @@ class Answers:
 
 
 def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
-    """Answer every row that the model answers, and find out what is wrong with each of the others."""
+    """Answer all rows that the model answers, and find out what is wrong with the others."""
     asked = _Asked(classifier, values)
     for start in range(0, n_rows, GROUP):
         asked.ask(np.arange(start, min(n_rows, start + GROUP)))
@@ -39,7 +39,7 @@ def answer(classifier: Classifier, values: Values, n_rows: int) -> Answers:
 
 
 class _Asked:
-    """What came of the rows that were asked so far."""
+    """The results so far."""
 
     def __init__(self, classifier: Classifier, values: Values) -> None:
         self._classifier, self._values = classifier, values
@@ -47,12 +47,10 @@ class _Asked:
         self._refused: dict[int, FeaturesError] = {}
 
     def ask(self, rows: Indexes) -> None:
-        """Ask for rows at once; where that fails, for those that are answered, which are found one by one or half by half."""
+        """Answer rows in one run; if that fails, find the rows that can be answered, one by one or by halving."""
         n_before = len(self._found)
         self._ask(rows)
-        if (
-            len(self._found) > n_before + 1
-        ):  # what float32 a model gives may hang on how many rows it is asked for at once
+        if len(self._found) > n_before + 1:  # a model's float32 may depend on the number of rows in a run
             pieces = self._found[n_before:]
             del self._found[n_before:]
             if not self._is_answered(np.sort(np.concatenate([rows for rows, _ in pieces]))):
@@ -90,7 +88,7 @@ class _Asked:
             self._refused[row] = error
 
     def collect(self) -> Answers:
-        """Bring the answers into the order of the rows."""
+        """Sort the answers into the order of the rows."""
         if not self._found:
             n_classes = len(self._classifier.model.labels)
             nothing = np.empty(0, dtype=np.intp)

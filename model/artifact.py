@@ -1,4 +1,4 @@
-"""The artifact on disk: read as ONNX, given its facts, written whole."""
+"""Reads an artifact as ONNX, sets its facts, and writes it in one step."""
 
 import contextlib
 import re
@@ -25,10 +25,12 @@ def read(path: Path) -> onnx.ModelProto:
         model = onnx.load_from_string(path.read_bytes())
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror})") from None
-    except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here names
-        raise ArtifactError(f"{path}: no ONNX model; {error}") from None
+    except Exception as error:  # noqa: BLE001 - protobuf's own error, which no package here exports
+        raise ArtifactError(f"{path}: not an ONNX model; {error}") from None
     if not model.HasField("graph"):  # protobuf takes an empty file too
-        raise ArtifactError(f"{path}: no ONNX model; {'it has no graph' if model.ByteSize() else 'the file is empty'}")
+        raise ArtifactError(
+            f"{path}: not an ONNX model; {'it has no graph' if model.ByteSize() else 'the file is empty'}"
+        )
     return model
 
 
@@ -37,24 +39,24 @@ def read_facts(model: onnx.ModelProto) -> Facts:
 
 
 def write(model: onnx.ModelProto, described: Facts) -> bytes:
-    """Put facts in place of those that an artifact has; what else it says of itself stays."""
+    """Replace an artifact's facts; its other metadata stays."""
     others = {entry.key: entry.value for entry in model.metadata_props if entry.key != FACTS_KEY}
     helper.set_model_props(model, others | {FACTS_KEY: described.model_dump_json(exclude_none=True)})
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def check_version(version: int | None) -> None:
-    """Refuse what can't be the version of a model: clients that see 0 take it for none.
+    """Refuse what can't be a model's version; 0 means that there is none.
 
     Raises:
-        ArtifactError: it is no whole number from 1 on that ONNX has room for.
+        ArtifactError: it isn't a whole number from 1 on, or is too large for ONNX.
     """
     if version is not None and not (type(version) is int and 0 < version < NO_VERSION):
         raise ArtifactError(f"expected the version to be a whole number from 1 on, got {version!r}")
 
 
 def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | None = None) -> None:
-    """Write an artifact with its facts, if the service will take it there.
+    """Write an artifact with its facts, if the service would accept it.
 
     Args:
         path: where to.
@@ -63,7 +65,7 @@ def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | No
         version: of the model; None leaves it.
 
     Raises:
-        ArtifactError: it won't, or the file can't be written.
+        ArtifactError: it wouldn't, or the file can't be written.
     """
     if not path.name:
         raise ArtifactError("expected the name of a file to write, got none")
@@ -75,13 +77,13 @@ def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | No
 
 
 def read_labels(path: Path | None, artifact: Path) -> Sequence[str] | None:
-    """Read the labels that are given, else those beside the artifact, as the service does."""
+    """Read the given labels, else those beside the artifact, as the service does."""
     beside = artifact.with_name("label.json")
     return facts.read_labels(path or beside) if path or beside.exists() else None
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(content)
@@ -93,7 +95,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def name_inputs(columns: Sequence[str]) -> list[str]:
-    """Give each column a name that ONNX takes for an input, a C identifier, and no two the same."""
+    """Give each column a unique name that ONNX accepts for an input, a C identifier."""
     names: list[str] = []
     for column in columns:
         safe = re.sub(r"\W", "_", column, flags=re.ASCII)
@@ -107,14 +109,14 @@ def name_inputs(columns: Sequence[str]) -> list[str]:
 
 
 def drop_unused_inputs(model: onnx.ModelProto) -> None:
-    """Ask for no values that say nothing."""
+    """Remove inputs that nothing uses."""
     used = {name for node in model.graph.node for name in node.input}
     for input in [input for input in model.graph.input if input.name not in used]:
         model.graph.input.remove(input)
 
 
 def drop_zipmap(model: onnx.ModelProto) -> None:
-    """Give probabilities as the tensor that a last ZipMap would make maps of."""
+    """Output probabilities as a tensor, instead of the maps of a last ZipMap."""
     zipmap = model.graph.node[-1]
     if zipmap.op_type == "ZipMap":
         output = next(output for output in model.graph.output if output.name == zipmap.output[0])
@@ -124,7 +126,7 @@ def drop_zipmap(model: onnx.ModelProto) -> None:
 
 
 def take_booleans(model: onnx.ModelProto, names: Collection[str]) -> None:
-    """Take booleans where a model takes 1 and 0."""
+    """Accept booleans where the model takes 1 and 0."""
     for input in model.graph.input:
         if input.name in names:
             for node in model.graph.node:
@@ -135,7 +137,7 @@ def take_booleans(model: onnx.ModelProto, names: Collection[str]) -> None:
 
 
 def label_by_threshold(model: onnx.ModelProto, classes: Sequence[Any], threshold: float, column: int) -> None:
-    """Label by whether the probability of one of two classes reaches a threshold."""
+    """Choose between two classes by a threshold for the probability of one."""
     label, probabilities = model.graph.output
     for node in model.graph.node:
         node.output[:] = ["likeliest" if name == label.name else name for name in node.output]

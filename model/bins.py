@@ -1,4 +1,4 @@
-"""The bins that a column's training data falls into: tenths of its numbers, its texts, true and false."""
+"""The bins of a column's training data: tenths of its numbers, its texts, true and false."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ import numpy as np
 from function.classifier.model import BOOL, TEXT
 from model.table import Value
 
-N_BINS = 10  # of numbers, where they differ enough
+N_BINS = 10  # of numbers, if they differ enough
 
 
 class Binned(NamedTuple):
-    """The edges between the bins of numbers, and the rows in each bin; those without a value are the last."""
+    """The edges between the bins of numbers, and the rows in each bin; the last count is of missing values."""
 
     edges: tuple[float, ...] | None
     counts: tuple[int, ...] | None
 
 
 def find_bins(values: Sequence[Value], type: str, choice: Sequence[str] | None) -> Binned:
-    """Find the bins of a column of a type, of texts those of a choice; none of texts that are no choice."""
+    """Find the bins of a column; free texts have none."""
     present = [value for value in values if value is not None]
     n_missing = len(values) - len(present)
     if type in (TEXT, BOOL):
@@ -29,24 +29,24 @@ def find_bins(values: Sequence[Value], type: str, choice: Sequence[str] | None) 
         return Binned(None, (*(counts[value] for value in known), n_missing) if known else None)
     if not present:
         return Binned(None, None)
-    numbers = np.array(present, dtype=np.float64).astype(type).astype(np.float64)  # as the model takes them
+    numbers = np.array(present, dtype=np.float64).astype(type).astype(np.float64)  # in the model's type
     edges = _find_edges(numbers)
     counts_within = np.bincount(np.searchsorted(edges, numbers), minlength=len(edges) + 1)
     return Binned(tuple(edges), (*counts_within.tolist(), n_missing))
 
 
 def _find_edges(numbers: np.ndarray) -> list[float]:
-    """Find up to nine edges, each between two values that differ, where the tenths of the rows end.
+    """Find up to nine edges, between two different values, where the tenths of the rows end.
 
-    In the middle between the two; if they are further apart than a standard deviation, half of one from that which more
-    rows have, so that a shift by one takes these over an edge.
+    An edge is halfway between the two values. If they are further apart than a standard deviation, it is half of one
+    from the more frequent value, so that a shift by one standard deviation moves those rows over the edge.
     """
     values, counts = np.unique(numbers, return_counts=True)
     ends = np.cumsum(counts)[:-1] / len(numbers)
     if not len(ends):
         return []
     places = {int(np.abs(ends - tenth / N_BINS).argmin()) for tenth in range(1, N_BINS)}
-    largest = float(np.abs(values).max())  # whose square may be beyond all numbers
+    largest = float(np.abs(values).max())  # the square may overflow
     half = float(np.std(numbers / largest)) * (largest / 2)
     edges = []
     for place in sorted(places):
@@ -57,6 +57,6 @@ def _find_edges(numbers: np.ndarray) -> list[float]:
 
 
 def _shorten(number: float, tolerance: float) -> float:
-    """Give the number with the fewest digits that is so near."""
+    """Return the number with the fewest digits that is close enough."""
     shortened = (float(f"{number:.{n_digits}g}") for n_digits in range(1, 18))
     return next((found for found in shortened if abs(found - number) <= tolerance), number)

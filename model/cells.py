@@ -1,4 +1,4 @@
-"""The cells of a CSV, which are texts, → what they mean where a model takes numbers or booleans."""
+"""The cells of a CSV, which are texts, → numbers or booleans."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ _IS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infini
 
 
 def parse_cell(cell: str, type: str, *, takes_comma: bool) -> float | bool | str | None:
-    """Give a cell's number or boolean, None where it stands for no value; what is neither stays a text."""
+    """Return a cell's number or boolean, or None for a missing value; anything else stays a text."""
     text = cell.strip()
     if text in EMPTY:
         return None
@@ -28,7 +28,7 @@ def parse_cell(cell: str, type: str, *, takes_comma: bool) -> float | bool | str
 
 
 def parse_column(cells: pa.Array, type: str, *, takes_comma: bool) -> tuple[pa.Array, NDArray[np.bool_]]:
-    """Give the numbers or booleans of a column, null where there is none, and which cells stand for no value."""
+    """Return the numbers or booleans of a column, null where there is none, and which cells are missing values."""
     if type != BOOL:
         with contextlib.suppress(pa.ArrowInvalid):
             found = cells.cast(pa.float64())
@@ -51,9 +51,9 @@ def parse_all(cells: pa.Array, type: str, *, takes_comma: bool) -> pa.Array | No
 
 
 def read_texts(cells: pa.Array, known: tuple[str, ...] | None, *, is_free: bool) -> pa.Array:
-    """Give the texts of a column, null where a cell stands for no value.
+    """Return the texts of a column, null for a missing value.
 
-    A text that the model knows is itself; one that is `is_free`, of any text and never missing, too.
+    A text that the model knows is never a missing value, nor is any text if the column `is_free`.
     """
     if is_free:
         return cells

@@ -1,4 +1,4 @@
-"""Reads an artifact as the service will, and says what it found or why it is refused.
+"""Reads an artifact as the service does, and prints what it contains or why it is refused.
 
 python -m model check my.onnx --labels labels.json
 """
@@ -24,12 +24,12 @@ from function.errors import ServiceError
 from function.settings import Settings
 from model.served import add_labels, load_served, read_settings
 
-# What the start takes at its most, measured by `make bench-image`: the file, onnxruntime's reading of it, its session.
+# Peak memory at start-up, measured by `make bench-image`: the file, onnxruntime's copy, the session.
 COPIES, PROCESS_MB = 3, 200
 
 
 def describe(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Give what there is to know, a heading and a line each.
+    """Yield the artifact's facts, each as a heading and a line.
 
     Raises:
         ArtifactError: the service would refuse it.
@@ -41,7 +41,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     opsets = ", ".join(f"{domain} {version}" for domain, version in sorted(read_opsets(artifact).items()))
     yield "artifact", f"{path}, {len(artifact):,} bytes, SHA-256 {model.sha256}"
     yield "name", f"{model.name}, version {model.version}, at /v2/models/{quote(model.name)}"
-    yield "made by", f"{model.producer or 'nobody that it names'}; opsets {opsets}"
+    yield "made by", f"{model.producer or 'an unnamed program'}; opsets {opsets}"
     yield from _describe_signature(model)
     yield "rule", _describe_rule(classifier)
     yield "parity", _describe_certificate(model)
@@ -51,9 +51,9 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "answer", bytes(JSON({"prediction": model.sample_probabilities}).body).decode()
     yield (
         "time",
-        f"{time_rows(classifier, 1):,.0f} µs a row, {time_rows(classifier, 1000):,.0f} µs per 1,000 rows",
+        f"{time_rows(classifier, 1):,.0f} µs per row, {time_rows(classifier, 1000):,.0f} µs per 1,000 rows",
     )
-    yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes a request"
+    yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes per request"
     yield _weigh(len(artifact))
     yield from (("warning", note) for note in model.notes)
     yield from (("hint", hint) for hint in _hints(model))
@@ -72,26 +72,26 @@ def _describe_signature(model: Model) -> Iterator[tuple[str, str]]:
         yield "output", f"{', '.join(signature.ignored)}: ignored"
     yield "features", columns.wanted
     missing = [feature.name for feature, fill in zip(model.features, columns.fills, strict=True) if fill is not None]
-    yield "missing", f"null is taken in {', '.join(missing)}" if missing else "null is refused in every feature"
+    yield "missing", f"null is accepted in {', '.join(missing)}" if missing else "null is refused in every feature"
     yield "labels", f"{', '.join(model.labels)} (from {model.labels_from})"
 
 
 def _describe_rule(classifier: Classifier) -> str:
-    """Say what makes a row's label, and how often another would come of the other rule."""
+    """Say which rule gives the label, and how often the other rule would give another one."""
     model = classifier.model
     name = model.signature.label_name
     if name is None:
-        return "HIGHEST: the class with the highest probability, for the model gives no label"
+        return "HIGHEST: the class with the highest probability, because the model has no output of labels"
     if model.label_rule == "MODEL" and model.is_argmax:
-        return f"MODEL: the label is what {name} gives, by its graph the highest probability"
+        return f"MODEL: the label comes from {name}, by the graph the class with the highest probability"
     n_differ = f"{_count_differing(classifier)} rows around its sample"
     if model.label_rule == "MODEL":
-        return f"MODEL: the label is what {name} gives; in {n_differ} not the highest probability"
-    return f"HIGHEST: the class with the highest probability, in {n_differ} not what {name} gives"
+        return f"MODEL: the label comes from {name}; in {n_differ} it isn't the class with the highest probability"
+    return f"HIGHEST: the class with the highest probability; in {n_differ} it isn't the label from {name}"
 
 
 def _count_differing(classifier: Classifier) -> str:
-    """Count the rows whose own label isn't that of the highest probability, where the classes meet too: "3 of 120"."""
+    """Count the trial rows whose label isn't the most probable class: "3 of 120"."""
     model, output = classifier.model, classifier.model.signature.output_name
     trial = Trial(classifier.session, model.columns, model.sample)
     trial.find_meeting(output)
@@ -104,32 +104,32 @@ def _count_differing(classifier: Classifier) -> str:
 
 def _describe_certificate(model: Model) -> str:
     if (found := model.certificate) is None:
-        return "not held against the framework that trained it; model.export does that"
+        return "not compared with the framework that trained it; model.export does that"
     return (
-        f"{found.rows:,} rows held against {found.framework} on {found.date}, {found.rows_missing:,} with missing values: "
+        f"{found.rows:,} rows compared with {found.framework} on {found.date}, {found.rows_missing:,} with missing values: "
         f"largest difference {found.largest_difference:.2g}, {found.labels_differ} labels differ"
     )
 
 
 def _hints(model: Model) -> Iterator[str]:
     if model.signature.is_zipmap:
-        yield "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}"
+        yield "a ZipMap is slower than a tensor; with skl2onnx, export with options={'zipmap': False}"
     if model.signature.n_batch == 1:
-        yield "the rows of a batch run one by one: export with a free number of rows"
+        yield "the rows of a batch run one by one; export with a free number of rows"
     elif model.signature.n_batch is not None:
-        yield f"rows run in groups of {model.signature.n_batch}, the last filled up: export with a free number of rows"
+        yield f"rows run in groups of {model.signature.n_batch}, the last is filled up; export with a free number of rows"
     if model.class_ids is None:
         yield "the file doesn't name its classes: are the labels in the order of the probabilities?"
     elif model.labels_from == "a label file" and not set(model.class_ids) <= set(map(str, range(10_000))):
         yield f"the label file renames the model's own classes {', '.join(model.class_ids)}"
     if "float64" in model.columns.types and model.certificate is None:
-        yield "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
+        yield "the model, above all with trees, may round float64 inputs; a float32 sample exports float32 inputs"
     if model.version == "0":
         yield "the file has no version: model describe --version 1, or version=1 of export, writes one into it"
 
 
 def time_rows(classifier: Classifier, n_rows: int) -> float:
-    """Give the microseconds that a classifier takes for so many of its sample at once."""
+    """Return the microseconds that a classifier takes for a batch of `n_rows` copies of its sample."""
     rows = [classifier.model.sample] * n_rows
     timer = timeit.Timer(lambda: classifier.predict(rows))
     number = max(1, int(0.05 / timer.timeit(1)))
@@ -137,24 +137,24 @@ def time_rows(classifier: Classifier, n_rows: int) -> float:
 
 
 def _weigh(n_bytes: int) -> tuple[str, str]:
-    """Say which kind of package takes this model to Lambda; a zip without one is within the build's own limit."""
+    """Say which kind of package this model needs; without it, a zip has at most the build's own limit."""
     size, room = n_bytes / 1e6, package.LAMBDA_MB - package.MAX_UNZIPPED_MB
     if size > room:
         memory = f"PARAMETERS='MemorySize={math.ceil(COPIES * size) + PROCESS_MB}'"
         return (
             "package",
-            f"image: a zip has room for {room} MB, this has {size:.0f}; make deploy PACKAGE=image {memory}",
+            f"image: a zip has room for {room} MB, this model has {size:.0f}; make deploy PACKAGE=image {memory}",
         )
     total = package.MAX_UNZIPPED_MB + size
     return (
         "package",
-        f"zip: at most {total:.1f} MB unzipped with this model, of the {package.LAMBDA_MB} MB that Lambda takes",
+        f"zip: at most {total:.1f} MB unzipped with this model; Lambda takes {package.LAMBDA_MB} MB",
     )
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Print it."""
-    parser = argparse.ArgumentParser(description="Read an ONNX artifact as the service will.")
+    """Check an artifact, and print the result."""
+    parser = argparse.ArgumentParser(description="Read an ONNX artifact as the service does.")
     parser.add_argument("artifact", type=Path)
     add_labels(parser)
     arguments = parser.parse_args(given)

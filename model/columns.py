@@ -1,4 +1,4 @@
-"""Which columns of a file are a model's features, and which one its truth."""
+"""Finds the columns of a file that are a model's features, and the column of the labels."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from model.names import match
 
 
 class Choice(NamedTuple):
-    """What is taken of a file: the column of each feature, and that of the labels."""
+    """The columns that are read from a file: one per feature, and that of the labels."""
 
     features: Sequence[str]
     target: str | None
@@ -22,10 +22,10 @@ class Choice(NamedTuple):
 def choose(
     file: RowFile, columns: Columns, target: str | None, *, by_position: bool = False, ignore: Collection[str] = ()
 ) -> Choice:
-    """Find the column of each feature by its name, or, where that is asked for, by its place.
+    """Find the column of each feature by its name or, if requested, by its position.
 
     Raises:
-        FileError: there is none, or the labels' isn't there.
+        FileError: one is missing, or that of the labels.
     """
     wanted = [feature.name for feature in columns.features]
     others = name_features(file, target, ignore)
@@ -41,16 +41,16 @@ def choose(
     if missing := [name for name in wanted if name not in found]:
         missing = [name for name in missing if name not in others] or missing
         message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
-        fix = "give the columns the names of the features, or take them in their order by --by-position"
+        fix = "give the columns the features' names, or use --by-position for their order"
         raise FileError(f"{file.path}: {message}; {fix}")
     return check_types(file, Choice([found[name] for name in wanted], target))
 
 
 def name_features(file: RowFile, target: str | None, ignore: Collection[str]) -> list[str]:
-    """Give the columns that may be features.
+    """Return the columns that may be features.
 
     Raises:
-        FileError: there is no column of the labels, or none that is to be ignored.
+        FileError: the column of the labels, or one to ignore, is missing.
     """
     for name in (*ignore, *([] if target is None else [target])):
         if name not in file.names:
@@ -59,7 +59,7 @@ def name_features(file: RowFile, target: str | None, ignore: Collection[str]) ->
 
 
 def check_header(file: RowFile, names: Sequence[str], fix: str = "put names above the first row") -> None:
-    """Refuse the first row of a CSV in the place of a header, where names don't matter and so don't show it.
+    """Refuse a CSV whose header is a row of numbers; by position nothing else would show it.
 
     Whole numbers are names, as pandas gives them.
     """
@@ -73,7 +73,7 @@ def _is_measured(name: str) -> bool:
 
 
 def check_types(file: RowFile, choice: Choice) -> Choice:
-    """Refuse columns of which no value can be a feature's or a label.
+    """Refuse columns of types that no feature or label has.
 
     Raises:
         FileError: names the column.

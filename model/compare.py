@@ -1,4 +1,4 @@
-"""Holds a new version of a model against the old one: what changes for its clients, and whether it is better.
+"""Compares a new version of a model with the old one: what changes for its clients, and whether it is better.
 
 python -m model compare old.onnx new.onnx holdout.csv --target species --fail-if worse
 """
@@ -26,19 +26,19 @@ from model.reading import add_artifact, add_reading, read_arguments
 from model.served import load_served, read_settings
 from model.truth import Judged, find_labels, judge
 
-SIGNIFICANT = 0.05  # a difference that chance makes in fewer than 5 % of cases
+SIGNIFICANT = 0.05  # chance makes such a difference in less than 5 % of cases
 PERCENTILES = (50, 90, 99, 100)
 REASONS = ("worse", "incompatible", "changed")
 MOST_CHANGES = 20  # pairs of labels in a terminal
 
 
 class Aligned(NamedTuple):
-    """The answers of both models to the same rows, by the labels that either of them has.
+    """The answers of both models to the same rows, for the labels of both.
 
     Attributes:
         labels: the old model's, then those that only the new one has.
-        probabilities: of both, float32, shape (n_rows, n_labels).
-        classes: of both, places of labels.
+        probabilities: of both models, float32, shape (n_rows, n_labels).
+        classes: of both models, label indexes.
     """
 
     labels: tuple[str, ...]
@@ -47,7 +47,7 @@ class Aligned(NamedTuple):
 
 
 class McNemar(NamedTuple):
-    """McNemar's exact test: in how many rows just one of them is right, and how likely chance makes such a difference."""
+    """McNemar's exact test: the rows where only one model is right, and how likely chance gives such a difference."""
 
     only_old: int
     only_new: int
@@ -59,7 +59,7 @@ class McNemar(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What was found; qualities and test are None where the truth isn't known."""
+    """The result; qualities and test are None if the labels aren't known."""
 
     breaks: list[str]
     judged: Judged
@@ -76,7 +76,7 @@ class Comparison(NamedTuple):
 
     @property
     def is_worse(self) -> bool:
-        """It labels fewer rows rightly, by more than chance explains, or refuses more of them."""
+        """The new model labels fewer rows correctly, by more than chance explains, or refuses more rows."""
         refuses_more = self.judged.n_refused[1] > self.judged.n_refused[0]
         return refuses_more or (
             self.test is not None and self.test.is_more_than_chance and self.test.only_new < self.test.only_old
@@ -100,7 +100,7 @@ def compare(old: Classifier, new: Classifier, judged: Judged) -> Comparison:
 
 
 def align(old: Classifier, new: Classifier, judged: Judged) -> Aligned:
-    """Bring the answers of both to the same labels; a label that one doesn't have gets a probability of 0."""
+    """Bring the answers of both models to the same labels; a label that one lacks gets probability 0."""
     labels = find_labels([old, new])
     probabilities, classes = [], []
     for classifier, found, said in zip((old, new), judged.probabilities, judged.classes, strict=True):
@@ -113,9 +113,9 @@ def align(old: Classifier, new: Classifier, judged: Judged) -> Aligned:
 
 
 def find_difference(old_right: NDArray[np.bool_], new_right: NDArray[np.bool_]) -> McNemar:
-    """Test whether one is right more often than the other.
+    """Test whether one model is right more often than the other.
 
-    https://doi.org/10.1007/BF02295996; exact: each of the rows that they differ in is the toss of a coin.
+    https://doi.org/10.1007/BF02295996; exact: each row in which only one is right counts as the toss of a coin.
     """
     only_old, only_new = int((old_right & ~new_right).sum()), int((new_right & ~old_right).sum())
     p = binomtest(only_new, only_old + only_new).pvalue if only_old + only_new else 1.0
@@ -123,7 +123,7 @@ def find_difference(old_right: NDArray[np.bool_], new_right: NDArray[np.bool_]) 
 
 
 def to_document(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_largest: int) -> dict[str, Any]:
-    """Give all of it as JSON's values."""
+    """Return the whole result as JSON values."""
     pairs = Counter(_name_pairs(found, found.changed))
     document: dict[str, Any] = {
         "is_compatible": not found.breaks,
@@ -159,7 +159,7 @@ def _name_pairs(found: Comparison, rows: NDArray[np.intp]) -> list[tuple[str, st
 
 
 def find_largest(found: Comparison, n: int) -> list[dict[str, Any]]:
-    """Give the rows whose probabilities change most."""
+    """Return the rows whose probabilities change most."""
     rows = np.argsort(-found.shifts, kind="stable")[:n]
     rows = rows[found.shifts[rows] > 0]
     return [
@@ -175,9 +175,11 @@ def find_largest(found: Comparison, n: int) -> list[dict[str, Any]]:
 
 
 def describe(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_largest: int) -> Iterator[str]:
-    """Say it in lines for a terminal."""
+    """Yield the result as lines for a terminal."""
     yield (
-        "a client of the old one may go on with the new one" if not found.breaks else "a client of the old one breaks:"
+        "compatible: clients of the old model can use the new one"
+        if not found.breaks
+        else "incompatible: clients of the old model break:"
     )
     yield from (f"  {line}" for line in found.breaks)
     yield from describe_rows(len(found.shifts), found.judged)
@@ -187,7 +189,7 @@ def describe(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_
         yield ""
         yield "largest changes"
         rows = [[f"{one['file']}:{one['line']}", one["old"], one["new"], f"{one['shift']:.4f}"] for one in largest]
-        yield from show_table(["line", "old label", "new label", "shift"], rows)
+        yield from show_table(["line", "old label", "new label", "change"], rows)
     yield ""
     quality = [] if found.qualities is None else [_show_measure(name, found.qualities) for name in _measures()]
     yield from show_table(
@@ -206,7 +208,7 @@ def describe(found: Comparison, sizes: Sequence[int], times: Sequence[float], n_
 def _describe_refusals(judged: Judged) -> Iterator[str]:
     for n, who, other in zip(judged.n_refused, ("old", "new"), ("new", "old"), strict=True):
         if n:
-            yield f"  {n:,} of them refused by the {who} one alone, and answered by the {other} one"
+            yield f"  {n:,} of them refused only by the {who} model, and answered by the {other} one"
 
 
 def _describe_changes(found: Comparison) -> Iterator[str]:
@@ -219,7 +221,7 @@ def _describe_changes(found: Comparison) -> Iterator[str]:
         yield f"  {others:,}: {len(pairs) - MOST_CHANGES:,} other changes"
     half, most, nearly_all, largest = (float(np.percentile(found.shifts, percent)) for percent in PERCENTILES)
     yield (
-        f"a row's largest shift of a probability: half of them up to {half:.4f}, 90 % up to {most:.4f}, "
+        f"largest change of a probability in a row: median {half:.4f}, 90 % of rows up to {most:.4f}, "
         f"99 % up to {nearly_all:.4f}, all up to {largest:.4f}"
     )
 
@@ -229,21 +231,21 @@ def _show_measure(name: str, qualities: Sequence[Quality]) -> list[str]:
 
 
 def _describe_test(test: McNemar) -> str:
-    word = "more than chance" if test.is_more_than_chance else "no more than chance"
+    word = "more than" if test.is_more_than_chance else "no more than"
     return (
-        f"the old one alone is right in {test.only_old:,} rows, the new one alone in {test.only_new:,}: "
-        f"{word} explains (McNemar's exact test, p = {test.p:.2g})"
+        f"only the old model is right in {test.only_old:,} rows, only the new one in {test.only_new:,}: "
+        f"{word} chance explains (McNemar's exact test, p = {test.p:.2g})"
     )
 
 
 def find_misses(found: Comparison, reasons: Sequence[str]) -> list[str]:
-    """Say which of the reasons to fail there are."""
+    """Return the reasons to fail that apply."""
     misses = []
     if "worse" in reasons and found.is_worse:
         refused, qualities = found.judged.n_refused, found.qualities or []
         accuracies = " and ".join(f"{quality.accuracy:.4f}" for quality in qualities)
         misses.append(
-            f"worse: accuracy {accuracies}, refused by one alone {refused[0]:,} and {refused[1]:,}, old and new"
+            f"worse: accuracy {accuracies}, refused only by one {refused[0]:,} and {refused[1]:,}, old and new"
         )
     if "incompatible" in reasons and found.breaks:
         misses.append(f"incompatible: {'; '.join(found.breaks)}")
@@ -260,8 +262,8 @@ def _reasons(text: str) -> list[str]:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Print it."""
-    parser = argparse.ArgumentParser(description="Hold a new version of a model against the old one.")
+    """Compare two artifacts, and print the result."""
+    parser = argparse.ArgumentParser(description="Compare a new version of a model with the old one.")
     add_artifact(parser, "old")
     add_artifact(parser, "new")
     add_reading(parser, target_is_required=False)
@@ -287,7 +289,7 @@ def _run(arguments: argparse.Namespace) -> list[str]:
     if "worse" in arguments.fail_if and arguments.target is None:
         raise FileError("--fail-if worse: expected --target, the column of the true labels")
     paths: list[Path] = [arguments.old, arguments.new]
-    # A digest that the service is held to can't be that of both.
+    # MODEL_SHA256 can't be the digest of both.
     settings = [read_settings(path, arguments.labels).model_copy(update={"model_sha256": None}) for path in paths]
     old, new = map(load_served, settings)
     found = compare(old, new, judge([old, new], read_arguments(arguments)))

@@ -1,4 +1,4 @@
-"""Whether a client of one version of a model may go on with another: what it sends, and what it reads."""
+"""Finds out whether clients of one version of a model can use another: what they send, and what they read."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from function.classifier.model import FLOATS, cut
 
 
 def find_breaks(old: Model, new: Model) -> list[str]:
-    """Say what breaks a client of the old model, a line each."""
+    """Return what breaks clients of the old model, a line each."""
     return [*_compare_features(old, new), *_compare_labels(old, new), *_compare_tensors(old, new)]
 
 
@@ -25,7 +25,7 @@ def _compare_features(old: Model, new: Model) -> Iterator[str]:
         if type != other and not (type in FLOATS and other in FLOATS):
             yield f"feature {name}: {type} before, {other} now"
         if fill is not None and other_fill is None:
-            yield f"feature {name}: null was taken, and is refused now"
+            yield f"feature {name}: null was accepted before, and is refused now"
         values, others = old.features[place].values, new.features[place].values
         if values and others and (lost := sorted(set(values) - set(others))):
             yield f"feature {name}: {_list('lost', lost)}"
@@ -40,7 +40,7 @@ def _compare_labels(old: Model, new: Model) -> Iterator[str]:
 
 
 def _compare_tensors(old: Model, new: Model) -> Iterator[str]:
-    """Compare what the Open Inference Protocol's clients see."""
+    """Compare the tensors of the Open Inference Protocol."""
     inputs, others = ([(input.name, input.type) for input in model.signature.inputs] for model in (old, new))
     if inputs != others:
         yield f"/v2 inputs: {_tensors(inputs)} before, {_tensors(others)} now"

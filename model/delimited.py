@@ -1,4 +1,4 @@
-"""CSV in UTF-8, delimited by commas, semicolons or tabs, every cell a text."""
+"""CSV in UTF-8, delimited by commas, semicolons or tabs; every cell is a text."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ from model.lines import Chunk, read_chunks
 
 
 class DelimitedFile(RowFile):
-    """A CSV."""
+    """A CSV file."""
 
     def __init__(self, place: Located, *, has_header: bool) -> None:
-        """Read its first row.
+        """Read the first row.
 
         Raises:
-            FileError: there is none, or it names two columns alike.
+            FileError: there is none, or two columns have the same name.
         """
         super().__init__(place)
         self._place = place
@@ -41,7 +41,7 @@ class DelimitedFile(RowFile):
             yield Block(chunk.end, len(chunk.content), lambda names, chunk=chunk: self._parse(chunk, names))  # type: ignore[misc]
 
     def _parse(self, chunk: Chunk, names: Sequence[str]) -> Batch:
-        """Read the cells of some columns; rows of another width become faults."""
+        """Read the cells of some columns; rows with another number of cells become faults."""
         wrong: dict[int, str] = {}  # number of a row, counted from 1 -> what is wrong with it
 
         def skip(row: Any) -> str:
@@ -52,10 +52,10 @@ class DelimitedFile(RowFile):
             return Batch(pa.table({name: pa.array([], pa.string()) for name in names}), None, [], lambda row: row)
         try:
             table = self._read(chunk, names, pa.string(), skip)
-        except pa.ArrowInvalid:  # a text that isn't UTF-8
+        except pa.ArrowInvalid:  # text that isn't UTF-8
             wrong.clear()
             table = _decode(self._read(chunk, names, pa.binary(), skip), wrong)
-        places: list[int] = []  # found when they are asked for
+        places: list[int] = []  # computed on demand
 
         def locate(number: int) -> int:
             if not places:
@@ -86,7 +86,7 @@ class DelimitedFile(RowFile):
 
 
 def _read_first(path: str, chunk: Chunk) -> tuple[str, Place]:
-    """Give the first row that isn't empty, and where the second starts."""
+    """Return the first row that isn't empty, and where the second starts."""
     hidden, start, line = lines.hide_quoted(chunk.content), 0, chunk.start.line
     while True:
         end = hidden.find(b"\n", start) + 1 or len(hidden)
@@ -106,7 +106,7 @@ def _split(row: str, delimiter: str) -> list[str]:
 
 
 def _decode(table: pa.Table, wrong: dict[int, str]) -> pa.Table:
-    """Make texts of bytes; a row in which that fails goes to the others that are wrong."""
+    """Decode bytes to texts; a row in which that fails becomes a fault."""
     rows = table.to_pylist()
     numbers = [number for number in range(1, len(rows) + len(wrong) + 1) if number not in wrong]
     right = []

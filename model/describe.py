@@ -1,4 +1,4 @@
-"""Writes into an artifact what its training data says: names, ranges, labels, a sample, training facts.
+"""Writes facts from the training data into an artifact: names, ranges, labels, a sample, training facts.
 
 python -m model describe my.onnx training.csv --target species --in-place
 """
@@ -18,7 +18,7 @@ try:
     import onnx
     import pyarrow as pa  # noqa: F401 - reads the files
 except ImportError as error:
-    sys.exit(f"model describe needs the package {error.name}, which isn't here: `make .venv/files` installs it")
+    sys.exit(f"model describe needs the package {error.name}, which is missing: `make .venv/files` installs it")
 from model import artifact
 from model.columns import Choice, check_header, check_types, name_features
 from model.facts import find_facts
@@ -37,11 +37,11 @@ class Column(NamedTuple):
 
     name: str
     type: str  # TEXT, BOOL, or float64 for any number
-    known: tuple[str, ...]  # the texts that an encoder of the model knows
+    known: tuple[str, ...]  # the texts that the model's encoder knows
 
 
 def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
-    """Find the model's columns in those of a file: by name where each has an input of its own, else in their order."""
+    """Find the model's columns in those of a file: by name if each column has its own input, else by position."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [found for found in model.graph.input if found.name not in weights]
     known = find_categories(Graph(model.SerializeToString()))
@@ -60,10 +60,10 @@ def read_columns(model: onnx.ModelProto, names: Sequence[str]) -> list[Column]:
 
 
 def match(inputs: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Find the column of each input, by its name or by what skl2onnx makes of it.
+    """Find the column of each input, by its name or by the name that skl2onnx gives it.
 
     Raises:
-        ArtifactError: an input has no column, or may have several.
+        ArtifactError: an input has no column, or several possible ones.
     """
     found = find_columns(inputs, names)
     if missing := [input for input, columns in found.items() if not columns]:
@@ -88,7 +88,7 @@ def _width(found: onnx.ValueInfoProto) -> int:
 def read_table(
     files: Sequence[RowFile], columns: Sequence[Column], target: str | None, labels: Sequence[str]
 ) -> tuple[Table, list[str | None] | None]:
-    """Read all rows of files, each column as what the model takes there, and their labels if there are some.
+    """Read all rows of files, each column in the type of the model's input, and their labels if there are any.
 
     Raises:
         FileError: a row can't be read; names it.
@@ -108,13 +108,13 @@ def read_table(
 
 def main(given: Sequence[str] | None = None) -> None:
     """Write the facts into the artifact, or into another file."""
-    parser = argparse.ArgumentParser(description="Write into an ONNX artifact what its training data says.")
+    parser = argparse.ArgumentParser(description="Write facts from training data into an ONNX artifact.")
     add_artifact(parser)
-    parser.add_argument("files", nargs="+", help=f"what it was trained on: {FILES}")
+    parser.add_argument("files", nargs="+", help=f"the training data: {FILES}")
     parser.add_argument("--target", help="the column of the true labels")
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
     parser.add_argument(
-        "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or as the target says"
+        "--labels", type=Path, help="index -> label, JSON; default: label.json beside it, or the values of the target"
     )
     parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     where = parser.add_mutually_exclusive_group()

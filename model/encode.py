@@ -1,4 +1,4 @@
-"""Rows with their answers → the bytes of a part of a file, in the format that the file's name says."""
+"""Rows with their answers → the bytes of a part of a file, in the format of the file's name."""
 
 import contextlib
 import io
@@ -16,12 +16,12 @@ from model.files import FileError, find_format
 
 
 class Encoder(ABC):
-    """One format; `encode` may be called by several threads at once.
+    """One format; several threads may call `encode` at once.
 
     Attributes:
-        schema: of the rows, the answers' columns the last.
-        head: what stands before all parts.
-        is_typed: every part must have the same types.
+        schema: of the rows; the answers' columns come last.
+        head: the bytes before all parts.
+        is_typed: all parts must have the same types.
     """
 
     head = b""
@@ -33,19 +33,19 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, rows: pa.Table) -> tuple[bytes | memoryview, bytes]:
-        """Give a part's bytes, and the footer that it would have as a file, if the format has one."""
+        """Return a part's bytes, and the footer of a file with this part only, if the format has footers."""
 
     def move(self, foot: bytes, by: int) -> bytes:
-        """Give the footer of a part that so many bytes stand before."""
+        """Return a part's footer for a position in the file."""
         return foot
 
     def finish(self, feet: Iterable[bytes]) -> bytes:
-        """Give what stands behind all parts."""
+        """Return the bytes after all parts."""
         return b""
 
 
 class CsvEncoder(Encoder):
-    """CSV with a header; texts are quoted where one of the part needs it."""
+    """CSV with a header; if one text of a part needs quotes, all get them."""
 
     def __init__(self, schema: pa.Schema, answers: Sequence[str], delimiter: str) -> None:
         super().__init__(schema, answers)
@@ -57,7 +57,7 @@ class CsvEncoder(Encoder):
 
     def _write(self, rows: pa.Table, *, has_header: bool) -> bytes:
         for style in ("none", "needed"):
-            with contextlib.suppress(pa.ArrowException):  # a text has the delimiter in it, or a quote
+            with contextlib.suppress(pa.ArrowException):  # a text contains the delimiter or a quote
                 written = io.BytesIO()
                 options = arrow_csv.WriteOptions(
                     include_header=has_header, delimiter=self._delimiter, quoting_style=style, quoting_header=style
@@ -69,7 +69,7 @@ class CsvEncoder(Encoder):
 
 
 class JsonLinesEncoder(Encoder):
-    """JSON lines, probabilities in the digits of /predict/batch."""
+    """JSON lines, with the digits of /predict/batch for probabilities."""
 
     def encode(self, rows: pa.Table) -> tuple[bytes | memoryview, bytes]:
         columns = [
@@ -82,7 +82,7 @@ class JsonLinesEncoder(Encoder):
 
 
 class ParquetEncoder(Encoder):
-    """Parquet, a row group a part."""
+    """Parquet; a part is a row group."""
 
     head = footer.MAGIC
     is_typed = True
@@ -101,7 +101,7 @@ class ParquetEncoder(Encoder):
 
 
 def make_encoder(path: str, schema: pa.Schema, answers: Sequence[str]) -> Encoder:
-    """Make the one for a file's name; `answers` are the columns of label and probabilities."""
+    """Create the encoder for a file's name; `answers` are the columns of label and probabilities."""
     kind = find_format(path)
     if kind == ".parquet":
         return ParquetEncoder(schema, answers)
@@ -111,5 +111,5 @@ def make_encoder(path: str, schema: pa.Schema, answers: Sequence[str]) -> Encode
 
 
 def to_probability_columns(probabilities: np.ndarray) -> list[pa.Array]:
-    """Give a column of float32 for each class."""
+    """Return one column of float32 per class."""
     return [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]

@@ -25,14 +25,14 @@ from model import artifact
 from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes
 from model.table import MISSING_TEXT, Table, is_boolean, is_gap, is_text
 
-MATRIX = "features"  # the input that takes all columns
-LOCALE = {"locale": "C.UTF-8"}  # for texts in lower case: the one that Lambda has
-# Package -> what onnxmltools calls it, and how its trees become part of a graph.
+MATRIX = "features"  # the input for all columns
+LOCALE = {"locale": "C.UTF-8"}  # for lower-casing; the only locale in Lambda
+# Package -> onnxmltools' name of it, and the converter of its trees.
 BOOSTERS = {"xgboost": ("XGBoost", convert_as_float32), "lightgbm": ("LightGbm", convert_with_double)}
 
 
 class Threshold(NamedTuple):
-    """The probability from which on a classifier of two classes says the one of a column."""
+    """The probability from which on a classifier of two classes chooses the class of `column`."""
 
     value: float
     column: int
@@ -42,12 +42,12 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
     """Convert a trained classifier.
 
     Args:
-        model: an estimator of scikit-learn's, XGBoost's or LightGBM's, or a pipeline of them.
+        model: an estimator of scikit-learn, XGBoost or LightGBM, or a pipeline of them.
         table: its features.
-        is_double: the numbers stay float64, else they become float32.
+        is_double: numbers stay float64, else they become float32.
 
     Returns:
-        The model, and the columns that it takes, in the order of its inputs.
+        The model, and its columns in the order of its inputs.
     """
     estimator, threshold = _unwrap(copy.deepcopy(model))
     parts = list(_find_parts(estimator, {}))
@@ -58,15 +58,15 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
     numbers = DoubleTensorType if is_double else FloatTensorType
     proto: onnx.ModelProto = convert_sklearn(
         estimator,
-        name=type(model).__name__,  # else one drawn by chance
-        target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools takes no newer one
+        name=type(model).__name__,  # otherwise a random one
+        target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools supports no newer one
         initial_types=_name_inputs(table, numbers) if is_by_column else [(MATRIX, numbers([None, len(table)]))],
         options={id(estimator): {"zipmap": False}}
         | {id(part): LOCALE for part in parts if isinstance(part, CountVectorizer)},
         custom_conversion_functions=CONVERTERS | boosters,
         custom_shape_calculators=SHAPES,
     )
-    proto.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set: any order
+    proto.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set, in any order
     if threshold is not None:
         artifact.label_by_threshold(proto, model.classes_.tolist(), *threshold)
     if not is_by_column:
@@ -84,7 +84,7 @@ def _name_inputs(table: Table, numbers: type) -> list[tuple[str, Any]]:
 
 
 def _unwrap(estimator: Any) -> tuple[Any, Threshold | None]:
-    """Take a classifier out of what chose it, and the threshold of its label."""
+    """Unwrap the classifier that a search or a threshold wraps, and return the threshold."""
     if isinstance(estimator, Pipeline):
         *steps, (name, last) = estimator.steps
         inner, threshold = _unwrap(last)
@@ -102,7 +102,7 @@ def _find_threshold(estimator: Any) -> Threshold:
         expected = "a threshold of a probability, response_method='predict_proba'"
         raise ArtifactError(f"expected {expected}; {type(estimator).__name__} has one of its decision_function")
     if isinstance(estimator, TunedThresholdClassifierCV):
-        label = estimator._curve_scorer._get_pos_label()  # noqa: SLF001 - its predict asks so too
+        label = estimator._curve_scorer._get_pos_label()  # noqa: SLF001 - its predict uses it too
         value = estimator.best_threshold_
     else:
         label, value = estimator.pos_label, 0.5 if estimator.threshold == "auto" else estimator.threshold
@@ -110,7 +110,7 @@ def _find_threshold(estimator: Any) -> Threshold:
 
 
 def _find_parts(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
-    """Give an estimator and all those in it."""
+    """Yield an estimator and all estimators inside it."""
     if id(value) in seen:
         return
     seen[id(value)] = value
@@ -126,9 +126,9 @@ def _find_parts(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
 
 
 def _prepare(part: Any) -> None:
-    """Make an estimator, which is a copy, ready for skl2onnx."""
-    if isinstance(part, ColumnTransformer):  # which skl2onnx would look up by the names of the inputs
-        places = part._transformer_to_input_indices  # noqa: SLF001 - nothing public says it
+    """Prepare an estimator, a copy, for skl2onnx."""
+    if isinstance(part, ColumnTransformer):  # skl2onnx would look them up among the names of the inputs
+        places = part._transformer_to_input_indices  # noqa: SLF001 - not public
         part.transformers_ = [(name, step, list(places.get(name, ()))) for name, step, _ in part.transformers_]
     elif isinstance(part, OneHotEncoder | OrdinalEncoder) and hasattr(part, "categories_"):  # trained
         _prepare_encoder(part)
@@ -136,15 +136,15 @@ def _prepare(part: Any) -> None:
         expected = "HistGradientBoostingClassifier without categorical_features"
         raise ArtifactError(f"expected {expected}, which skl2onnx loses; encode them before it with a OneHotEncoder")
     elif isinstance(part, VotingClassifier):
-        part.flatten_transform = False  # it is for transform alone, and skl2onnx takes no other
+        part.flatten_transform = False  # only transform uses it, and skl2onnx supports no other value
     elif (module := find_root(part)) in BOOSTERS:
         _register(type(part), module)
         if module == "xgboost" and part.__sklearn_is_fitted__():
-            part.get_booster().feature_names = None  # onnxmltools takes none but f0, f1, …
+            part.get_booster().feature_names = None  # onnxmltools accepts only f0, f1, …
 
 
 def find_root(part: Any) -> str:
-    """Give the package that an object's class is from."""
+    """Return the package of an object's class."""
     return type(part).__module__.partition(".")[0]
 
 
@@ -152,24 +152,24 @@ def _prepare_encoder(encoder: Any) -> None:
     if isinstance(encoder, OrdinalEncoder):
         encoder.codes_ = find_codes(encoder)
     elif any(is_gap(categories[-1]) and not is_text(categories) for categories in encoder.categories_):
-        raise ArtifactError("expected OneHotEncoder's numbers without gaps; put a SimpleImputer before it")
+        raise ArtifactError("expected OneHotEncoder's numbers without missing values; put a SimpleImputer before it")
     encoder.categories_ = [_name_missing(categories) for categories in encoder.categories_]
 
 
 def _name_missing(categories: NDArray[Any]) -> NDArray[Any]:
-    """Give gaps among texts the text that stands for them; skl2onnx would call them "nan" and "None"."""
+    """Set the text that replaces a missing text; skl2onnx would write "nan" and "None"."""
     if not is_text(categories.tolist()):
         return categories
     named = [category if isinstance(category, str) else MISSING_TEXT for category in categories.tolist()]
     if len(set(named)) < len(named):
         raise ArtifactError(
-            'expected one kind of gap in a column of texts, got more of None, NaN and ""; make them one'
+            'expected one kind of missing value in a column of texts, got several of None, NaN and ""; use only one'
         )
     return np.array(named, dtype=object)
 
 
 def _register(cls: type, module: str) -> None:
-    """Let skl2onnx convert a classifier of XGBoost's or LightGBM's by onnxmltools."""
+    """Let skl2onnx convert a classifier of XGBoost or LightGBM with onnxmltools."""
     name, _ = BOOSTERS[module]
     converters = importlib.import_module(f"onnxmltools.convert.{module}.operator_converters.{name}")
     update_registered_converter(

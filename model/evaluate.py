@@ -1,4 +1,4 @@
-"""Says how good a model is on rows whose labels are known, and fails where that isn't good enough.
+"""Measures how good a model is on rows whose labels are known, and fails if it isn't good enough.
 
 python -m model evaluate my.onnx holdout.csv --target species --fail-under accuracy=0.95,macro_f1=0.9
 """
@@ -25,7 +25,7 @@ MOST_REASONS = 5
 
 
 def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, Any]]:
-    """Give the mistakes of which the model is surest."""
+    """Return the mistakes with the highest probabilities."""
     probabilities, said = judged.probabilities[0], judged.classes[0]
     wrong = np.flatnonzero(said != judged.truth)
     sure = probabilities[wrong, said[wrong]]
@@ -42,7 +42,7 @@ def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, 
 
 
 def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Give all of it as JSON's values."""
+    """Return the whole result as JSON values."""
     document = quality._asdict()
     document |= {
         "baseline": {"label": quality.baseline[0], "accuracy": quality.baseline[1]},
@@ -55,12 +55,12 @@ def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]
 
 
 def describe(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Say it in lines for a terminal."""
+    """Yield the result as lines for a terminal."""
     yield from describe_rows(quality.n_rows, judged)
     low, high = quality.interval
     label, share = quality.baseline
-    yield f"accuracy           {quality.accuracy:.4f}, with 95 % from {low:.4f} to {high:.4f}"
-    yield f"always saying      {share:.4f}, the accuracy of {label}, the commonest label"
+    yield f"accuracy           {quality.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f}"
+    yield f"baseline           {share:.4f}, always predicting {label}, the most common label"
     yield f"balanced accuracy  {quality.balanced_accuracy:.4f}"
     yield f"macro F1           {quality.macro_f1:.4f}, precision {quality.macro_precision:.4f}, recall {quality.macro_recall:.4f}"
     yield f"log loss           {quality.log_loss:.4f}"
@@ -79,7 +79,7 @@ def describe(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) 
         yield ""
         yield f"worst mistakes, {len(worst)} of {quality.n_rows - round(quality.accuracy * quality.n_rows):,}"
         yield from show_table(
-            ["line", "true", "said", "probability"],
+            ["line", "true", "predicted", "probability"],
             [
                 [f"{one['file']}:{one['line']}", one["truth"], one["label"], f"{one['probability']:.4f}"]
                 for one in worst
@@ -88,7 +88,7 @@ def describe(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) 
 
 
 def describe_rows(n_rows: int, judged: Judged) -> Iterator[str]:
-    """Say how many rows count, and why the others don't."""
+    """Say how many rows count, and why others are left out."""
     yield f"{n_rows:,} rows of {n_rows + len(judged.left_out):,}, {len(judged.left_out):,} left out"
     reasons = judged.count_reasons()
     yield from (f"  {n:,}: {reason}" for reason, n in reasons[:MOST_REASONS])
@@ -101,7 +101,7 @@ def _describe_matrix(quality: Quality) -> Iterator[str]:
     counts = quality.matrix.sum(axis=0) + quality.matrix.sum(axis=1)
     shown = sorted(np.argsort(-counts, kind="stable")[:MOST_LABELS].tolist())
     rows = [[labels[row], *(f"{quality.matrix[row, column]:,}" for column in shown)] for row in shown]
-    yield from show_table(["true ↓ said →", *(labels[column] for column in shown)], rows)
+    yield from show_table(["true ↓ predicted →", *(labels[column] for column in shown)], rows)
     if len(shown) < len(labels):
         yield f"the {len(shown)} most frequent of {len(labels)} labels; --json has all"
 
@@ -111,7 +111,7 @@ def show(value: float | None) -> str:
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Line up texts to the left in the first column, to the right in the others."""
+    """Align texts left in the first column, right in the others."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -119,14 +119,14 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[s
 
 
 def add_gate(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told what it fails by."""
+    """Add the arguments for bounds to a command."""
     parser.add_argument(
         "--fail-under",
         type=parse_bounds("under"),
         action="append",
         default=[],
         metavar="MEASURE=LEAST,…",
-        help="end with status 1 if one is less: accuracy, balanced_accuracy, macro_f1, roc_auc, recall:LABEL, …",
+        help="end with status 1 if a metric is less: accuracy, balanced_accuracy, macro_f1, roc_auc, recall:LABEL, …",
     )
     parser.add_argument(
         "--fail-over",
@@ -134,15 +134,15 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MEASURE=MOST,…",
-        help="end with status 1 if one is more: log_loss, brier_score, calibration_error, left_out",
+        help="end with status 1 if a metric is more: log_loss, brier_score, calibration_error, left_out",
     )
 
 
 def read_bounds(arguments: argparse.Namespace, labels: Sequence[str]) -> list[Bound]:
-    """Read them.
+    """Read the bounds.
 
     Raises:
-        FileError: one is of a label that the model doesn't have.
+        FileError: one is for a label that the model doesn't have.
     """
     bounds = list(chain.from_iterable(arguments.fail_under + arguments.fail_over))
     if unknown := [bound.name for bound in bounds if bound.label not in (None, *labels)]:
@@ -151,8 +151,8 @@ def read_bounds(arguments: argparse.Namespace, labels: Sequence[str]) -> list[Bo
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Print it."""
-    parser = argparse.ArgumentParser(description="Say how good a model is on rows whose labels are known.")
+    """Evaluate an artifact, and print the result."""
+    parser = argparse.ArgumentParser(description="Measure how good a model is on rows whose labels are known.")
     add_artifact(parser)
     add_reading(parser, target_is_required=True)
     add_gate(parser)

@@ -1,4 +1,4 @@
-"""From a trained model to an artifact that is ready to be served, certified row by row.
+"""Exports a trained model to an artifact that is ready to serve, verified row by row.
 
 from model.export import export
 
@@ -26,7 +26,7 @@ from function.errors import ArtifactError, FeaturesError, ServiceError
 try:
     import onnx
 except ImportError:
-    message = "model.export writes with the package onnx, which isn't here: `make .venv/train` installs it"
+    message = "model.export writes with the package onnx, which is missing: `make .venv/train` installs it"
     raise ImportError(message, name="onnx") from None
 from model import artifact, frameworks
 from model.facts import Described, find_facts, load
@@ -34,15 +34,13 @@ from model.frameworks import Answers, Framework
 from model.predictions import predict
 from model.table import Table, count_rows, is_gap, read_features, read_rows
 
-TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, and sums of many of them fewer
-FLOAT64 = (
-    "a tree compares float32 values with thresholds that were float64, so train it on float32: X.astype('float32')"
-)
-LOST_GAPS = "all of them have missing values, so fill these before the model, with a SimpleImputer in a Pipeline"
+TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
+FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
+LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
 
 
 class Rows(NamedTuple):
-    """Rows as a framework takes them, by their columns, and the label of each, if they are known."""
+    """Rows as a framework takes them, the same by column, and their labels, if known."""
 
     X: Any
     table: Table
@@ -50,13 +48,13 @@ class Rows(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A model as ONNX, and the columns that it takes."""
+    """A model as ONNX, and its columns."""
 
     model: onnx.ModelProto
     columns: list[str]
 
     def take(self, table: Table) -> Table:
-        """Give the columns that it takes, booleans as 1 and 0 where it takes numbers."""
+        """Return the model's columns, with booleans as 1 and 0 if it takes numbers."""
         types = [input.type.tensor_type.elem_type for input in self.model.graph.input]
         types *= len(self.columns) // len(types)
         as_they_are = (onnx.TensorProto.BOOL, onnx.TensorProto.STRING)
@@ -68,7 +66,7 @@ class Candidate(NamedTuple):
         }
 
 
-def export(  # noqa: PLR0913 - a notebook's one call
+def export(  # noqa: PLR0913 - one call in a notebook
     model: Any,
     X: Any,
     y: Any,
@@ -83,17 +81,17 @@ def export(  # noqa: PLR0913 - a notebook's one call
 
     Args:
         model: of scikit-learn, XGBoost, LightGBM, CatBoost, PyTorch or Keras, or a Pipeline of the first three.
-        X: what it was trained on, a DataFrame or an array, shape (n_rows, n_features); None and NaN are gaps.
+        X: the training data, a DataFrame or an array, shape (n_rows, n_features); None and NaN are missing values.
         y: the true labels, shape (n_rows,): texts, numbers or booleans.
-        path: where to write.
-        holdout: other rows to certify it on and, where it is (X, y), to say how good it is.
-        labels: names of the classes by column, where the rows don't show them.
+        path: the artifact to write.
+        holdout: other rows to certify the model on and, as (X, y), to measure how good it is.
+        labels: names of the classes by column, if the rows don't show them.
         tolerance: of a probability.
         version: of the model, from 1 on, which the service shows.
 
     Raises:
-        ArtifactError: the model can't be converted, answers otherwise in ONNX Runtime, or can't be served; nothing is
-            written.
+        ArtifactError: the model can't be converted, gives other answers in ONNX Runtime, or can't be served; nothing
+            is written.
     """
     artifact.check_version(version)
     path, framework = Path(path), frameworks.find_framework(model)
@@ -106,7 +104,7 @@ def export(  # noqa: PLR0913 - a notebook's one call
         labels = answers.labels
     attempt = Export(framework, model, trained, certified, answers, labels, tolerance)
     candidate, certificate = attempt.find()
-    name = getattr(y, "name", None)  # a Series' own
+    name = getattr(y, "name", None)  # the name of a Series
     described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
     path.parent.mkdir(parents=True, exist_ok=True)
     artifact.save(path, candidate.model, described.facts, version)
@@ -116,7 +114,7 @@ def export(  # noqa: PLR0913 - a notebook's one call
 
 @dataclass(frozen=True)
 class Export:
-    """A model, and the rows by which its export is judged."""
+    """A model, and the rows that its export is tested with."""
 
     framework: Framework
     model: Any
@@ -127,10 +125,10 @@ class Export:
     tolerance: float
 
     def find(self) -> tuple[Candidate, Certificate]:
-        """Convert the model, its numbers as float32 or, where these don't pass, as float64.
+        """Convert the model with float32 numbers or, if that fails the comparison, with float64.
 
         Raises:
-            ArtifactError: neither passes; says why float32 doesn't.
+            ArtifactError: both fail; says why float32 does.
         """
         try:
             return self.certify()
@@ -142,7 +140,7 @@ class Export:
             raise
 
     def certify(self, **options: bool) -> tuple[Candidate, Certificate]:
-        """Convert the model, and hold ONNX Runtime's answers against the framework's."""
+        """Convert the model, and compare ONNX Runtime's answers with the framework's."""
         candidate = Candidate(*frameworks.convert(self.framework, self.model, self.trained.table, **options))
         classifier = load(candidate.model, candidate.take(self.trained.table), self.labels)
         rows, wanted = read_rows(candidate.take(self.certified.table)), self.answers
@@ -165,7 +163,7 @@ class Export:
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
     def describe(self, candidate: Candidate, certificate: Certificate) -> Described:
-        """Find the facts in the rows that it was trained on, and how good it is in those held out, if there are some."""
+        """Find the facts in the training data, and the accuracy on the holdout rows, if there are any."""
         trained, certified = candidate.take(self.trained.table), candidate.take(self.certified.table)
         gaps = {name for name, values in certified.items() if None in values}
         described = find_facts(
@@ -183,14 +181,14 @@ class Export:
 
 
 def _are_ties(wanted: Answers, classes: NDArray[np.intp], tolerance: float) -> NDArray[np.bool_]:
-    """Say of each row whether two labels are equally likely, so that rounding decides between them."""
+    """Return for each row whether two labels are equally likely, so that rounding decides."""
     lines = np.arange(len(classes))
     between = wanted.probabilities[lines, wanted.classes] - wanted.probabilities[lines, classes]
     return np.asarray(abs(between) <= 2 * tolerance)
 
 
 class Differences(NamedTuple):
-    """Of each row: how far its probabilities are off, whether its label differs, is a tie, and whether it has a gap."""
+    """For each row: the error of its probabilities, whether its label differs or is a tie, and whether it has gaps."""
 
     largest: NDArray[np.float64]
     labels: NDArray[np.bool_]
@@ -198,8 +196,8 @@ class Differences(NamedTuple):
     gaps: NDArray[np.bool_]
 
     def explain(self, tolerance: float) -> str | None:
-        """Say what is beyond the tolerance, and why it may be."""
-        is_far = ~(self.largest <= tolerance)  # a NaN is
+        """Say what exceeds the tolerance, and a likely reason; None if nothing does."""
+        is_far = ~(self.largest <= tolerance)  # true for NaN
         is_wrong = is_far | (self.labels & ~self.ties)
         if not is_wrong.any():
             return None
@@ -215,7 +213,7 @@ class Differences(NamedTuple):
         return f"{text}; {f'{n_gaps:,} of them have missing values; ' if n_gaps else ''}{FLOAT64}"
 
     def certify(self, framework: str, tolerance: float) -> Certificate:
-        """Put into words what they are as a whole."""
+        """Summarize the differences as a certificate."""
         return Certificate(
             framework=framework,
             rows=len(self.largest),
@@ -228,13 +226,15 @@ class Differences(NamedTuple):
 
 
 def _read(model: Any, X: Any, y: Any = None) -> Rows:
-    """Read rows, in the columns that the model was trained on where it knows their names."""
+    """Read rows, in the model's order of columns if it knows their names."""
     names = [str(name) for name in getattr(model, "feature_names_in_", ())]
     if names and hasattr(X, "columns"):
         missing = [name for name in names if name not in X.columns]
-        if missing and len(names) != X.shape[1]:  # else LightGBM may have renamed them
+        if missing and len(names) != X.shape[1]:  # otherwise LightGBM may have renamed them
             lacks = ", ".join(missing)
-            raise ArtifactError(f"expected X to have the columns that the model was trained on, it lacks {lacks}")
+            raise ArtifactError(
+                f"expected X to have the columns that the model was trained on, got none called {lacks}"
+            )
         X = X if missing else X[names]
     table = read_features(X)
     labels = None if y is None else [None if is_gap(label) else str(label) for label in np.asarray(y).ravel().tolist()]
@@ -244,16 +244,16 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Export a model out of a pickle."""
-    parser = argparse.ArgumentParser(description="Make an artifact of a trained model, certified row by row.")
+    """Export a model from a pickle."""
+    parser = argparse.ArgumentParser(description="Export a trained model to an artifact, verified row by row.")
     parser.add_argument(
-        "model", type=Path, help="what joblib.dump or pickle.dump wrote: it runs code, so only your own"
+        "model", type=Path, help="a file of joblib.dump or pickle.dump; loading it runs its code, so use only your own"
     )
-    parser.add_argument("files", nargs="+", help="what it was trained on: CSV, JSON lines or Parquet, by its name")
+    parser.add_argument("files", nargs="+", help="the training data: CSV, JSON lines or Parquet, by its name")
     parser.add_argument("--target", required=True, help="the column of the true labels")
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
     parser.add_argument(
-        "--holdout", nargs="+", default=[], help="other rows to certify it on, and to say how good it is"
+        "--holdout", nargs="+", default=[], help="other rows to certify the model on, and to measure how good it is"
     )
     parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     parser.add_argument("--output", type=Path, required=True, help="where to write")
@@ -265,7 +265,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from model.frames import read_frame, read_pickle  # noqa: PLC0415 - a notebook's call needs neither pyarrow nor joblib
+    from model.frames import read_frame, read_pickle  # noqa: PLC0415 - export() needs neither pyarrow nor joblib
 
     model = read_pickle(arguments.model)
     has_names = hasattr(model, "feature_names_in_")

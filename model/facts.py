@@ -1,4 +1,4 @@
-"""What a model's rows say about it: names, ranges, labels, a sample, training facts; from a CSV or a DataFrame alike."""
+"""Finds a model's facts in rows from a CSV or a DataFrame: names, ranges, labels, a sample, training facts."""
 
 import math
 from collections import Counter
@@ -17,17 +17,17 @@ from model.bins import find_bins
 from model.predictions import predict
 from model.table import Row, Table, Value, count_rows, read_rows
 
-MOST_VALUES = 100  # of a column of texts: one with more, or whose texts hardly repeat, is no choice
+MOST_VALUES = 100  # a column with more texts, or whose texts hardly repeat, is free text
 
-Best = Mapping[int, int]  # row -> the class that the model puts it in; without those that it doesn't answer
-Truth = Sequence[str | None]  # the label of each row, None where it isn't known
+Best = Mapping[int, int]  # row -> the model's class; without rows that it doesn't answer
+Truth = Sequence[str | None]  # the label of each row, None if it isn't known
 
 
 class Described(NamedTuple):
-    """The facts of a model, how many rows show them, and how many it labels rightly, if that is known.
+    """A model's facts, the number of rows that they come from, and how many it labels correctly, if that is known.
 
     Attributes:
-        is_better: it labels more of them rightly than by always saying the same.
+        is_better: it labels more rows correctly than a constant label would.
     """
 
     facts: Facts
@@ -37,28 +37,28 @@ class Described(NamedTuple):
     is_better: bool = True
 
     def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
-        """Count the rows that are labelled rightly, and say whether these are more than by always saying the same."""
+        """Count the correctly labelled rows, and find out whether a constant label would do as well."""
         is_better = sum(rated) > Counter(truth).most_common(1)[0][1]
         return self._replace(n_right=sum(rated), is_better=is_better)
 
     def name_target(self, name: str | None) -> "Described":
-        """Note what the column of the true labels is called, if that is known."""
+        """Add the name of the column of the true labels, if it is known."""
         if name is None or self.facts.training is None:
             return self
         return self._replace(facts=self.facts.model_copy(update={"training": {**self.facts.training, "target": name}}))
 
     def summarize(self, n_rows: int) -> str:
-        """Say in a line what was found in so many rows."""
+        """Summarize in a line what was found in `n_rows` rows."""
         features, labels = self.facts.features or (), self.facts.labels or ()
         text = f"described {len(features)} feature{'s' if len(features) > 1 else ''} and the labels {', '.join(labels)}"
         if self.n_right is None:
             return text
-        rows = f"{self.n_rows} rows of {n_rows}, {self.n_missing} of them with gaps"
+        rows = f"{self.n_rows} rows of {n_rows}, {self.n_missing} of them with missing values"
         if not self.n_missing:
-            rows = f"{self.n_rows} whole rows of {n_rows}"
-        text += f" by {rows}, {self.n_right / self.n_rows:.2%} of which it labels rightly"
+            rows = f"{self.n_rows} complete rows of {n_rows}"
+        text += f" from {rows}, {self.n_right / self.n_rows:.2%} of them labelled correctly"
         if not self.is_better:
-            text += ", no more than by always saying the same; are the columns, or the labels, in another order?"
+            text += ", no more than with a constant label; are the columns, or the labels, in another order?"
         return text
 
 
@@ -71,13 +71,13 @@ def find_facts(
     takes_missing: Collection[str] | None = None,
     certificate: Certificate | None = None,
 ) -> Described:
-    """Find the facts of a model in the rows that it was trained on; those with a gap that it doesn't take don't count.
+    """Find a model's facts in its training data; rows with missing values that it doesn't accept don't count.
 
-    `table` has the model's features in order, `truth` the label of each row: None leaves labels and training facts as
-    they are. Without `takes_missing`, the features that take gaps are found by the truth, or by the graph.
+    `table` has the model's features in order, `truth` the label of each row; None keeps labels and training facts.
+    Without `takes_missing`, the labels or the graph show which features accept missing values.
 
     Raises:
-        ArtifactError: a row isn't what the model takes, or the labels aren't clear.
+        ArtifactError: a row doesn't fit the model, or the labels are unclear.
     """
     before = artifact.read_facts(model)
     if truth is None:
@@ -105,7 +105,7 @@ def find_facts(
 def load(
     model: onnx.ModelProto, table: Table, labels: Sequence[str] | None, *, allow_missing: bool = True
 ) -> Classifier:
-    """Make a classifier that takes gaps; its sample is the first whole row, else one of each column's first value."""
+    """Load a classifier that accepts missing values; its sample is the first complete row, else the first values."""
     sample = next((row for row in read_rows(table) if None not in row), tuple(map(_first, table.values())))
     facts = Facts(features=tuple(Feature(name=name) for name in table), sample=Sample(row=sample))
     return load_bytes(artifact.write(model, facts), name="the model", labels=labels, allow_missing=allow_missing)
@@ -116,7 +116,7 @@ def _first(values: Sequence[Value]) -> Value:
 
 
 def _try(classifier: Classifier, table: Table, truth: Truth | None, *, asks_with_gaps: bool) -> Best:
-    """Ask the model for each row with a known label; it needn't answer those with gaps."""
+    """Run the model on each row with a known label; it may fail on rows with missing values."""
     rows = read_rows(table)
     known = [index for index in range(len(rows)) if truth is None or truth[index] is not None]
     whole = [index for index in known if None not in rows[index]]
@@ -128,7 +128,7 @@ def _try(classifier: Classifier, table: Table, truth: Truth | None, *, asks_with
         raise _row_error(whole[row], *(list(table)[place] for place in column)) from None
     found |= _try_one_by_one(classifier, {index: rows[index] for index in partial})
     if not found:
-        raise ArtifactError("expected at least one row without an empty cell")
+        raise ArtifactError("expected at least one row without empty cells")
     return found
 
 
@@ -137,7 +137,7 @@ def _ask(classifier: Classifier, rows: Mapping[int, Row]) -> dict[int, int]:
 
 
 def _try_one_by_one(classifier: Classifier, rows: Mapping[int, Row]) -> dict[int, int]:
-    """Give the class of each row that the model answers."""
+    """Return the class of each row that the model answers."""
     try:
         return _ask(classifier, rows)
     except FeaturesError:
@@ -155,7 +155,7 @@ def _row_error(index: int, column: str | None = None) -> ArtifactError:
 
 
 def _judge(model: Model, table: Table, truth: Truth | None, best: Best) -> tuple[tuple[str, ...], dict[int, bool]]:
-    """Give the labels, and of each row that the model answers whether it labels it rightly."""
+    """Return the labels, and for each answered row whether its label is correct."""
     names = called = model.labels
     if truth is None:
         return names, dict.fromkeys(best, True)
@@ -169,7 +169,7 @@ def _judge(model: Model, table: Table, truth: Truth | None, best: Best) -> tuple
 
 
 def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:
-    """Name each class as most of the rows are called that the model puts there."""
+    """Give each class the most common label of its rows."""
     counts = Counter(calls)
     truth = sorted({label for _, label in calls})
     names = tuple(max(truth, key=lambda name: counts[index, name]) for index in range(n_classes))
@@ -181,15 +181,15 @@ def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:
 
 
 def _find_shown(classifier: Classifier, table: Table) -> set[str]:
-    """Find the columns with gaps in which the file itself shows that it takes them."""
+    """Find the columns with missing values for which the file itself shows that it accepts them."""
     fills = zip(table, classifier.model.columns.fills, strict=True)
     return {name for name, fill in fills if fill is not None and None in table[name]}
 
 
 def _is_taken(values: Sequence[Value], right: Mapping[int, bool]) -> bool:
-    """Judge whether a model takes gaps in a column: it answers some, and labels them no worse than chance explains.
+    """Decide whether a model accepts missing values in a column: it answers such rows, and labels them well enough.
 
-    That is, two standard errors below the rows without one.
+    That is, at most two standard errors worse than the rows without missing values.
     """
     with_gap = [right[index] for index, value in enumerate(values) if value is None and index in right]
     others = [right[index] for index, value in enumerate(values) if value is not None and index in right]
@@ -200,7 +200,7 @@ def _is_taken(values: Sequence[Value], right: Mapping[int, bool]) -> bool:
 
 
 def _count(table: Table, truth: Truth | None, best: Best, takes_missing: Collection[str]) -> list[int]:
-    """Give the rows that count: with a known label, and gaps only where the model takes them."""
+    """Return the rows that count: with a known label, and missing values only where the model accepts them."""
     refuses = [values for name, values in table.items() if name not in takes_missing]
     counted = [
         index
@@ -210,7 +210,7 @@ def _count(table: Table, truth: Truth | None, best: Best, takes_missing: Collect
     if unanswered := [index for index in counted if index not in best]:
         raise _row_error(unanswered[0])
     if not counted:
-        raise ArtifactError("expected at least one row without an empty cell")
+        raise ArtifactError("expected at least one row without empty cells")
     return counted
 
 
@@ -218,7 +218,7 @@ def _training(right: Sequence[bool]) -> dict[str, object]:
     return {
         "rows": len(right),
         "accuracy": round(sum(right) / len(right), 4),
-        "accuracy_from": "the rows that it is described by",
+        "accuracy_from": "the rows that describe it",
         "described": datetime.now(UTC).date().isoformat(),
     }
 
@@ -231,7 +231,7 @@ def _describe_features(model: Model, table: Table, takes_missing: Collection[str
 
 
 def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | None) -> Feature:
-    """Describe a column of a type; `fill` is what stands in it for a gap, None where there may be none."""
+    """Describe a column; `fill` replaces missing values, None if there may be none."""
     present = [value for value in values if value is not None]
     texts = [value for value in present if isinstance(value, str)]
     numbers = [value for value in present if not isinstance(value, str | bool)]
@@ -251,20 +251,20 @@ def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | 
 
 
 def _median(numbers: Sequence[float]) -> float | None:
-    """Give the median; of whole numbers one of them, for half of a passenger or of a flag is none."""
+    """Return the median; for integers one of the values, because half a passenger makes no sense."""
     if not numbers:
         return None
     return median_low(numbers) if all(float(value).is_integer() for value in numbers) else median(numbers)
 
 
 def _commonest(values: Sequence[str | bool]) -> str | bool | None:
-    """Give the value that most rows have; of several, the first one by name."""
+    """Return the most common value; of several, the first by name."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], str(value)), default=None)
 
 
 def _by_class_id(names: Sequence[str], class_ids: Sequence[str] | None) -> tuple[str, ...]:
-    """Put labels into the order in which a label.json has them."""
+    """Sort labels as in a label.json."""
     if class_ids is None or set(class_ids) != {str(index) for index in range(len(names))}:
         return tuple(names)
     return tuple(name for _, name in sorted(zip(map(int, class_ids), names, strict=True)))

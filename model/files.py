@@ -1,4 +1,4 @@
-"""Files of rows by their names: CSV, JSON lines and Parquet, here or on S3, one block after the other."""
+"""Reads files of rows in blocks, by their names: CSV, JSON lines and Parquet, local or on S3."""
 
 import glob
 import json
@@ -20,18 +20,18 @@ S3 = "s3://"
 
 
 class FileError(ServiceError):
-    """A file of rows can't be read or written, or has other columns than are wanted."""
+    """A file of rows can't be read or written, or doesn't have the expected columns."""
 
 
 class Place(NamedTuple):
-    """How far a file is read: bytes (of Parquet: rows), and the line that is next, counted from 1."""
+    """How far a file is read: bytes (for Parquet: rows), and the next line, counted from 1."""
 
     position: int
     line: int
 
 
 class Fault(NamedTuple):
-    """Why a row isn't answered, and in which line it is (of Parquet: which row), counted from 1."""
+    """Why a row isn't answered, and its line (for Parquet: its row), counted from 1."""
 
     line: int
     reason: str
@@ -41,16 +41,16 @@ Record = dict[str, Any] | list[Any]
 
 
 class Batch(NamedTuple):
-    """Rows as a file has them.
+    """Rows of a file.
 
     Attributes:
-        table: the columns that were asked for, texts where the file has but texts.
-        records: of JSON lines, each row's object, or its list of values in the order of the features.
-        faults: of rows that aren't in the table.
-        locate: from a row of the table to its line.
-        is_text: its values are texts, whatever they mean.
-        takes_comma: a number may have a comma for its point.
-        take_records: makes the table of some records.
+        table: the requested columns; texts if the file has no types.
+        records: for JSON lines, each row's object, or its list of values in the order of the features.
+        faults: rows that aren't in the table.
+        locate: row of the table → line.
+        is_text: all values are texts, even numbers.
+        takes_comma: numbers may have a decimal comma.
+        take_records: records → their table.
     """
 
     table: pa.Table
@@ -70,10 +70,9 @@ class Block(NamedTuple):
     """Some rows of a file, not parsed yet.
 
     Attributes:
-        end: where the file goes on behind them.
-        n_bytes: how much of the file they are.
-        parse: from the names of columns, those of the features first and in their order, to their rows; any thread may
-            call it.
+        end: where the next block starts.
+        n_bytes: the block's share of the file.
+        parse: names of columns, the features first and in their order → rows; any thread may call it.
     """
 
     end: Place
@@ -85,9 +84,9 @@ class RowFile(ABC):
     """A file of rows.
 
     Attributes:
-        path: as it was given.
+        path: as given.
         names: of its columns, in order.
-        types: of its columns, where the file says them.
+        types: of its columns, if the file has types.
         n_bytes: its size.
         version: when it was written.
     """
@@ -105,7 +104,7 @@ class RowFile(ABC):
 
     @abstractmethod
     def read(self, start: Place | None = None) -> Iterator[Block]:
-        """Give its blocks, the first of them at a place.
+        """Yield the blocks from a place on.
 
         Raises:
             FileError: it can't be read.
@@ -121,7 +120,7 @@ class Located(NamedTuple):
 
 
 def locate(path: str) -> Located:
-    """Find the file system of a path: S3 for s3://bucket/key, else this machine's.
+    """Find the file system of a path: S3 for s3://bucket/key, else the local one.
 
     AWS_ENDPOINT_URL names another S3 than AWS's: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 
@@ -142,17 +141,15 @@ def locate(path: str) -> Located:
 
 
 def find_format(path: str) -> str:
-    """Give the ending that says a file's format: .csv, .tsv, .jsonl, .ndjson or .parquet.
+    """Return the ending that names a file's format: .csv, .tsv, .jsonl, .ndjson or .parquet.
 
     Raises:
-        FileError: it has none of them.
+        FileError: the file has none of them.
     """
     name = PurePosixPath(path)
     suffix = PurePosixPath(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
     if suffix.lower() not in FORMATS:
-        expected = (
-            f"expected a name that ends in {', '.join(FORMATS)}, or that with {', '.join(COMPRESSIONS)} behind it"
-        )
+        expected = f"expected a name that ends in {', '.join(FORMATS)}, or that followed by {', '.join(COMPRESSIONS)}"
         raise FileError(f"{path}: {expected}")
     return suffix.lower()
 
@@ -161,10 +158,10 @@ FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 def find_files(given: Sequence[str]) -> list[str]:
-    """Find the files that names, globs and folders mean, those of one in the order of their names.
+    """Find the files of names, globs and folders, sorted by name within each.
 
     Raises:
-        FileError: one means none.
+        FileError: one has no file.
     """
     found = [path for each in given for path in _expand(each)]
     if repeated := sorted({path for path in found if found.count(path) > 1}):
@@ -205,24 +202,24 @@ def _list(system: fs.FileSystem, folder: str) -> list[str]:
 
 
 def _is_data(path: str) -> bool:
-    """Say whether a folder's file is one of rows, and not hidden or a writer's own."""
+    """Return whether a file in a folder is data, not hidden or a writer's own."""
     name = PurePosixPath(path)
     suffix = PurePosixPath(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
     return suffix.lower() in FORMATS and not name.name.startswith((".", "_"))
 
 
 def open_file(path: str, *, has_header: bool = True, columns: Columns | None = None) -> RowFile:
-    """Open a file by the format that its name says.
+    """Open a file in the format of its name.
 
     Args:
         path: of the file.
         has_header: the first line of a CSV names its columns.
-        columns: of the model, in whose order a list of JSON is; without them a row must have names.
+        columns: of the model, for the order of JSON lists; without them a row must have names.
 
     Raises:
-        FileError: it can't be read, or has no rows' form.
+        FileError: it can't be read, or isn't a file of rows.
     """
-    from model.delimited import DelimitedFile  # noqa: PLC0415 - each of them needs this module
+    from model.delimited import DelimitedFile  # noqa: PLC0415 - these modules import this one
     from model.json_lines import JsonLinesFile  # noqa: PLC0415
     from model.parquet import ParquetFile  # noqa: PLC0415
 
@@ -238,6 +235,6 @@ def open_file(path: str, *, has_header: bool = True, columns: Columns | None = N
 
 
 def one_line(error: Exception) -> str:
-    """Fit an error of pyarrow's into a message."""
+    """Shorten an error of pyarrow to one line of a message."""
     text = " ".join(str(error).split())
     return json.dumps(text)[1:300].rstrip('"') if not text.isprintable() else text[:300]

@@ -1,8 +1,8 @@
-"""Parquet's footer, and how a file of one part becomes part of another: its offsets are moved.
+"""Parquet's footer: moves its offsets, so that a file of one part becomes part of another file.
 
-pyarrow brings footers together, but a writer of its own starts at the file's first byte. The footer is a struct of
-Thrift's compact protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md, its fields
-are those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+pyarrow can join footers, but each of its writers starts at a file's first byte. The footer is a struct of Thrift's
+compact protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md; its fields are in
+https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
 
 import io
@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 MAGIC = b"PAR1"
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
-# The fields that are places in the file, by the numbers of the fields that lead to them: FileMetaData.row_groups,
+# The fields that hold positions in the file, by the numbers of the fields on the way: FileMetaData.row_groups,
 # RowGroup.columns, ColumnChunk.meta_data.
 OFFSETS = {
     (4, 5),  # RowGroup.file_offset
@@ -28,20 +28,20 @@ OFFSETS = {
 
 
 class Part(NamedTuple):
-    """A file without its magic bytes and its footer, and this footer."""
+    """A file without its magic bytes and its footer, and the footer."""
 
     content: memoryview
     footer: bytes
 
 
 def split(file: memoryview) -> Part:
-    """Take a whole file of Parquet apart."""
+    """Split a whole Parquet file."""
     n_bytes = int.from_bytes(file[-8:-4], "little")
     return Part(file[4 : -8 - n_bytes], bytes(file[-8 - n_bytes : -8]))
 
 
 def join(footers: Iterable[bytes]) -> bytes:
-    """Bring the footers of a file's parts together: what stands at its end."""
+    """Join the footers of a file's parts to the end of the file."""
     whole: parquet.FileMetaData = None
     for footer in footers:
         read = parquet.read_metadata(io.BytesIO(MAGIC + footer + len(footer).to_bytes(4, "little") + MAGIC))
@@ -55,7 +55,7 @@ def join(footers: Iterable[bytes]) -> bytes:
 
 
 def move(footer: bytes, by: int) -> bytes:
-    """Move all that a footer says about places in its file by so many bytes."""
+    """Move all positions in a footer by a number of bytes."""
     mover = _Mover(footer, by)
     mover.copy_struct(())
     return bytes(mover.written)
@@ -76,7 +76,7 @@ class _Mover:
     def _copy(self, kind: int, path: tuple[int, ...]) -> None:
         if kind == I64 and path in OFFSETS:
             place = _from_zigzag(self._read_varint())
-            # A file_offset of 0 says that it isn't kept.
+            # A file_offset of 0 means unset.
             self.written += _to_varint((place + self._by if place else 0) << 1)
         elif kind in (I16, I32, I64):
             self._copy_varint()

@@ -1,4 +1,4 @@
-"""Files of rows → the DataFrame that a framework takes, and a pickle → its model."""
+"""Files of rows → a DataFrame for a framework; a pickle → its model."""
 
 import contextlib
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from model.rows import read_batches
 def read_frame(
     given: Sequence[str], target: str, ignore: Collection[str], *, has_names: bool = True
 ) -> tuple[Any, Any]:
-    """Read the rows of files, and their labels, as pandas would have them.
+    """Read the rows of files, and their labels, as pandas would.
 
     Args:
         given: names, globs and folders.
@@ -68,7 +68,7 @@ def _infer(cells: pa.Array, *, takes_comma: bool) -> pa.Array:
 
 
 def read_pickle(path: Path) -> Any:
-    """Load what joblib or pickle wrote, which runs what is in it.
+    """Load a file of joblib or pickle, which runs the code in it.
 
     Raises:
         ArtifactError: it can't be loaded.
@@ -78,4 +78,4 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror or error})") from None
     except Exception as error:  # noqa: BLE001 - a pickle may raise any
-        raise ArtifactError(f"{path}: no model that can be loaded here; {type(error).__name__}: {error}") from None
+        raise ArtifactError(f"{path}: not a model that can be loaded here; {type(error).__name__}: {error}") from None

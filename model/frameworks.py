@@ -1,6 +1,6 @@
-"""Which framework trained a model, what it makes of rows itself, and by which converter it becomes ONNX.
+"""The frameworks: which one trained a model, its own answers to rows, and its converter to ONNX.
 
-A framework is imported where a model of it has come, and the converter that its own people keep: none that isn't used.
+A framework and its converter are imported only for one of its models.
 """
 
 import importlib
@@ -25,12 +25,12 @@ Matrix = NDArray[np.float32]
 
 
 class Answers(NamedTuple):
-    """What a framework makes of rows.
+    """A framework's answers to rows.
 
     Attributes:
         probabilities: shape (n_rows, n_classes).
         classes: the column of each row's label.
-        labels: by column; None where the framework knows none.
+        labels: by column; None if the framework has none.
     """
 
     probabilities: NDArray[np.float64]
@@ -39,16 +39,16 @@ class Answers(NamedTuple):
 
 
 class Framework(NamedTuple):
-    """How models of a framework are asked and converted.
+    """How to run and convert the models of a framework.
 
     Attributes:
-        module: where their classes are from.
-        name: what people call it.
+        module: the module of their classes.
+        name: the framework's name.
         converter: the package that converts them.
-        works: what to do about a model that it doesn't convert.
-        predict: gives a model's own answers.
-        convert: gives the model as ONNX, and the columns that it takes, in the order of its inputs.
-        tries_double: a model that differs where its numbers are float32 may not where they are float64.
+        works: which models it converts, for messages.
+        predict: returns a model's own answers.
+        convert: returns the model as ONNX, and its columns in the order of its inputs.
+        tries_double: if answers differ with float32 numbers, float64 may help.
     """
 
     module: str
@@ -66,10 +66,10 @@ class Framework(NamedTuple):
 
 
 def find_framework(model: Any) -> Framework:
-    """Find the framework by the modules of the object's class and of those that it inherits from.
+    """Find the framework by the modules of the object's class and of its base classes.
 
     Raises:
-        ArtifactError: it is none of ours.
+        ArtifactError: it isn't supported.
     """
     roots = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
     for framework in FRAMEWORKS:
@@ -80,10 +80,10 @@ def find_framework(model: Any) -> Framework:
 
 
 def predict(framework: Framework, model: Any, X: Any) -> Answers:
-    """Have the framework itself answer rows.
+    """Run the model in its framework.
 
     Raises:
-        ArtifactError: the model is no trained classifier with probabilities, or fails on the rows.
+        ArtifactError: the model isn't a trained classifier with probabilities, or fails on the rows.
     """
     try:
         with warnings.catch_warnings():
@@ -97,14 +97,14 @@ def predict(framework: Framework, model: Any, X: Any) -> Answers:
 
 
 def convert(framework: Framework, model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
-    """Convert a model, and give the columns that it takes, in the order of its inputs.
+    """Convert a model; also return its columns in the order of its inputs.
 
     Raises:
-        ArtifactError: the converter isn't here, or doesn't convert it.
+        ArtifactError: the converter is missing, or can't convert the model.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the converters' own
+            warnings.simplefilter("ignore")  # the converters' warnings
             return framework.convert(model, table, **options)
     except ArtifactError:
         raise
@@ -121,7 +121,7 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
 
 
 def _one_line(error: Exception) -> str:
-    """Fit the first sentence of another project's error into a message."""
+    """Shorten another project's error to its first sentence, in one line."""
     return cut(" ".join(str(error).split()).partition(". ")[0] or type(error).__name__, 300)
 
 
@@ -136,7 +136,7 @@ def _predict_estimator(model: Any, X: Any) -> Answers:
 
 
 def _convert_estimator(model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
-    from model import estimators  # noqa: PLC0415 - it imports scikit-learn and skl2onnx
+    from model import estimators  # noqa: PLC0415 - imports scikit-learn and skl2onnx
 
     return estimators.convert(model, table, **options)
 
@@ -191,7 +191,7 @@ def _read_network(output: Matrix) -> Answers:
     if probabilities.shape[1] == 1:  # a sigmoid: the probability of the second of two classes
         probabilities = np.hstack([1 - probabilities, probabilities])
     if (probabilities < 0).any() or (abs(probabilities.sum(axis=1) - 1) > 1e-3).any():
-        expected = "probabilities, at least 0 and in sum 1"
+        expected = "probabilities of at least 0 that sum to 1"
         raise ArtifactError(f"expected a network that gives {expected}; end it with a softmax, or with one sigmoid")
     return Answers(probabilities, probabilities.argmax(axis=1), None)
 
@@ -204,10 +204,10 @@ def _through_file(write: Callable[[str], Any]) -> onnx.ModelProto:
 
 
 def read_numbers(table: Table, what: str) -> Matrix:
-    """Give a table as float32, shape (n_rows, n_columns), gaps as NaN.
+    """Return a table as float32, shape (n_rows, n_columns), missing values as NaN.
 
     Raises:
-        ArtifactError: a column holds texts.
+        ArtifactError: a column contains texts.
     """
     if texts := [name for name, values in table.items() if is_text(values)]:
         fix = "encode them before it, or in a Pipeline of scikit-learn"
@@ -216,11 +216,11 @@ def read_numbers(table: Table, what: str) -> Matrix:
 
 
 TRAIN = ("onnx", "skl2onnx", "onnxmltools")  # model/requirements.txt has them
-NETWORK = "a network of one matrix of numbers is converted, layer by layer of the framework's own"
-SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists those that it converts"
-NUMBERS = "one that was trained on numbers alone, without categories of its own, is converted"
-# A model of Keras may be a module of PyTorch too, and the classifiers of XGBoost and LightGBM are estimators of
-# scikit-learn's kind: the first that fits counts.
+NETWORK = "networks with one matrix of numbers as input and the framework's own layers are converted"
+SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists the models that are"
+NUMBERS = "models that were trained only on numbers, without own categories, are converted"
+# A Keras model may also be a PyTorch module, and classifiers of XGBoost and LightGBM inherit from scikit-learn: the
+# first match counts.
 FRAMEWORKS = (
     Framework("keras", "Keras", "keras", NETWORK, _predict_keras, _convert_keras),
     Framework("torch", "PyTorch", "torch", NETWORK, _predict_torch, _convert_torch),
@@ -228,7 +228,7 @@ FRAMEWORKS = (
         "catboost",
         "CatBoost",
         "catboost",
-        f"{NUMBERS}, its labels numbers or texts",
+        f"{NUMBERS}, with numbers or texts as labels",
         _predict_estimator,
         _convert_catboost,
     ),

@@ -1,4 +1,4 @@
-"""Bounds that a model's quality must keep, for CI: accuracy=0.95,macro_f1=0.9."""
+"""Bounds for a model's quality, for CI: accuracy=0.95,macro_f1=0.9."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ OF_LABEL = ("precision", "recall", "f1")
 
 
 class Bound(NamedTuple):
-    """A measure, the label that it is of, if it is of one, and what it must not be under, or over."""
+    """A metric, its label if it has one, and the lower or upper bound."""
 
     measure: str
     label: str | None
@@ -22,7 +22,7 @@ class Bound(NamedTuple):
         return self.measure if self.label is None else f"{self.measure}:{self.label}"
 
     def explain(self, found: float | None) -> str | None:
-        """Say what is missed, None where nothing is."""
+        """Say how the bound is missed, None if it is kept."""
         if found is None:
             return f"{self.name} isn't defined on these rows, expected {self._word} {self.limit:g}"
         if found < self.limit if self.direction == "under" else found > self.limit:
@@ -35,7 +35,7 @@ class Bound(NamedTuple):
 
 
 def parse_bounds(direction: Literal["under", "over"]) -> Callable[[str], list[Bound]]:
-    """Give what reads the bounds of an argument."""
+    """Create the parser of an argument's bounds."""
 
     def parse(text: str) -> list[Bound]:
         return [_parse_bound(part.strip(), direction) for part in text.split(",")]
@@ -60,10 +60,10 @@ def _parse_bound(text: str, direction: Literal["under", "over"]) -> Bound:
 
 
 def find_misses(bounds: Sequence[Bound], quality: Quality, n_left_out: int) -> list[str]:
-    """Say of each bound that isn't kept what it is.
+    """Explain each bound that is missed.
 
     Raises:
-        KeyError: a label that the model doesn't have.
+        KeyError: the model doesn't have a bound's label.
     """
     values = {**quality._asdict(), "left_out": n_left_out}
     found = [

@@ -1,4 +1,4 @@
-"""JSON lines: each an object by the names of columns, or a list in the order of the features; values as they are typed."""
+"""JSON lines: one row per line, an object by column names or a list in the features' order, with JSON's types."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from model.lines import Chunk, read_chunks
 
 
 class JsonLinesFile(RowFile):
-    """A file of JSON lines; its columns are the keys of its first thousands of rows, of lists alone the features."""
+    """A file of JSON lines; its columns are the keys of its first rows, or the features if all are lists."""
 
     def __init__(self, place: Located, columns: Columns | None) -> None:
-        """Read its first rows.
+        """Read the first rows.
 
         Raises:
-            FileError: there is none among them.
+            FileError: none of them is a row.
         """
         super().__init__(place)
         self._place, self._columns = place, columns
@@ -53,7 +53,7 @@ class JsonLinesFile(RowFile):
         return pa.table({name: _to_array(self._read_column(records, place, name)) for place, name in enumerate(names)})
 
     def _read_column(self, records: Sequence[Record], place: int, name: str) -> list[Any]:
-        """Give a column's values, null where a row has none; of a list the features are the first columns."""
+        """Return a column's values, null if a row has none; a list has only the features."""
         n_features = len(self._columns.features) if self._columns else 0
 
         def read(record: Record) -> Any:
@@ -64,7 +64,7 @@ class JsonLinesFile(RowFile):
         return [read(record) for record in records]
 
     def _parse_rows(self, chunk: Chunk, faults: list[Fault]) -> list[tuple[int, Record]]:
-        """Give the line and the object or list of each row."""
+        """Return the line and the object or list of each row."""
         rows: list[tuple[int, Record]] = []
         for number, line in enumerate(chunk.content.split(b"\n"), start=chunk.start.line):
             if not (stripped := line.strip()):
@@ -88,7 +88,7 @@ def _refuse(record: object, columns: Columns | None) -> str:
 
 
 def _decode(line: bytes) -> Any:
-    """Decode a line, in which NaN and Infinity are taken: what a value may be is judged elsewhere."""
+    """Decode a line; accept NaN and Infinity, because values are checked elsewhere."""
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -96,7 +96,7 @@ def _decode(line: bytes) -> Any:
 
 
 def _to_array(values: list[Any]) -> pa.Array:
-    """Give a column's values as they are, or as JSON where no one type takes them all."""
+    """Return a column's values unchanged, or as JSON if they have no common type."""
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):

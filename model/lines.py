@@ -1,4 +1,4 @@
-"""A file of text, cut into chunks of whole lines."""
+"""Cuts a text file into chunks of whole lines."""
 
 import re
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from model.files import FileError, Located, Place, one_line
 
-CHUNK = 1 << 20  # bytes: more at once take more memory, and save no time
-LONGEST = 16 << 20  # of one row
-GROUP = 10_000  # rows: as many as the model is asked for at once
+CHUNK = 1 << 20  # bytes; more take more memory and save no time
+LONGEST = 16 << 20  # bytes of one row
+GROUP = 10_000  # rows in one run of the model
 BOM = b"\xef\xbb\xbf"
-# A field in quotes starts where a field does; in it a quote is written twice. The last of a chunk may be cut off.
+# A quoted field starts at the start of a field; a quote in it is doubled. The last one of a chunk may be cut off.
 _QUOTED = re.compile(rb'(?:(?<=[,;\t\n])|^)"[^"]*+(?:""[^"]*+)*+("|\Z)')
 
 
 class Chunk(NamedTuple):
-    """Whole lines, and where they stand."""
+    """Whole lines, and their place."""
 
     start: Place
     end: Place
@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
 
 def read_chunks(place: Located, start: Place | None, *, has_quotes: bool) -> Iterator[Chunk]:
-    """Give a file's lines, from a place on; with quotes a line's end in a quoted field ends no line.
+    """Yield a file's lines in chunks from a place on; with quotes, a line break in a quoted field ends no line.
 
     Raises:
         FileError: it can't be read, or has a line of more than 16 MiB.
@@ -62,9 +62,9 @@ def _skip(stream: pa.NativeFile, n_bytes: int) -> None:
 
 
 def _find_end(content: bytes, *, has_quotes: bool, is_long: bool) -> int:
-    """Give the end of the last row of a multiple of GROUP, of what is long already of any row; 0 where there is none.
+    """Return where the last multiple of GROUP rows ends, or the last row if the text is already long; 0 if none ends.
 
-    So a model is asked for the same groups of rows as by who sends them in batches: its last bit may hang on that.
+    So a model gets the same groups of rows as from /predict/batch; the last bit of an answer may depend on that.
     """
     shown = hide_quoted(content) if has_quotes else content
     ends = np.flatnonzero(np.frombuffer(shown, dtype=np.uint8) == ord("\n")) + 1
@@ -78,20 +78,20 @@ def _find_end(content: bytes, *, has_quotes: bool, is_long: bool) -> int:
 
 
 def _find_short(starts: NDArray[np.intp], ends: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Give the lines that may be empty: of a line's end alone, or a return before it."""
+    """Find lines that may be empty: nothing but a line end, with or without a carriage return."""
     is_short = ends - starts <= 2
     return list(zip(starts[is_short].tolist(), ends[is_short].tolist(), strict=True))
 
 
 def hide_quoted(content: bytes) -> bytes:
-    """Put as many other bytes in the place of quoted fields, so that all line ends that are left are ends of rows."""
+    """Replace quoted fields by as many other bytes, so that each remaining line end is the end of a row."""
     if b'"' not in content:
         return content
     return _QUOTED.sub(lambda found: b"x" * len(found[0]), content)
 
 
 def find_lines(chunk: Chunk, *, has_quotes: bool) -> list[int]:
-    """Give the line in which each row starts; empty lines are no rows."""
+    """Return the line in which each row starts; empty lines aren't rows."""
     content = hide_quoted(chunk.content) if has_quotes else chunk.content
     found, line, at = [], chunk.start.line, 0
     for row in content.split(b"\n"):

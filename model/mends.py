@@ -1,6 +1,6 @@
-"""What skl2onnx 1.20 loses of scikit-learn's estimators or fails on, written anew: gaps in texts and in categories, and float64.
+"""Replaces converters of skl2onnx 1.20 that lose missing texts and categories or float64, or that fail.
 
-These are converters as https://onnx.ai/sklearn-onnx/auto_tutorial/plot_jcustom_syntax.html has them, by class.
+Custom converters by class: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_jcustom_syntax.html.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,26 +28,26 @@ ML = "ai.onnx.ml"
 
 
 class Graph(NamedTuple):
-    """Where the nodes of an operator go."""
+    """Adds the nodes of an operator."""
 
     scope: Any
     container: Any
 
     def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
-        """Add a node and give the name of its output."""
+        """Add a node and return the name of its output."""
         output = output or self.scope.get_unique_variable_name(operator)
         name = self.scope.get_unique_operator_name(operator)
         self.container.add_node(operator, list(inputs), [output], name=name, op_domain=domain, **attributes)
         return output
 
     def constant(self, type: int, values: list[Any], shape: list[int]) -> str:
-        """Add a tensor and give its name."""
+        """Add a tensor and return its name."""
         name: str = self.scope.get_unique_variable_name("constant")
         self.container.add_initializer(name, type, shape, values)
         return name
 
     def columns(self, inputs: list[Any]) -> Iterator[str]:
-        """Give the columns of some inputs one by one."""
+        """Yield the columns of some inputs one by one."""
         for input in inputs:
             width = input.type.shape[1]
             for place in range(width):
@@ -56,13 +56,13 @@ class Graph(NamedTuple):
 
 
 def shape_imputer(operator: Any) -> None:
-    """Count the columns of an imputer that adds some, which say where gaps were."""
+    """Set the number of columns of an imputer that adds indicators of missing values."""
     rows = operator.inputs[0].type.shape[0]
     operator.outputs[0].type.shape = [rows, len(operator.raw_operator.get_feature_names_out())]
 
 
 def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
-    """Fill gaps: ONNX's Imputer takes neither texts nor float64, and skl2onnx forgets the columns that `add_indicator` adds."""
+    """Fill gaps: ONNX's Imputer takes neither texts nor float64, and skl2onnx forgets the columns of `add_indicator`."""
     imputer, graph = operator.raw_operator, Graph(scope, container)
     names, type = [input.full_name for input in operator.inputs], tensor_type(operator.inputs[0])
     values = graph.add("Concat", *names, axis=1) if len(names) > 1 else names[0]
@@ -81,13 +81,13 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
 
 
 def tensor_type(variable: Any) -> int:
-    """Give ONNX's number for the type of a variable."""
+    """Return ONNX's number for the type of a variable."""
     types = {StringTensorType: TensorProto.STRING, DoubleTensorType: TensorProto.DOUBLE}
     return next((number for cls, number in types.items() if isinstance(variable.type, cls)), TensorProto.FLOAT)
 
 
 def find_codes(encoder: Any) -> list[NDArray[np.float32]]:
-    """Have an OrdinalEncoder itself say what it makes of each of its categories."""
+    """Let an OrdinalEncoder encode each of its own categories."""
     n_rows = max(map(len, encoder.categories_))
     columns = [np.resize(np.asarray(categories, dtype=object), n_rows) for categories in encoder.categories_]
     codes = np.asarray(encoder.transform(np.column_stack(columns)), dtype=np.float32)
@@ -95,7 +95,7 @@ def find_codes(encoder: Any) -> list[NDArray[np.float32]]:
 
 
 def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Give categories the encoder's own codes: skl2onnx gives a gap an index, and -1 to a text that is refused."""
+    """Use the encoder's own codes: skl2onnx gives a missing value an index, and -1 to a text that the encoder refuses."""
     encoder, graph = operator.raw_operator, Graph(scope, container)
     is_text = isinstance(operator.inputs[0].type, StringTensorType)
     is_strict = encoder.handle_unknown == "error"
@@ -113,19 +113,19 @@ def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _refuse_unknown(graph: Graph, column: str, code: str, categories: NDArray[Any]) -> str:
-    """Let the model fail on a text that isn't known, which ONNX's OneHotEncoder does, and its LabelEncoder doesn't."""
+    """Let the model fail on an unknown text, as ONNX's OneHotEncoder does; its LabelEncoder doesn't."""
     known = graph.add("OneHotEncoder", column, domain=ML, cats_strings=categories.tolist(), zeros=0)
     last = graph.constant(TensorProto.INT64, [-1], [1])
     return graph.add("Mul", code, graph.add("ReduceSum", known, last, keepdims=0))
 
 
 def convert_as_float32(scope: Any, operator: Any, container: Any) -> None:
-    """Convert trees, which take float32 in ONNX as in scikit-learn and XGBoost, behind steps that give float64."""
+    """Convert trees after steps that give float64; trees take float32 in ONNX, as in scikit-learn and XGBoost."""
     (source,), outputs = operator.inputs, operator.outputs
     if not isinstance(source.type, DoubleTensorType):
         get_converter(operator.type)(scope, operator, container)
         return
-    trees = scope.declare_local_operator(operator.type, operator.raw_operator)  # converted as this one, later
+    trees = scope.declare_local_operator(operator.type, operator.raw_operator)  # converted later, like this one
     trees.inputs.append(scope.declare_local_variable("rows", FloatTensorType(source.type.shape)))
     trees.outputs.append(scope.declare_local_variable("label", outputs[0].type))
     trees.outputs.append(scope.declare_local_variable("answers", FloatTensorType(outputs[1].type.shape)))
@@ -136,19 +136,19 @@ def convert_as_float32(scope: Any, operator: Any, container: Any) -> None:
 
 
 def convert_with_double(scope: Any, operator: Any, container: Any) -> None:
-    """Convert trees that compare float64: those of HistGradientBoostingClassifier and LightGBM."""
+    """Convert trees that compare float64, of HistGradientBoostingClassifier and LightGBM."""
     trees, stages = Trees(container, {}), getattr(operator.raw_operator, "_predictors", None)
     if isinstance(operator.inputs[0].type, DoubleTensorType):
-        # skl2onnx has made float32 of them by then
+        # skl2onnx has converted them to float32 before
         thresholds = [node["num_threshold"] for stage in stages or () for tree in stage for node in tree.nodes]
         trees = DoubleTrees(container, {"nodes_values": thresholds} if stages else {}, scope)
     get_converter(operator.type)(scope, operator, trees)
 
 
 class Trees:
-    """A container that gives nodes of trees other attributes.
+    """A container that changes the attributes of tree nodes.
 
-    Whole numbers among them become Python's own: skl2onnx hands booleans on, which onnx 1.23 takes for no numbers.
+    Integers become Python's int: skl2onnx passes booleans on, which onnx 1.23 doesn't accept as numbers.
     """
 
     def __init__(self, container: Any, attributes: Mapping[str, Any]) -> None:
@@ -171,7 +171,7 @@ class Trees:
 
 
 class DoubleTrees(Trees):
-    """A container in which trees compare float64, by the attributes `…_as_tensor`.
+    """A container in which trees compare float64, with the attributes `…_as_tensor`.
 
     https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html
     """

@@ -1,4 +1,4 @@
-"""How good answers are, by scikit-learn's metrics."""
+"""Measures how good answers are, with scikit-learn's metrics."""
 
 import math
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ BETTER_LOW = ("log_loss", "brier_score", "calibration_error", "left_out")
 
 
 class OfLabel(NamedTuple):
-    """How good a model is on one label; None where that isn't defined."""
+    """How good a model is on one label; None if a metric isn't defined."""
 
     precision: float | None
     recall: float | None
@@ -27,14 +27,14 @@ class Quality(NamedTuple):
     """How good a model is.
 
     Attributes:
-        n_rows: that it is judged on.
-        interval: in which the accuracy is with 95 % (Wilson's).
-        baseline: the commonest label, and the accuracy of always saying it.
-        log_loss: of the natural logarithm.
-        brier_score: from 0 to 2, of two classes from 0 to 1.
-        roc_auc: each label against the rest, their mean; of two classes the second's.
-        calibration_error: how far the probability of the label that is said is from how often it is right, on average.
-        matrix: rows by the true label and the one that is said.
+        n_rows: the number of measured rows.
+        interval: the 95 % interval of the accuracy (Wilson's).
+        baseline: the most common label, and the accuracy of always predicting it.
+        log_loss: with the natural logarithm.
+        brier_score: from 0 to 2; with two classes from 0 to 1.
+        roc_auc: the mean of each label against the rest; with two classes the second's.
+        calibration_error: the mean difference of the predicted label's probability from its share of correct rows.
+        matrix: rows by true and predicted label.
     """
 
     n_rows: int
@@ -56,10 +56,10 @@ class Quality(NamedTuple):
 def measure(
     labels: tuple[str, ...], truth: NDArray[np.intp], said: NDArray[np.intp], probabilities: NDArray[np.float32]
 ) -> Quality:
-    """Measure answers against the truth, both places of labels; probabilities of shape (n_rows, n_classes)."""
+    """Measure answers against the true labels, both as label indexes; probabilities of shape (n_rows, n_classes)."""
     places = list(range(len(labels)))
     sure = probabilities.astype(np.float64)
-    sure /= sure.sum(axis=1, keepdims=True)  # scikit-learn wants a sum of 1 beyond float32's digits
+    sure /= sure.sum(axis=1, keepdims=True)  # scikit-learn expects a sum of 1 with more digits than float32 has
     counts = np.bincount(truth, minlength=len(labels))
     usual = int(counts.argmax())
     n_right = int((truth == said).sum())
@@ -114,9 +114,9 @@ def _known(value: float) -> float | None:
 
 
 def find_calibration_error(right: NDArray[np.bool_], sure: NDArray[np.float64]) -> float:
-    """Give the expected calibration error: by bins of the probability of the label that is said.
+    """Return the expected calibration error, over bins of the predicted label's probability.
 
-    https://arxiv.org/abs/1706.04599, equation 3; scikit-learn has the curve and not this sum.
+    https://arxiv.org/abs/1706.04599, equation 3; scikit-learn has only the curve, not this sum.
     """
     bins = np.minimum((sure * N_BINS).astype(np.intp), N_BINS - 1)
     gaps = np.abs(np.bincount(bins, right) - np.bincount(bins, sure))

@@ -1,11 +1,11 @@
-"""The names of columns, as data has them and as skl2onnx makes names of inputs of them."""
+"""Matches the names of columns with the names of inputs that skl2onnx makes from them."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 
 def match(inputs: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Find the column of each input, by its name or by what skl2onnx makes of it; those that are clear.
+    """Find the column of each input, by its name or by the name that skl2onnx gives it, where that is clear.
 
     https://github.com/onnx/sklearn-onnx/blob/1.20.0/skl2onnx/common/_topology.py, _generate_unique_name
     """
@@ -14,7 +14,7 @@ def match(inputs: Sequence[str], names: Sequence[str]) -> dict[str, str]:
 
 
 def find_columns(inputs: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
-    """Find the columns that may be meant by each input."""
+    """Find the possible columns of each input."""
     if set(inputs) <= set(names):
         return {input: [input] for input in inputs}
     mangled: dict[str, list[str]] = {}
@@ -29,6 +29,6 @@ def _mangle(name: str) -> str:
 
 
 def _find_numbered(input: str, mangled: Mapping[str, list[str]]) -> list[str]:
-    """Find the columns of which one may be an input with a number behind it, which says that others have its name."""
+    """Find the possible columns of an input with a number after its name, which skl2onnx adds to repeated names."""
     columns = mangled.get(input.rstrip("0123456789"), [])
     return columns if len(columns) > 1 else []

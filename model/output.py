@@ -1,4 +1,4 @@
-"""A file that is written part by part, goes on after a kill, and appears under its name only when it is whole."""
+"""A file that is written part by part, can be resumed after a kill, and appears under its name when it is complete."""
 
 import base64
 import contextlib
@@ -14,17 +14,17 @@ import pyarrow as pa
 from model.encode import Encoder
 from model.files import COMPRESSIONS, S3, Fault, FileError, Place, locate, one_line
 
-COPY = 8 << 20  # bytes at once
+COPY = 8 << 20  # bytes
 
 
 class Progress(NamedTuple):
-    """How far an output is.
+    """The progress of an output.
 
     Attributes:
-        file: which of the inputs is next, counted from 0.
-        place: where it goes on.
-        n_rows: that are answered so far.
-        n_refused: that aren't.
+        file: the index of the next input.
+        place: where to continue in it.
+        n_rows: answered rows so far.
+        n_refused: refused rows so far.
     """
 
     file: int = 0
@@ -34,9 +34,9 @@ class Progress(NamedTuple):
 
 
 class Output:
-    """What is written so far stands beside its later name (of S3: in the working directory), in three files.
+    """The unfinished output: three files beside its later name (for S3: in the working directory).
 
-    `.partial` and `.errors.partial` grow, `.journal` has a line for each part: how long both are with it.
+    `.partial` and `.errors.partial` grow; `.journal` has a line for each part, with the sizes of both after it.
     """
 
     def __init__(self, path: str, encoder: Encoder, identity: dict[str, Any]) -> None:
@@ -49,10 +49,10 @@ class Output:
         self._files: list[IO[bytes]] = []
 
     def open(self, *, resumes: bool) -> Self:
-        """Start, or go on where an earlier run was ended.
+        """Start, or continue an earlier run.
 
         Raises:
-            FileError: it can't be written, another run writes it, or the earlier run was another one.
+            FileError: it can't be written, another run writes it, or the earlier run had other inputs.
         """
         try:
             for name in self._names:
@@ -80,7 +80,7 @@ class Output:
         return self
 
     def _find_resumed(self) -> list[int] | None:
-        """Read the journal, and give the sizes of the files with its last whole part."""
+        """Read the journal, and return the sizes of the files after its last complete part."""
         content = self._files[2].read()
         lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
         if not lines:
@@ -93,7 +93,7 @@ class Output:
         for line in lines[1:]:
             part = json.loads(line)
             if any(size > length for size, length in zip(part["sizes"], lengths, strict=True)):
-                break  # a machine that lost power may have kept the journal alone
+                break  # after a power failure, only the journal may have been saved
             sizes, journal = part["sizes"], journal + len(line)
             self._feet.append(base64.b64decode(part["footer"]))
             file, place, *counts = part["progress"]
@@ -101,7 +101,7 @@ class Output:
         return [*sizes, journal]
 
     def add(self, content: bytes | memoryview, foot: bytes, faults: Sequence[tuple[str, Fault]], to: Progress) -> None:
-        """Write a part, the rows that it refuses, and how far this is."""
+        """Write a part, its refused rows, and the progress."""
         try:
             moved = self._encoder.move(foot, self._files[0].tell()) if len(content) else b""
             self._write(0, content)
@@ -120,7 +120,7 @@ class Output:
         self._files[number].flush()
 
     def publish(self) -> None:
-        """Give the files their names, the output's the last; no errors are no file.
+        """Give the files their names, the output last; without errors there is no errors file.
 
         Raises:
             FileError: they can't be written there.
@@ -139,12 +139,12 @@ class Output:
         self.discard()
 
     def discard(self) -> None:
-        """Remove what was written so far."""
+        """Remove the unfinished output."""
         for name in self._names:
             name.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leave what was written so far to a run that goes on with it."""
+        """Keep the unfinished output for a run that continues it."""
         for file in self._files:
             file.close()
 

@@ -8,16 +8,16 @@ from pyarrow import parquet
 from model.files import Batch, Block, FileError, Located, Place, RowFile, one_line
 from model.lines import GROUP
 
-MOST_ROWS = 60_000  # of a block: a multiple of what the model is asked for at once
+MOST_ROWS = 60_000  # of a block: a multiple of GROUP
 MOST_VALUES = 2_000_000
-BUFFER = 1 << 20  # bytes of a column that are read at once
+BUFFER = 1 << 20  # bytes of a column per read
 
 
 class ParquetFile(RowFile):
-    """A file of Parquet."""
+    """A Parquet file."""
 
     def __init__(self, place: Located) -> None:
-        """Read its schema."""
+        """Read the schema."""
         super().__init__(place)
         self._place = place
         with self._open() as file:
@@ -41,7 +41,7 @@ class ParquetFile(RowFile):
         n_rows = n_rows // GROUP * GROUP or n_rows
         row_bytes = self.n_bytes / max(1, self._metadata.num_rows)
         groups = range(first, self._metadata.num_row_groups)
-        waiting: list[pa.RecordBatch] = []  # after a resumption the file's batches start elsewhere than the blocks
+        waiting: list[pa.RecordBatch] = []  # after a resume, the file's batches don't start where the blocks do
         try:
             with self._open() as file:
                 for batch in file.iter_batches(n_rows, row_groups=groups):

@@ -1,4 +1,4 @@
-"""Work on one thing after the other, on all cores, its results in order."""
+"""Processes a sequence on all cores, with the results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 def in_order(work: Callable[[Thing], Result], things: Iterable[Thing]) -> Iterator[Result]:
-    """Give the results of a work; no more of the things are taken ahead than keeps every core busy."""
+    """Yield the results in order; read only as far ahead as keeps every core busy."""
     n_cores = count_cores()
     running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n_cores) as pool:

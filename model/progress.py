@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, a line every ten seconds in a log."""
+"""Shows the progress of a long command: a bar on a terminal, a line every ten seconds in a log."""
 
 import shutil
 import sys
@@ -10,13 +10,13 @@ LINE_SECONDS = 10
 
 
 class Meter:
-    """Rows done, rows a second, and the time that is left by how much of the files' bytes is done."""
+    """Rows done, rows per second, and the time left, estimated from the bytes done."""
 
     def __init__(self, n_bytes: int, n_done: int = 0) -> None:
         self._n_bytes, self._n_done = max(1, n_bytes), n_done
         self._n_rows, self._from = 0, n_done
         self._start = self._last = time.monotonic()
-        size = shutil.get_terminal_size()  # 80 by 24 where a terminal doesn't say
+        size = shutil.get_terminal_size()  # 80 by 24 if the terminal doesn't tell
         self._bar = tqdm(
             total=self._n_bytes,
             initial=n_done,
@@ -29,7 +29,7 @@ class Meter:
         )
 
     def add(self, n_rows: int, n_bytes: int) -> None:
-        """Count rows, and the bytes of the files that they are."""
+        """Add rows and their bytes."""
         self._n_rows += n_rows
         self._n_done += n_bytes
         now = time.monotonic()
@@ -46,5 +46,5 @@ class Meter:
             print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._bar.close()

@@ -1,4 +1,4 @@
-"""The arguments that commands about files have in common."""
+"""The common arguments of commands that read files."""
 
 import argparse
 from pathlib import Path
@@ -10,22 +10,24 @@ FILES = "CSV, JSON lines or Parquet, by its name; also a glob, a folder, s3://�
 
 
 def add_reading(parser: argparse.ArgumentParser, *, target_is_required: bool) -> None:
-    """Let a command be told which rows to read, and how."""
+    """Add the arguments for which rows to read, and how."""
     parser.add_argument("files", nargs="+", help=FILES)
     parser.add_argument("--target", required=target_is_required, help="the column of the true labels")
     add_options(parser)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told how to read rows."""
+    """Add the arguments for how to read rows."""
     parser.add_argument("--by-position", action="store_true", help="take the features in the order of the columns")
-    parser.add_argument("--no-header", action="store_true", help="of CSV: columns are called column 1, column 2, …")
+    parser.add_argument(
+        "--no-header", action="store_true", help="for a CSV without a header: columns are called column 1, column 2, …"
+    )
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
     add_labels(parser)
 
 
 def read_arguments(arguments: argparse.Namespace) -> Reading:
-    """Read them."""
+    """Read these arguments."""
     return Reading(
         arguments.files,
         getattr(arguments, "target", None),

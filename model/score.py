@@ -1,4 +1,4 @@
-"""Writes the label and the probabilities of every row of files into one file, however large they are.
+"""Writes the label and the probabilities of every row of files of any size into one file.
 
 python -m model score my.onnx in.parquet out.parquet
 """
@@ -29,18 +29,18 @@ from model.served import load_served, read_settings
 from model.truth import Reading
 from model.values import read_values
 
-REFUSED = 2  # the status of a run that couldn't answer every row
+REFUSED = 2  # the status if some rows weren't answered
 
 
 class Task(NamedTuple):
-    """A block of one of the files, and where the next one starts."""
+    """A block of a file, and where the next one starts."""
 
     number: int
     block: Block
 
 
 class Part(NamedTuple):
-    """What comes of a block."""
+    """The result of a block."""
 
     task: Task
     content: bytes | memoryview
@@ -51,11 +51,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Scoring:
-    """Files, a model, and what of the files goes into the output beside the answers.
+    """Files, a model, and the columns of the output.
 
     Attributes:
-        keep: names of columns.
-        answers: the names of the columns of the label and of each class's probability.
+        keep: the names of the files' columns that are kept.
+        answers: the names of the columns for the label and each class's probability.
     """
 
     classifier: Classifier
@@ -65,14 +65,14 @@ class Scoring:
     encoder: Encoder
 
     def read(self, start: Progress) -> Iterator[Task]:
-        """Give the blocks of all files, from where an earlier run was ended."""
+        """Yield the blocks of all files, from where an earlier run stopped."""
         for number, (file, _) in enumerate(self.files):
             if number >= start.file:
                 for block in file.read(start.place if number == start.file else None):
                     yield Task(number, block)
 
     def score(self, task: Task) -> Part:
-        """Answer a block, and write it as a part of the output."""
+        """Answer a block, and encode it as a part of the output."""
         file, choice = self.files[task.number]
         batch = task.block.parse(list(dict.fromkeys([*choice.features, *self.keep])))
         columns = self.classifier.model.columns
@@ -96,7 +96,7 @@ class Scoring:
 
 
 def _cast(file: RowFile, batch: Batch, name: str, type: pa.DataType) -> pa.ChunkedArray:
-    """Give a column in the type that the output has for it."""
+    """Return a column in the output's type."""
     column = batch.table[name]
     if column.type == type:
         return column
@@ -113,7 +113,7 @@ def _cast(file: RowFile, batch: Batch, name: str, type: pa.DataType) -> pa.Chunk
 
 
 def name_answers(model: Model, taken: Sequence[str]) -> list[str]:
-    """Name an answer's columns, its label and each class's probability: with a prefix where the input has one of them."""
+    """Name an answer's columns: its label and each class's probability, with a prefix if the input has such a name."""
     names = ["label", *(f"probability_{label}" for label in model.labels)]
     while not set(names).isdisjoint(taken):
         names = [f"predicted_{name}" for name in names]
@@ -121,7 +121,7 @@ def name_answers(model: Model, taken: Sequence[str]) -> list[str]:
 
 
 def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[str] | None) -> Scoring:
-    """Open all files, and find out what the output will look like.
+    """Open all files, and find the columns of the output.
 
     Raises:
         FileError: a file can't be read, or has other columns than the first.
@@ -145,7 +145,7 @@ def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[s
 
 
 def _find_type(model: Model, file: RowFile, choice: Choice, name: str, output: str) -> pa.DataType:
-    """Say which type a column has in the output: the file's own, of texts (CSV) what the model takes them for."""
+    """Return a column's type in the output: the file's own; for texts from a CSV, the type of the model's input."""
     if name in file.types:
         type = file.types[name]
         return type.value_type if pa.types.is_dictionary(type) else type
@@ -162,10 +162,10 @@ def _find_type(model: Model, file: RowFile, choice: Choice, name: str, output: s
 
 
 def score(scoring: Scoring, output: Output, *, is_strict: bool = False) -> Progress:
-    """Answer all rows; a part is written when those before it are.
+    """Answer all rows; write the parts in order.
 
     Raises:
-        FileError: a file can't be read or written, or a row is refused and that is strict.
+        FileError: a file can't be read or written, or a row is refused with `--strict`.
     """
     sizes = [file.n_bytes for file, _ in scoring.files]
     start = output.progress
@@ -186,7 +186,7 @@ def score(scoring: Scoring, output: Output, *, is_strict: bool = False) -> Progr
 
 
 def _identify(scoring: Scoring, reading: Reading, output: str) -> dict[str, Any]:
-    """Say what makes the same output: a run that was ended is gone on with by the same alone."""
+    """Return what identifies the output: a run can only be resumed with the same."""
     model = scoring.classifier.model
     return {
         "model": model.sha256,
@@ -202,14 +202,14 @@ def _identify(scoring: Scoring, reading: Reading, output: str) -> dict[str, Any]
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Write it, and say how many rows were answered."""
+    """Score files, and print how many rows were answered."""
     parser = argparse.ArgumentParser(description="Write the label and the probabilities of every row of files.")
     add_artifact(parser)
     parser.add_argument("files", nargs="+", help=FILES)
     parser.add_argument("output", help="CSV, JSON lines or Parquet, by its name, here or s3://…")
     parser.add_argument("--keep", help="the columns to keep, comma-separated, '' for none (default: all)")
     parser.add_argument("--strict", action="store_true", help="stop at the first row that can't be answered")
-    parser.add_argument("--resume", action="store_true", help="go on where a run that was killed has ended")
+    parser.add_argument("--resume", action="store_true", help="continue a run that was killed")
     add_options(parser)
     arguments = parser.parse_args(given)
     try:
@@ -227,7 +227,7 @@ def _run(arguments: argparse.Namespace) -> Progress:
     classifier = load_served(read_settings(arguments.artifact, arguments.labels))
     scoring = plan(classifier, reading, path, keep)
     if path in (file.path for file, _ in scoring.files):
-        raise FileError(f"{path}: expected another file to write than to read")
+        raise FileError(f"{path}: expected another file for the output than the inputs")
     output = Output(path, scoring.encoder, _identify(scoring, reading, path)).open(resumes=arguments.resume)
     before = output.progress
     try:
@@ -244,7 +244,7 @@ def _run(arguments: argparse.Namespace) -> Progress:
 
 
 def describe(path: str, before: Progress, done: Progress, seconds: float) -> str:
-    """Say in a line what was done."""
+    """Summarize the run in a line."""
     n_here = done.n_rows + done.n_refused - before.n_rows - before.n_refused
     text = f"{path}: {done.n_rows:,} rows in {seconds:,.1f} s, {n_here / seconds:,.0f} rows/s"
     if before.place is not None:

@@ -1,4 +1,4 @@
-"""A classifier as the service would load it, by the same settings."""
+"""Loads a classifier as the service does, with the same settings."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from function.settings import Settings
 
 
 def read_settings(artifact: Path, labels: Path | None) -> Settings:
-    """Read the service's own settings; the artifact, and its labels where they are given, are those of the command.
+    """Read the service's settings, but with the command's artifact and, if given, its labels.
 
     Raises:
         SettingsError: one of them is wrong.
@@ -36,5 +36,5 @@ def load_served(settings: Settings) -> Classifier:
 
 
 def add_labels(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told the labels."""
+    """Add the argument for labels to a command."""
     parser.add_argument("--labels", type=Path, help="index -> label, JSON; default: label.json beside the artifact")

@@ -1,4 +1,4 @@
-"""Rows by their columns: a DataFrame or an array → one list of values a column."""
+"""Rows by column: a DataFrame or an array → one list of values per column."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,12 +8,12 @@ import numpy as np
 
 from function.errors import ArtifactError
 
-Value = float | str | bool | None  # None is a gap
+Value = float | str | bool | None  # None is a missing value
 Row = tuple[Value, ...]
 Table = dict[str, list[Value]]
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
-MISSING_TEXT = ""  # stands in a column of texts for a gap
+MISSING_TEXT = ""  # replaces a missing value in a column of texts
 
 
 def count_rows(table: Table) -> int:
@@ -21,7 +21,7 @@ def count_rows(table: Table) -> int:
 
 
 def is_gap(value: Any) -> bool:
-    """Say whether a value is None or NaN."""
+    """Return whether a value is None or NaN."""
     return value is None or value != value  # noqa: PLR0124
 
 
@@ -38,12 +38,12 @@ def read_rows(table: Table) -> list[Row]:
 
 
 def read_features(X: Any) -> Table:
-    """Give the values of a DataFrame, of an array of shape (n_rows, n_features), or of a series of texts.
+    """Return the values of a DataFrame, an array of shape (n_rows, n_features), or a series of texts.
 
     None, NaN, NA and NaT become None; numbers are finite.
 
     Raises:
-        ArtifactError: says what came, and in which column.
+        ArtifactError: says what is wrong, and in which column.
     """
     if hasattr(X, "columns"):
         table = _read_frame(X)
@@ -77,7 +77,7 @@ def _read_frame(X: Any) -> Table:
 
 
 def _read_column(name: str, values: list[Any]) -> list[Value]:
-    """Bring the values of a column to one type: booleans, texts, or else numbers."""
+    """Convert the values of a column to one type: booleans, texts, or else numbers."""
     values = [None if is_gap(value) else value for value in values]
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {bool, np.bool_}:

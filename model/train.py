@@ -1,4 +1,4 @@
-"""Trains the shipped classifier on Iris and writes it as an ONNX artifact that carries its own facts.
+"""Trains the shipped classifier on Iris and writes it as an ONNX artifact with its facts.
 
 python -m model.train --date 2026-11-22
 """
@@ -34,7 +34,7 @@ LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "numpy")
 
 
 class Trained(NamedTuple):
-    """scikit-learn's classifier, the same as an ONNX artifact, and its labels by index."""
+    """scikit-learn's classifier, the same model as an ONNX artifact, and its labels by index."""
 
     pipeline: Pipeline
     artifact: bytes
@@ -42,7 +42,7 @@ class Trained(NamedTuple):
 
 
 def make_classifier() -> Pipeline:
-    """Make the untrained pipeline: standardised features, an RBF SVM, calibrated probabilities."""
+    """Create the untrained pipeline: standardised features, an RBF SVM, calibrated probabilities."""
     folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
     return make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC(), ensemble=False, cv=folds))
 
@@ -51,7 +51,7 @@ def train(day: date) -> Trained:
     """Train on the 150 rows of Iris.
 
     Args:
-        day: goes into the artifact as its training date, so that the same day gives the same bytes.
+        day: the training date in the artifact; the same day gives the same bytes.
     """
     iris = load_iris()
     classifier = make_classifier()
@@ -68,7 +68,7 @@ def train(day: date) -> Trained:
 
 def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
     with warnings.catch_warnings():
-        # skl2onnx 1.20 looks at SVC.probA_, which scikit-learn 1.9 deprecates, to find that there is none.
+        # skl2onnx 1.20 checks whether there is an SVC.probA_, which scikit-learn 1.9 deprecates.
         warnings.filterwarnings("ignore", r"Attribute `prob[AB]_` was deprecated", FutureWarning)
         model: onnx.ModelProto = convert_sklearn(
             classifier,
@@ -77,7 +77,7 @@ def _convert(classifier: Pipeline, n_features: int) -> onnx.ModelProto:
             options={"zipmap": False},
         )
     model.model_version = 1
-    model.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set: any order
+    model.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set, in any order
     return model
 
 

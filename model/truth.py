@@ -1,4 +1,4 @@
-"""Rows whose labels are known, and what classifiers make of them."""
+"""Rows whose labels are known, and classifiers' answers to them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,10 +30,10 @@ class Reading:
 
     Attributes:
         files: names, globs and folders.
-        target: the column of the true labels, where they are known.
-        by_position: features are the columns in their order, whatever these are called.
+        target: the column of the true labels, if they are known.
+        by_position: features are the columns in the file's order, whatever their names.
         has_header: the first line of a CSV names its columns.
-        ignore: columns that are no features.
+        ignore: columns that aren't features.
     """
 
     files: Sequence[str]
@@ -50,16 +50,16 @@ class Reading:
 
 
 class Answered(NamedTuple):
-    """The answers to the rows of a block that have a label, if labels are asked for, and that every classifier answers.
+    """The answers to rows of a block that every classifier answers and that have a label, if labels are requested.
 
     Attributes:
         file: its path.
         lines: of the rows, counted from 1.
-        truth: places of their labels among those of `find_labels`; empty where none are asked for.
+        truth: the indexes of their labels in `find_labels`; empty if none are requested.
         probabilities: of each classifier, float32, shape (n_rows, n_classes).
-        classes: of each classifier, the places of their labels.
-        left_out: why, of each of the others.
-        n_refused: how many rows each classifier alone refuses.
+        classes: of each classifier, label indexes.
+        left_out: the other rows, and why.
+        n_refused: the number of rows that only this classifier refuses, for each.
     """
 
     file: str
@@ -72,10 +72,10 @@ class Answered(NamedTuple):
 
 
 def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterator[Answered]:
-    """Answer the rows of files by all classifiers.
+    """Answer the rows of files with all classifiers.
 
     Raises:
-        FileError: a file can't be read, or its labels are none of the models'.
+        FileError: a file can't be read, or its labels aren't the models'.
     """
     for path in find_files(reading.files):
         opened = [reading.open(path, classifier.model) for classifier in classifiers]
@@ -114,25 +114,25 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
 
 
 def count_alone(refused: Sequence[set[int]]) -> list[int]:
-    """Count of each classifier the rows that it refuses and some other answers."""
+    """Count for each classifier the rows that it refuses and another one answers."""
     by_all = set.intersection(*refused)
     return [len(rows - by_all) for rows in refused]
 
 
 def find_labels(classifiers: Sequence[Classifier]) -> tuple[str, ...]:
-    """Give the labels of the first model, then those that only others have."""
+    """Return the labels of the first model, then those that only others have."""
     return tuple(dict.fromkeys(label for classifier in classifiers for label in classifier.model.labels))
 
 
 def find_truth(
     path: str, column: pa.ChunkedArray, labels: Sequence[str], class_ids: Sequence[str] | None
 ) -> NDArray[np.intp]:
-    """Give the place of each row's label among all, -1 where it has none.
+    """Return the index of each row's label, -1 if it has none.
 
-    They are labels, or all of them the class ids that a model has for them, in the same order.
+    The values are labels, or all of them are a model's class ids.
 
     Raises:
-        FileError: they are others; names both.
+        FileError: they are neither; names both.
     """
     texts = read_labels(path, column, (*labels, *(class_ids or ())))
     found = [text for text in pc.unique(texts).to_pylist() if text is not None]
@@ -146,7 +146,7 @@ def find_truth(
 
 
 def read_labels(path: str, column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
-    """Give labels as texts, whole numbers without decimals, null where there is none.
+    """Return labels as texts, integers without decimals, null if there is none.
 
     Raises:
         FileError: they are lists or objects.
@@ -166,7 +166,7 @@ def read_labels(path: str, column: pa.ChunkedArray, known: Sequence[str]) -> pa.
 
 
 class Judged(NamedTuple):
-    """All rows of files, one after the other; attributes as of `Answered`."""
+    """The rows of all files; attributes as in `Answered`."""
 
     files: list[str]
     lines: NDArray[np.int64]
@@ -177,12 +177,12 @@ class Judged(NamedTuple):
     n_refused: list[int]
 
     def count_reasons(self) -> list[tuple[str, int]]:
-        """Count why rows are left out, the commonest first."""
+        """Count the reasons why rows are left out, the most common first."""
         return Counter(fault.reason for _, fault in self.left_out).most_common()
 
 
 def judge(classifiers: Sequence[Classifier], reading: Reading) -> Judged:
-    """Answer the rows of files by all classifiers, and bring them together.
+    """Answer the rows of files with all classifiers, and join the results.
 
     Raises:
         FileError: as `answer_files`, or no row is left.

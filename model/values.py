@@ -1,4 +1,4 @@
-"""The values of a batch: what a file's cells mean to a model, and one checked array for each of its inputs."""
+"""The values of a batch: a file's cells → one checked array per input of the model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,26 +19,26 @@ Indexes = NDArray[np.intp]
 
 
 class Values(ABC):
-    """Rows that a model is asked for; any of them may be wrong."""
+    """Rows for a model; any of them may be wrong."""
 
     @abstractmethod
     def to_arrays(self, rows: Indexes) -> Arrays:
-        """Give the arrays of some rows.
+        """Return the arrays of some rows.
 
         Raises:
-            FeaturesError: a value isn't what its feature takes.
+            FeaturesError: a value doesn't fit its feature.
         """
 
     @abstractmethod
     def get_row(self, row: int) -> list[Any]:
-        """Give a row's values as JSON has them, for whoever judges it alone.
+        """Return a row's values as in JSON, to check it alone.
 
         Raises:
             FeaturesError: it has none for a feature.
         """
 
     def find_suspects(self, rows: Indexes) -> NDArray[np.bool_]:
-        """Say which of some rows are likely to be refused, so that they are looked at alone; no other need be right."""
+        """Return the rows that are likely to be refused, to check them alone; others may be wrong too."""
         return np.zeros(len(rows), dtype=bool)
 
 
@@ -50,7 +50,7 @@ def read_values(columns: Columns, batch: Batch, names: Sequence[str]) -> Values:
 
 
 class RecordValues(Values):
-    """Objects and lists of JSON, judged value by value as the service does; a list is in the order of the features."""
+    """JSON objects and lists, checked value by value as in the service; a list has the features' order."""
 
     def __init__(self, columns: Columns, records: Sequence[Record], names: Sequence[str]) -> None:
         self._columns, self._records, self._names = columns, records, names
@@ -70,15 +70,15 @@ class RecordValues(Values):
 
 
 class TableValues(Values):
-    """Columns of CSV and Parquet, judged by the column."""
+    """Columns of CSV and Parquet, checked by column."""
 
     def __init__(self, columns: Columns, batch: Batch, names: Sequence[str]) -> None:
         n_rows = batch.table.num_rows
         self._columns = columns
         self._takes_comma = batch.takes_comma
         self._given = [self._combine(batch, place, name) for place, name in enumerate(names)]
-        self._wrong = np.zeros(n_rows, dtype=bool)  # refused for certain
-        self._unknown = np.zeros(n_rows, dtype=bool)  # a text that the training didn't have
+        self._wrong = np.zeros(n_rows, dtype=bool)  # certainly refused
+        self._unknown = np.zeros(n_rows, dtype=bool)  # a text that the training data didn't have
         read = [self._read(place) for place in range(len(names))]
         self._inputs, start = [], 0
         for input in columns.inputs:
@@ -94,7 +94,7 @@ class TableValues(Values):
         return read_texts(column, known, is_free=known is None and fill is None)
 
     def _read(self, place: int) -> NDArray[Any]:
-        """Give a column's values, a gap as NaN or the text that stands for one; what is refused is marked, and anything."""
+        """Return a column's values, missing ones as NaN or a text; mark refused values and set them to anything."""
         given, type, fill = self._given[place], self._columns.types[place], self._columns.fills[place]
         is_wrong_type = False
         if is_text(given.type) and type != TEXT:
@@ -119,7 +119,7 @@ class TableValues(Values):
 
     def to_arrays(self, rows: Indexes) -> Arrays:
         if self._wrong[rows].any():
-            raise FeaturesError("some of the rows are refused", type="rows")  # each alone says why
+            raise FeaturesError("some of the rows are refused", type="rows")  # checked alone, each row says why
         is_run = rows[-1] - rows[0] == len(rows) - 1
         arrays, start = [], 0
         for input, values in zip(self._columns.inputs, self._inputs, strict=True):
@@ -150,7 +150,7 @@ def is_text(type: pa.DataType) -> bool:
 
 
 def _combine(column: pa.ChunkedArray) -> pa.Array:
-    """Give a column in one piece, of a type that its values are of: texts, booleans, or numbers that NumPy has."""
+    """Return a column in one piece, as texts, booleans, or one of NumPy's number types."""
     whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_decode()

@@ -1,4 +1,4 @@
-"""The versions of a deployed stack: which of them answers, back to an earlier one, and away with old ones.
+"""The versions of a deployed stack: lists them, rolls back to an earlier one, and deletes old ones.
 
 python -m model.versions web-single rollback --to 3
 """
@@ -12,27 +12,27 @@ from typing import NamedTuple, Self
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-ALIAS, FUNCTION = "live", "ClassifierFunction"  # as template.yaml has them, and SAM names what it makes of them
+ALIAS, FUNCTION = "live", "ClassifierFunction"  # names in template.yaml, and those that SAM makes from them
 APPLICATION, GROUP = "ServerlessDeploymentApplication", f"{FUNCTION}DeploymentGroup"
 # https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_ListDeployments.html
 OPEN = ["Created", "Queued", "InProgress", "Baking", "Ready"]
 
 
 class Version(NamedTuple):
-    """A published version, and the SHA-256 of the model that it is held to, None where it was given none."""
+    """A published version, and the SHA-256 that its model must have, None if it has none."""
 
     number: int
     sha256: str | None
-    published: str  # as AWS has it, such as 2026-11-26T01:17:54.000+0000
+    published: str  # as AWS writes it, such as 2026-11-26T01:17:54.000+0000
 
     @property
     def model(self) -> str:
-        return f"model SHA-256 {self.sha256}" if self.sha256 else "a model whose SHA-256 it wasn't told"
+        return f"model SHA-256 {self.sha256}" if self.sha256 else "a model without a known SHA-256"
 
 
 @dataclass
 class Stack:
-    """A stack's function, its versions, the newest first, and version -> share of the requests that it answers."""
+    """A stack's function, its versions, the newest first, and version -> its share of the requests."""
 
     name: str
     function: str
@@ -43,10 +43,10 @@ class Stack:
 
     @classmethod
     def read(cls, name: str) -> Self:
-        """Ask AWS.
+        """Read the versions from AWS.
 
         Raises:
-            SystemExit: there is no such stack, or no way to ask.
+            SystemExit: there is no such stack, or AWS can't be reached.
         """
         try:
             found = boto3.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
@@ -76,7 +76,7 @@ class Stack:
         return next((version for version in self.versions if version.number < self.main), None)
 
     def find_rollouts(self) -> list[str]:
-        """Find the deployments of CodeDeploy's that are on."""
+        """Find CodeDeploy's running deployments."""
         if not (group := self.resources.get(GROUP)):
             return []
         where = {"applicationName": self.resources[APPLICATION], "deploymentGroupName": group}
@@ -84,7 +84,7 @@ class Stack:
         return list(found["deployments"])
 
     def point(self, number: int) -> None:
-        """Let a version answer all requests."""
+        """Send all requests to a version."""
         boto3.client("lambda").update_alias(
             FunctionName=self.function,
             Name=ALIAS,
@@ -108,41 +108,43 @@ def _read_versions(function: str) -> list[Version]:
 
 
 def list_(stack: Stack) -> None:
-    """Print the versions, and which of them answers."""
+    """Print the versions, and which one is active."""
     for version in stack.versions:
         print(_describe(stack, version))
 
 
 def _describe(stack: Stack, version: Version) -> str:
     share = stack.shares.get(version.number, 0)
-    answers = "" if not share else ", answers" if share == 1 else f", answers {share:.0%} of the requests"
+    answers = "" if not share else ", active" if share == 1 else f", active for {share:.0%} of the requests"
     return f"version {version.number}, published {version.published[:16]}, {version.model}{answers}"
 
 
 def tell(stack: Stack) -> None:
-    """Print which version answers, and how to go back and to delete old ones."""
+    """Print the active version, and how to roll back and to delete old versions."""
     for number in sorted(stack.shares, reverse=True):
         print(_describe(stack, stack.find(number)))
     if (before := stack.find_before()) is not None:
-        print(f"make rollback goes back to version {before.number}, {before.model}")
+        print(f"make rollback activates version {before.number}, {before.model}")
         print(f"{len(stack.versions)} versions are kept: make prune KEEP=5 deletes all but the last 5")
 
 
 def roll_back(stack: Stack, to: str) -> None:
-    """Let the version before answer, or the one that is asked for.
+    """Activate the previous version, or the requested one.
 
     Raises:
-        SystemExit: there is no such version, or a rollout is on.
+        SystemExit: there is no such version, or a rollout is running.
     """
     target = _find_target(stack, to)
     rollouts = stack.find_rollouts()
     if rollouts and target != stack.main:
-        message = f"a rollout is on; `make rollback` ends it and leaves version {stack.main}, then ask for {target}"
+        message = (
+            f"a rollout is running; `make rollback` stops it and keeps version {stack.main}, then ask for {target}"
+        )
         raise SystemExit(message)
-    for rollout in rollouts:  # CodeDeploy takes it back, and CloudFormation the stack
+    for rollout in rollouts:  # CodeDeploy undoes it, and CloudFormation restores the stack
         boto3.client("codedeploy").stop_deployment(deploymentId=rollout, autoRollbackEnabled=True)
     stack.point(target)
-    print(f"version {target} answers, {stack.find(target).model}")
+    print(f"version {target} is active, {stack.find(target).model}")
 
 
 def _find_target(stack: Stack, to: str) -> int:
@@ -152,17 +154,17 @@ def _find_target(stack: Stack, to: str) -> int:
             raise SystemExit(f"expected VERSION to be one of {', '.join(map(str, sorted(numbers)))}, or ?, got another")
         return int(to)
     if len(stack.shares) > 1:
-        return stack.main  # what all requests went to before a part of them went to another
+        return stack.main  # the version before the rollout
     if (before := stack.find_before()) is None:
         raise SystemExit(f"expected a version before {stack.main}, there is none")
     return before.number
 
 
 def prune(stack: Stack, keep: str) -> None:
-    """Delete all versions but so many of the newest, and those that answer.
+    """Delete old versions, but keep the newest `keep` ones and the active ones.
 
     Raises:
-        SystemExit: that is no number.
+        SystemExit: `keep` isn't a number.
     """
     if not keep.isdecimal() or int(keep) < 1:
         raise SystemExit("expected KEEP to be a number of versions, at least 1")
@@ -174,20 +176,20 @@ def prune(stack: Stack, keep: str) -> None:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Do what is asked for."""
+    """Run a command."""
     parser = argparse.ArgumentParser(description="List, choose and delete the versions of a deployed stack.")
     parser.add_argument("stack")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("tell", help="say which version answers")
-    commands.add_parser("rollback", help="let another version answer").add_argument(
-        "--to", default="", help="its number, or ? to list them; default: the version before"
+    commands.add_parser("tell", help="print the active version")
+    commands.add_parser("rollback", help="activate another version").add_argument(
+        "--to", default="", help="its number, or ? to list them; default: the previous version"
     )
     commands.add_parser("prune", help="delete old versions").add_argument("--keep", default="5")
     arguments = parser.parse_args(given)
     try:
         _run(arguments)
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"{arguments.command}: expected AWS credentials, a region and rights that work, got: {error}")
+        sys.exit(f"{arguments.command}: expected valid AWS credentials, region and permissions, got: {error}")
     except SystemExit as error:
         sys.exit(f"{arguments.command}: {error}")
 

@@ -1,1 +1,1 @@
-"""The service over HTTP: bytes → rows or tensors → answers; the app, its routes, and what every request passes."""
+"""The HTTP API: bytes → rows or tensors → answers; the app, its routes, and the entry that every request passes."""

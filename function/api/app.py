@@ -1,4 +1,4 @@
-"""Puts the routes and the entry together; nothing happens at import."""
+"""Builds the app from the routes and the entry; nothing happens at import."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ from function.settings import Settings
 
 
 def create_app(settings: Settings, classifier: Classifier) -> Service:
-    """Build the app that every entry point serves; routes may be added to it as FastAPI documents."""
+    """Build the app that every entry point serves; add routes to it as FastAPI documents."""
     model, observer = classifier.model, InferenceObserver(classifier)
     recorder = create_recorder(
         settings.metrics, model, observer, folder=settings.metrics_folder, stack=settings.stack_name
@@ -44,12 +44,12 @@ def create_app(settings: Settings, classifier: Classifier) -> Service:
         title=settings.api_title,
         description=settings.api_description,
         version=settings.api_version,
-        telemetry={"metrics": False, "logs": False},  # nothing sends them, and FastAPI asks in each request
-        # Where the document is, behind any prefix: https://spec.openapis.org/oas/v3.1.1#server-object
+        telemetry={"metrics": False, "logs": False},  # nothing sends them, and FastAPI would check in each request
+        # Relative to the document, so right behind any prefix: https://spec.openapis.org/oas/v3.1.1#server-object
         servers=[{"url": "."}],
-        docs_url=None,  # FastAPI's own takes its scripts from elsewhere
+        docs_url=None,  # FastAPI's page loads its scripts from the internet
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would name the host that the entry point believes it has
+        redirect_slashes=False,  # a redirect would name the host as the entry point sees it
         exception_handlers={
             RequestError: answer_request_error,
             HTTPException: _answer_http_error,
@@ -64,7 +64,7 @@ def create_app(settings: Settings, classifier: Classifier) -> Service:
 def _check_base_path(base_path: str, routes: Sequence[BaseRoute]) -> None:
     first = base_path.split("/")[1:2]
     if first in [getattr(route, "path", "/").split("/")[1:2] for route in routes]:
-        message = "expected another beginning than that of a route, whose own paths would be cut"
+        message = "expected a prefix whose first part isn't the name of a route"
         raise SettingsError(f"BASE_PATH={base_path!r}: {message}")
 
 
@@ -82,12 +82,12 @@ def _create_routes(settings: Settings, classifier: Classifier, recorder: Recorde
     ]
     if isinstance(recorder, ReadableRecorder):
         routers.append(metrics.create_router(recorder, **_options(Errors, lock)))
-    # include_router would build each route anew at the first request, and look through two levels in every one.
+    # include_router would rebuild each route at the first request, and search two levels in every request.
     return [route for router in routers for route in router.routes]
 
 
 def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str, Any]:
-    # The lock is for the OpenAPI document; the check itself is the entry's, which guards unknown paths too.
+    # The lock is for the OpenAPI document; the entry does the check, for unknown paths too.
     return {
         "route_class": DirectRoute,
         "generate_unique_id_function": lambda route: route.name,
@@ -97,7 +97,7 @@ def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str,
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Answer what no route takes; what a route raises is answered as FastAPI documents."""
+    """Answer requests that no route takes; errors that a route raises are answered as FastAPI documents."""
     assert isinstance(error, HTTPException)
     path, allowed = request.scope["path"], (error.headers or {}).get("Allow")
     if error.status_code == 405 and allowed is not None:

@@ -1,4 +1,4 @@
-"""A request's body: its bytes, at most so many, and the JSON in them."""
+"""A request's body: its bytes, up to a limit, and the JSON in them."""
 
 from codecs import BOM_UTF8
 from typing import Any
@@ -14,12 +14,12 @@ async def read_body(request: Request, max_bytes: int) -> bytearray:
     """Read a request's body, without a byte order mark.
 
     Raises:
-        TooLargeError: as soon as it is known to be larger.
-        ClientDisconnect: the caller has left before it was whole.
+        TooLargeError: it is larger; raised as soon as that is known.
+        ClientDisconnect: the client left before the body was complete.
     """
-    # FastAPI(max_body_size=…) would do, but answers a declared length in plain text.
+    # FastAPI(max_body_size=…) would do this, but answers a declared length in plain text.
     for name, value in request.scope["headers"]:
-        # float: thousands of digits are too many for int
+        # float, because int refuses thousands of digits
         if name == b"content-length" and value.isdigit() and float(value) > max_bytes:
             raise _too_large(max_bytes)
     body, has_more = bytearray(), True
@@ -31,7 +31,7 @@ async def read_body(request: Request, max_bytes: int) -> bytearray:
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
         has_more = message.get("more_body", False)
-    if body.startswith(BOM_UTF8):  # Windows' editors begin a file with it
+    if body.startswith(BOM_UTF8):  # Windows' editors start a file with it
         del body[: len(BOM_UTF8)]
     return body
 
@@ -41,7 +41,7 @@ def _too_large(max_bytes: int) -> TooLargeError:
 
 
 def decode_json(body: bytearray) -> Any:
-    """Decode JSON, in which NaN and Infinity are taken, for whoever judges the values can say where they stand.
+    """Decode JSON; accept NaN and Infinity, so that the check of the values can say where they are.
 
     Raises:
         BodyError: says where it isn't JSON.
@@ -49,7 +49,7 @@ def decode_json(body: bytearray) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        pass  # pydantic's parser takes half as long again, and tells more
+        pass  # pydantic's parser is 1.5 times as slow, and its messages say more
     try:
         return from_json(body)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The one ASGI entry: what every request passes, id, key, dispatch, errors, headers, access line and metrics."""
+"""The one ASGI entry, which every request passes: id, key, dispatch, errors, headers, access line and metrics."""
 
 import logging
 import random
@@ -24,15 +24,15 @@ from function.observability.recorder import Recorder
 from function.settings import Settings
 
 IS_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
-EXPOSED = ("X-Request-ID", "X-Model-SHA256", "Inference-Header-Content-Length")  # to a browser's scripts
+EXPOSED = ("X-Request-ID", "X-Model-SHA256", "Inference-Header-Content-Length")  # for scripts in a browser
 log = logging.getLogger(__name__)
 
 
 class Service(FastAPI):
-    """FastAPI's app with the entry around it: direct routes are called from here, all else goes on to FastAPI.
+    """FastAPI's app with the entry around it: it calls direct routes itself and passes all others to FastAPI.
 
-    Each answer has X-Request-ID, X-Model-SHA256, which says which model answered: the first 12 digits, and unless it
-    brings another Cache-Control, that of an answer that nobody keeps.
+    Each response has X-Request-ID, X-Model-SHA256 (the first 12 digits of the digest of the model that answered), and
+    Cache-Control: no-store, unless the route sets another Cache-Control.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Service(FastAPI):
         self._key_digests = settings.api_key_sha256
         self._base_path = settings.base_path
         self._cors: ASGIApp | None = None
-        if settings.cors_origins:  # around the key, for a preflight request has none
+        if settings.cors_origins:  # before the key check, because a preflight request has no key
             methods, headers = ["GET", "POST"], ["*"]
             self._cors = CORSMiddleware(self._answer, settings.cors_origins, methods, headers, expose_headers=EXPOSED)
 
@@ -67,7 +67,7 @@ class Service(FastAPI):
         record = scope["record"] = Record(_find_request_id(scope), time.perf_counter())
         token = request_id.set(record.request_id)
         if is_head := scope["method"] == "HEAD":
-            # In a copy: the server must still know that no body is to come.
+            # A copy: the server must still see HEAD, so that it expects no body.
             scope, send = {**scope, "method": self._find_head_method(scope)}, _without_body(send)
         try:
             if self._cors is None:
@@ -81,22 +81,22 @@ class Service(FastAPI):
             request_id.reset(token)
 
     def _find_head_method(self, scope: Scope) -> str:
-        """Find the method whose answer a HEAD request is told about: GET, unless a route takes HEAD itself."""
+        """Find the method that answers a HEAD request: GET, unless a route takes HEAD itself."""
         return "HEAD" if any(route.matches(scope)[0] is Match.FULL for route in self.routes) else "GET"
 
     def _end(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started
         fields: Mapping[str, object] = {}
         if self._recorder is not None:
-            route = getattr(scope.get("route"), "path", "none")  # a path of the caller's would be a metric of its own
+            route = getattr(scope.get("route"), "path", "none")  # each unknown path would be a new metric
             try:
                 fields = self._recorder.record(route, record.status, seconds, record.run)
-            except Exception:  # a request that isn't counted has its answer and its line all the same
+            except Exception:  # the request still gets its response and its line
                 log.exception("the request can't be counted")
         self._access_log.write(scope, record, seconds, fields)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, also where a route fails: with the request's id alone; the traceback goes to the log."""
+        """Answer a request; if a route fails, answer with the request's id only and log the traceback."""
         record: Record = scope["record"]
         try:
             if self._key_digests and (refusal := api_key.refuse(scope, self._key_digests)) is not None:
@@ -108,16 +108,16 @@ class Service(FastAPI):
         except RequestError as error:
             await self._send(await answer_request_error(Request(scope), error), scope, receive, send)
         except ClientDisconnect:
-            log.info("the client left before its request was whole")
+            log.info("the client left before its request was complete")
         except Exception as error:
             log.exception("unexpected failure")
             if record.is_started and not record.is_answered:
                 raise
-            if not record.is_answered:  # else FastAPI has, and raised the error again
+            if not record.is_answered:  # otherwise FastAPI has answered, and raised the error again
                 await self._send(await answer_failure(Request(scope), error), scope, receive, send)
 
     def _find_direct(self, scope: Scope) -> Found | None:
-        """Find a direct route; None where there is none, and where FastAPI has something to do around each route."""
+        """Find a direct route; None if there is none, or if FastAPI must run something around each route."""
         found = self._direct_routes.get((scope["method"], scope["path"]))
         if found is None or scope.get("root_path") or self.user_middleware or "opentelemetry.sdk.trace" in sys.modules:
             return None
@@ -127,13 +127,13 @@ class Service(FastAPI):
     async def _send(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
         record: Record = scope["record"]
         record.status = response.status_code
-        if self._cors is None:  # else they stand around it, and around the answer to a preflight request
+        if self._cors is None:  # otherwise _with_headers adds them, also to preflight responses
             response.raw_headers += self._own_headers(record, response.raw_headers)
         await response(scope, receive, send)
         record.is_answered = True
 
     def _own_headers(self, record: Record, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Give what an answer with these headers gets besides."""
+        """Return the headers to add to a response with these headers."""
         own = [(b"x-request-id", record.request_id.encode()), (b"x-model-sha256", self._sha256)]
         for name, _ in headers:
             if name == b"cache-control":
@@ -141,7 +141,7 @@ class Service(FastAPI):
         return [*own, responses.NO_STORE]
 
     def _with_headers(self, record: Record, send: Send) -> Send:
-        """Give what sends an answer that isn't made here."""
+        """Wrap `send` for a response that isn't created here."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -155,14 +155,14 @@ class Service(FastAPI):
 
 
 def _strip(path: str, prefix: str) -> str:
-    """Take a prefix off a path that has it."""
+    """Remove a prefix from a path that has it."""
     if not f"{path}/".startswith(f"{prefix}/"):
         return path
     return path[len(prefix) :] or "/"
 
 
 def _without_body(send: Send) -> Send:
-    """Give what sends an answer's head as it is, with the length of the body that it leaves out."""
+    """Wrap `send` to drop the body; the head keeps the body's length."""
 
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.body":
@@ -173,28 +173,28 @@ def _without_body(send: Send) -> Send:
 
 
 def _find_request_id(scope: Scope) -> str:
-    """Give the caller's id, if it is a good one, else a UUID of version 4."""
+    """Return the caller's id if it is valid, else a UUID of version 4."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             if IS_REQUEST_ID(value):
                 return str(value, "ascii")
             break
-    # uuid.uuid4 asks the system, which takes a twentieth of a request. `random` is seeded anew after a fork, and the
-    # time keeps two copies of one SnapStart snapshot apart.
+    # uuid.uuid4 calls the system, which takes 5 % of a request's time. `random` gets a new seed after a fork, and the
+    # time makes the ids of two copies of a SnapStart snapshot differ.
     digits = f"{random.getrandbits(128) ^ time.time_ns():032x}"
     variant = "89ab"[int(digits[16], 16) % 4]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 async def answer_request_error(request: Request, error: Exception) -> Response:
-    """Answer what is wrong with a request, whoever called its route."""
+    """Answer a wrong request, for the entry and for FastAPI."""
     assert isinstance(error, RequestError)
     is_encoded = request.headers.get("content-encoding", "identity") != "identity"
     return responses.request_error(request.scope["path"], error, is_encoded=is_encoded)
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:
-    """Answer an unexpected failure, whoever called its route; nobody hears it if the caller has left."""
+    """Answer an unexpected failure, for the entry and for FastAPI; if the client has left, nobody gets it."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     record: Record = request.scope["record"]

@@ -1,4 +1,4 @@
-"""Makes one document of the page's files, which asks for nothing else: ES modules become one script."""
+"""Joins the page's files into one document that loads nothing else: ES modules become one script."""
 
 import re
 from pathlib import Path
@@ -11,10 +11,10 @@ FOR_READERS = re.compile(
 
 
 def join(entry: Path) -> str:
-    """Join a module and all that it imports, each once and after what it imports, without types, comments, indentation.
+    """Join a module and all its imports, each once and after its own imports, without types, comments and indentation.
 
-    They share one scope then: imports are of names as they are, what stands at the top of a module has a name that no
-    other has there, and no text goes on in another line. `tests/unit/test_page_modules.py` holds this.
+    All modules then share one scope. So imports must not rename, names at the top of the modules must differ, and no
+    string may span lines. `tests/unit/test_page_modules.py` checks this.
     """
     found: dict[Path, str] = {}
 
@@ -30,5 +30,5 @@ def join(entry: Path) -> str:
 
 
 def shorten(style: str) -> str:
-    """Leave out of a style what only readers need: its spaces."""
+    """Remove the spaces of a style sheet that only readers need."""
     return re.sub(r"\s*([{};,])\s*", r"\1", style).replace(": ", ":").replace(";}", "}")

@@ -1,4 +1,4 @@
-"""Values → bodies, and errors → the one shape that they all have."""
+"""Values → bodies, and errors → the one JSON shape of all errors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
 
-# Under /v2 a 422 is a 400, as its protocol has it.
+# Under /v2 a 422 becomes a 400, as its protocol demands.
 STATUSES: dict[type[RequestError], int] = {
     BodyError: 422,
     FeaturesError: 422,
@@ -16,11 +16,11 @@ STATUSES: dict[type[RequestError], int] = {
 }
 
 
-NO_STORE = (b"cache-control", b"no-store")  # else a cache could hand out what was answered to somebody with a key
+NO_STORE = (b"cache-control", b"no-store")  # else a cache could return a keyed caller's response to others
 
 
 class Body(Response):
-    """A body as it is, which no cache keeps, with the least that Starlette's own response does for one."""
+    """A response from bytes that no cache keeps; it does less work than Starlette's own response."""
 
     def __init__(
         self, body: bytes, media_type: str, status_code: int = 200, headers: Mapping[str, str] | None = None
@@ -36,14 +36,14 @@ class Body(Response):
 
 
 class JSON(Body):
-    """A body of plain values and float32 arrays."""
+    """A JSON response from plain values and float32 arrays."""
 
     def __init__(self, content: object, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(to_json(content), "application/json", status_code, headers)
 
 
 def to_json(content: object) -> bytes:
-    """Write plain values and float32 arrays; a float32 gets the shortest digits that give it back."""
+    """Write plain values and float32 arrays; a float32 gets the shortest digits that restore it."""
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -56,16 +56,16 @@ def error(
     loc: Sequence[str | int] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer an error in the one shape that they all have, or under /v2 in that of the Open Inference Protocol."""
+    """Answer an error in the shape of all errors, or under /v2 in that of the Open Inference Protocol."""
     if path == "/v2" or path.startswith("/v2/"):
         return JSON({"error": message}, 400 if status == 422 else status, headers)
     return JSON({"detail": [{"loc": loc, "msg": message, "type": type}]}, status, headers)
 
 
 def request_error(path: str, error_: RequestError, *, is_encoded: bool) -> Response:
-    """Answer a request's error, and say where in the body it stands in the names on the wire."""
+    """Answer a request's error, with its place in the body."""
     if is_encoded and isinstance(error_, BodyError):
-        message = "expected a body as it is, got one with a Content-Encoding; send it without, not compressed"
+        message = "expected a body without Content-Encoding, got one with it; send it uncompressed"
         headers = {"Accept-Encoding": "identity"}  # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16
         return error(path, 415, message, type="content_encoding", loc=("body",), headers=headers)
     place = ("data", *error_.where) if isinstance(error_, FeaturesError) else error_.where

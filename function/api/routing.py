@@ -1,4 +1,4 @@
-"""Routes whose endpoints take the request and give the response themselves, as Starlette's do."""
+"""Routes whose endpoints take the request and return the response themselves, as in Starlette."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class DirectRoute(APIRoute):
-    """A route that asks to be called directly: its endpoint takes the request alone, and gives a new response.
+    """A route that the entry calls directly: its endpoint takes only the request, and returns a new response.
 
-    The entry then leaves out what FastAPI does around an endpoint: asking route after route, dependencies, validation,
-    layers for errors and files. By FastAPI's own way, which a traced request takes, it is answered alike:
+    The entry then skips FastAPI's work around an endpoint: matching of routes, dependencies, validation, layers for
+    errors and files. A traced request goes through FastAPI and gets the same response:
     https://fastapi.tiangolo.com/how-to/custom-request-and-route/
     """
 
@@ -24,14 +24,14 @@ class DirectRoute(APIRoute):
 
 
 class Found(NamedTuple):
-    """Where a request goes."""
+    """The route that a request matches."""
 
     route: DirectRoute
     path_params: dict[str, str]
 
 
 def index_routes(routes: Sequence[BaseRoute], known: Mapping[str, str]) -> dict[tuple[str, str], Found]:
-    """Index direct routes by method and path; those with parameters by the values that are known to be right."""
+    """Index direct routes by method and path; path parameters have the known values."""
     return {
         (method, route.path.format(**known)): Found(route, {name: known[name] for name in route.param_convertors})
         for route in routes

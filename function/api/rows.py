@@ -1,4 +1,4 @@
-"""The body of the native routes, `{"data": [[5.1, 3.5, 1.4, 0.2]]}` → rows; what a value may be is the classifier's to judge."""
+"""The body of the native routes, `{"data": [[5.1, 3.5, 1.4, 0.2]]}` → rows; the classifier checks the values."""
 
 import json
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from function.errors import BodyError, FeaturesError
 
 
 def read_rows(body: bytearray, columns: Columns) -> list[Any]:
-    """Read the rows out of a body: lists in the order of the features, or all of them objects by feature name.
+    """Read the rows from a body: all lists in the order of the features, or all objects by feature name.
 
     Raises:
-        BodyError: not JSON, or not an object with the key "data" alone.
-        FeaturesError: objects that have other names than the features.
+        BodyError: not JSON, or not an object with only the key "data".
+        FeaturesError: objects whose keys aren't the features.
     """
     document = decode_json(body)
     if not isinstance(document, dict):
@@ -25,7 +25,7 @@ def read_rows(body: bytearray, columns: Columns) -> list[Any]:
         message = f'"data" is missing: expected a list of rows; the model takes {columns.wanted}'
         raise BodyError(message, type="missing", where=("data",))
     if len(document) > 1:
-        # They are the caller's text: not repeated.
+        # The keys are the caller's text: not repeated.
         raise BodyError('expected an object with the key "data" alone, got others', type="extra_forbidden")
     rows = document["data"]
     if not isinstance(rows, list):
@@ -42,7 +42,7 @@ def read_rows(body: bytearray, columns: Columns) -> list[Any]:
 
 
 def _order(rows: Sequence[Any], columns: Columns) -> list[list[Any]]:
-    """Bring rows that are objects, feature name → value, into the order of the features."""
+    """Convert rows that are objects, feature name → value, to lists in the order of the features."""
     names = [feature.name for feature in columns.features]
     known = set(names)
     for index, row in enumerate(rows):
@@ -61,4 +61,4 @@ def _object_fault(index: int, row: object, names: Sequence[str], columns: Column
             message = f"{columns.locate(index, column)}: it is missing; {takes}"
             return FeaturesError(message, type="missing", where=(index, column))
     unknown = json.dumps(next(name for name in row if name not in names)[:100])
-    return FeaturesError(f"row {index}: {unknown} is no feature; {takes}", type="extra_forbidden", where=(index,))
+    return FeaturesError(f"row {index}: {unknown} is not a feature; {takes}", type="extra_forbidden", where=(index,))

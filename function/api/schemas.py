@@ -1,4 +1,4 @@
-"""The shapes of the native routes' bodies, for the OpenAPI document alone."""
+"""The shapes of the native routes' bodies, only for the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ class ModelName(BaseModel):
 
 
 class Discovery(BaseModel):
-    """Where everything is, relative to where this stands; `api_key` is the header that wants one, if any does."""
+    """Where everything is, relative to this route; `api_key` is the header for the key, null if none is required."""
 
     model: ModelName
     health: str
@@ -54,9 +54,9 @@ class Limits(BaseModel):
 
 
 class TypedFeature(BaseModel):
-    """One column: what its input takes, a number's type of NumPy's, bool or string; and whether null is taken.
+    """One column: its type (NumPy's name of a number's type, bool or string), and whether it accepts null.
 
-    The rest is what its training data show, where the artifact carries it.
+    The rest describes the training data, if the artifact carries it.
     """
 
     name: str
@@ -81,8 +81,12 @@ class Metadata(BaseModel):
     model: ModelFacts
     features: list[TypedFeature]
     labels: list[str]
-    labels_from: Annotated[str, Field(description="a label file, its facts, its class ids or their positions")]
-    label_rule: Annotated[str, Field(description="MODEL: its own label; HIGHEST: the highest probability's")]
+    labels_from: Annotated[
+        str, Field(description="where the labels come from: a label file, its facts, its class ids or their positions")
+    ]
+    label_rule: Annotated[
+        str, Field(description="MODEL: the model's own label; HIGHEST: the class with the highest probability")
+    ]
     limits: Limits
 
 
@@ -117,7 +121,7 @@ class ProtocolError(BaseModel):
 
 _ERROR_STATUSES = {
     400: "Not a request that the protocol or the model takes",
-    401: "No key, or none that is accepted",
+    401: "No key, or one that isn't accepted",
     404: "Another model, or another version of it",
     413: "More bytes or rows than `limits` in /metadata",
     415: "A body with a Content-Encoding, such as a compressed one",
@@ -127,12 +131,12 @@ _ERROR_STATUSES = {
 
 
 def declare(*statuses: int, model: type[BaseModel] = Errors) -> dict[int | str, dict[str, Any]]:
-    """Declare error statuses for the OpenAPI document; Python's own phrases for them differ between versions."""
+    """Declare error statuses for the OpenAPI document; Python's own phrases differ between versions."""
     return {status: {"model": model, "description": _ERROR_STATUSES[status]} for status in statuses}
 
 
 def declare_body(model: Model, max_rows: int) -> dict[str, Any]:
-    """Declare the body of a POST route, and what it is answered when that is wrong: the endpoints read it themselves."""
+    """Declare the body of a POST route and the errors for a wrong one; the endpoints read it themselves."""
     content = {"application/json": {"schema": body_schema(model, max_rows)}}
     return {
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
@@ -156,7 +160,7 @@ def body_schema(model: Model, max_rows: int) -> dict[str, Any]:
     rows = [{"type": "array", "items": items, "minItems": 1, "maxItems": max_rows} for items in (row, by_name)]
     return {
         "title": "Rows",
-        "description": "Rows of features: each a list in the order of /metadata, or all of them objects by name.",
+        "description": "Rows of features: all lists in the order of /metadata, or all objects by name.",
         "type": "object",
         "properties": {"data": {"anyOf": rows}},
         "required": ["data"],

@@ -1,4 +1,4 @@
-"""The model, without HTTP: artifact → session and frozen `Model` → probabilities and labels. The only home of onnxruntime."""
+"""The model, without HTTP: artifact → session and frozen `Model` → probabilities and labels; uses onnxruntime."""
 
 from function.classifier.loader import load, load_bytes
 from function.classifier.model import Model

@@ -1,4 +1,4 @@
-"""What a model must hold before it is served: its facts, its sample's answer, its labels."""
+"""Checks before a model is served: its facts, its sample's answer, its labels."""
 
 from collections.abc import Sequence
 
@@ -11,26 +11,28 @@ from function.errors import ArtifactError
 
 
 def check_width(what: str, columns: Columns, width: int) -> None:
-    """Hold what the facts give for each column against the inputs."""
+    """Check that the facts have one entry per column of the inputs."""
     if width != len(columns.types):
-        message = f"its facts give {width} {what}, its input takes {len(columns.types)}; write the facts anew"
+        message = f"its facts have {width} {what}, its inputs take {len(columns.types)}; write the facts again"
         raise ArtifactError(message)
 
 
 def check_features(columns: Columns) -> None:
-    """Hold the features against the inputs."""
+    """Check the facts about the features against the inputs."""
     check_width("features", columns, len(columns.features))
-    if len({feature.name for feature in columns.features}) != len(columns.features):  # rows may be objects by name
-        raise ArtifactError("its facts give two features one name; write the facts anew, each with its own")
+    if len({feature.name for feature in columns.features}) != len(
+        columns.features
+    ):  # rows may be objects with names as keys
+        raise ArtifactError("its facts give two features the same name; write the facts again with different names")
     for feature, type in zip(columns.features, columns.types, strict=True):
         if feature.counts is not None and not _are_counted(feature, type):
             raise ArtifactError(
-                f'its facts count "{cut(feature.name, 100)}" in other bins than it has; write the facts anew'
+                f'its facts count "{cut(feature.name, 100)}" in other bins than its own; write the facts again'
             )
 
 
 def _are_counted(feature: Feature, type: str) -> bool:
-    """Say whether a feature's counts are those of its bins, and one of what is missing."""
+    """Return whether a feature has one count per bin, and one for missing values."""
     counts, edges = feature.counts or (), feature.edges or ()
     if type in (TEXT, BOOL):
         n_bins = 2 if type == BOOL else len(set(feature.values or ()))
@@ -42,18 +44,18 @@ def _are_counted(feature: Feature, type: str) -> bool:
 
 
 def check_sample(found: Probabilities, carried: Sample | None) -> None:
-    """Hold the sample's answer against what the facts carry."""
+    """Check the sample's answer against the probabilities in the facts."""
     if len(found) < 2:
         raise ArtifactError("expected probabilities of at least 2 classes, got 1; export a classifier")
     if carried and carried.probabilities is not None and not _are_close(found, carried.probabilities):
         message = f"its sample gives {found.tolist()}, its facts say {list(carried.probabilities)}"
-        raise ArtifactError(f"{message}; the file was changed after training, train it again")
+        raise ArtifactError(f"{message}; the file was changed after training; train it again")
 
 
 def check_labels(labels: Sequence[str], n_classes: int) -> None:
-    """Hold the labels to one a class, each its own."""
+    """Check that each class has one label of its own."""
     if len(labels) != n_classes:
-        raise ArtifactError(f"expected {n_classes} labels, one for each class, got {len(labels)}; mend them")
+        raise ArtifactError(f"expected {n_classes} labels, one per class, got {len(labels)}; fix them")
     if not all(labels) or len(set(labels)) != n_classes:
         raise ArtifactError(f"empty or repeated labels in {list(labels)}; give each class its own label")
 

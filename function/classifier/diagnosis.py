@@ -1,4 +1,4 @@
-"""Which row, and which value in it, a model failed on: asked only once it has failed."""
+"""Finds the row, and the value in it, that a model failed on; runs only after a failure."""
 
 from bisect import bisect_left
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def not_finite(probabilities: Probabilities) -> FeaturesError:
 
 def no_probabilities(row: int) -> FeaturesError:
     """Name a row whose answer isn't probabilities."""
-    message = "the model's answer isn't probabilities in sum 1; are the values in the range it was trained on?"
+    message = "the model's answer isn't probabilities that sum to 1; are the values in the range it was trained on?"
     return _no_answer(row, message)
 
 
@@ -35,10 +35,10 @@ def _no_answer(row: int, message: str) -> FeaturesError:
 
 
 def find_refused(session: Session, model: Model, arrays: Arrays) -> FeaturesError | None:
-    """Find the first row that a model fails on, and in it the first value that it fails on in its sample too.
+    """Find the first row that a model fails on, and in it the first value that it also fails on in its sample.
 
     Returns:
-        None where each row alone is answered.
+        None if the model answers each row alone.
     """
     n_rows = len(arrays[0])
     output = model.signature.output_name
@@ -48,7 +48,7 @@ def find_refused(session: Session, model: Model, arrays: Arrays) -> FeaturesErro
     values = [value for array in arrays for value in array[row].tolist()]
     column = _find_column(session, model, [None if value != value else value for value in values])  # noqa: PLR0124 - NaN
     if column is None:
-        return _no_answer(row, "the model fails on its values; are they such as it was trained on?")
+        return _no_answer(row, "the model fails on its values; are they like the values that it was trained on?")
     known = model.features[column].values
     expected = f"one of {cut(', '.join(known), 400)}" if known else "one that the model was trained on"
     message = f"{model.columns.locate(row, column)}: expected {expected}, got another value"
@@ -56,7 +56,7 @@ def find_refused(session: Session, model: Model, arrays: Arrays) -> FeaturesErro
 
 
 def _find_column(session: Session, model: Model, row: list[Any]) -> int | None:
-    """Find the first value that makes the model fail when it stands in the sample, and alone does so."""
+    """Find the first value that alone makes the model fail when it replaces the sample's value."""
     sample = list(model.sample)
 
     def is_refused(first: int, last: int) -> bool:
@@ -68,7 +68,7 @@ def _find_column(session: Session, model: Model, row: list[Any]) -> int | None:
 
 
 def _first(n: int, is_so: Callable[[int], bool]) -> int:
-    """Give the first of n numbers from which on something is so, n where it never is."""
+    """Return the first of n numbers from which on `is_so` is true, n if it never is."""
     return bisect_left(range(n), True, key=is_so)
 
 

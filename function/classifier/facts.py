@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, TypeAda
 
 from function.errors import ArtifactError
 
-FACTS_KEY = "classifier"  # the metadata_props entry of the artifact that holds its Facts as JSON
+FACTS_KEY = "classifier"  # the entry in the artifact's metadata_props that holds its Facts as JSON
 
 
 class _Frozen(BaseModel):
@@ -18,12 +18,12 @@ class _Frozen(BaseModel):
 
 
 class Feature(_Frozen):
-    """One column; `min` and `max`, or of texts the `values`, are those of the training data.
+    """One column, as the training data has it.
 
-    So are the `median` of numbers and the `commonest` text or boolean. `missing` says that a value may be missing, and
-    `missing_text` which text stands in for one that is.
-    `counts` are the training data's rows in each bin, the last those without a value: bins of numbers end at the `edges`
-    between them and at `max`, those of texts are the `values`, those of booleans false and true.
+    Numbers have `min`, `max` and `median`, texts have `values`; `commonest` is the most common text or boolean.
+    `missing` says that a value may be missing, and `missing_text` which text replaces a missing one.
+    `counts` are the rows in each bin; the last count is of rows without a value. Bins of numbers end at the `edges`
+    between them and at `max`. Bins of texts are the `values`, bins of booleans are false and true.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Sample(_Frozen):
 
 
 class Certificate(_Frozen):
-    """How far ONNX Runtime's answers are from those of the framework that trained the model, over so many rows.
+    """How far ONNX Runtime's answers differ from those of the framework that trained the model, over `rows` rows.
 
-    `largest_difference` is that of a probability; `rows_missing` are those with a missing value.
+    `largest_difference` is of a probability; `rows_missing` counts rows with a missing value.
     """
 
     framework: str
@@ -71,15 +71,15 @@ class Facts(_Frozen):
 
 
 def read_facts(metadata: Mapping[str, str]) -> Facts:
-    """Read the facts out of an artifact's metadata_props; without any, they are all None."""
+    """Read the facts from an artifact's metadata_props; without any, all are None."""
     try:
         return Facts.model_validate(orjson.loads(metadata.get(FACTS_KEY, "{}")))
     except orjson.JSONDecodeError as error:
-        raise ArtifactError(f"its facts aren't JSON: {error}; write the facts anew") from None
+        raise ArtifactError(f"its facts aren't JSON: {error}; write the facts again") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in (FACTS_KEY, *first["loc"]))
-        raise ArtifactError(f"its facts are wrong at {place}: {first['msg']}; write the facts anew") from None
+        raise ArtifactError(f"its facts are wrong at {place}: {first['msg']}; write the facts again") from None
 
 
 def read_labels(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rows of values → one checked array for each input, or what is wrong with a value and where: decided here alone."""
+"""Rows of values → one checked array per input, or what is wrong with a value and where. Only this module decides."""
 
 import math
 import re
@@ -18,13 +18,13 @@ Rows = Sequence[Sequence[Value]] | NDArray[np.floating[Any]]
 Arrays = list[NDArray[Any]]
 Values = list[Any] | NDArray[Any]
 
-# The largest float64 that each float has room for: it is rounded up to infinity from half a step beyond its own largest.
+# The largest float64 that each float type can hold: half a step above its largest number, rounding gives infinity.
 LARGEST = {
     "float16": math.nextafter(65520, 0),
     "float32": float.fromhex("0x1.fffffefffffffp+127"),
     "float64": sys.float_info.max,
 }
-# The least and the largest number of each type. From 2**53 on JSON's numbers, which are float64, may be a neighbour's.
+# The range of each type. From 2**53 on, JSON's numbers (float64) may be rounded to another integer.
 RANGES = {
     **{type: (-largest, largest) for type, largest in LARGEST.items()},
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32)},
@@ -33,19 +33,17 @@ RANGES = {
     "uint64": (0, 2**53 - 1),
 }
 NUMBERS = {int, float}
-JSON_TYPES: dict[str, set[type]] = {TEXT: {str}, BOOL: {bool}}  # of an input's values, where they aren't numbers
-# So few are looked at one by one: straight after a run of the model, a call of NumPy takes as long as 30 values.
+JSON_TYPES: dict[str, set[type]] = {TEXT: {str}, BOOL: {bool}}  # of values that aren't numbers
+# So few values are checked one by one: straight after a run of the model, a NumPy call takes as long as 30 values.
 FEW = 64
-PASSES = (*WHOLE, BOOL)  # as arrays of their own type
-NO_MISSING = (
-    "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
-)
+PASSES = (*WHOLE, BOOL)  # arrays of these types need no check
+NO_MISSING = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
 SWAPPED = "; are rows and columns swapped?"
 _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
 
 
 def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
-    """Give one array for each input, of its type, shape (n_rows, width).
+    """Return one array per input, of its type, shape (n_rows, width).
 
     Args:
         columns: what a row must hold.
@@ -53,7 +51,7 @@ def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
             missing values as None.
 
     Raises:
-        FeaturesError: says which row or value is at fault, and what was expected.
+        FeaturesError: says which row or value is wrong, and what was expected.
     """
     if set(map(len, rows)) != {len(columns.features)}:
         raise _find_type_fault(columns, rows) or _width_error(columns, rows)
@@ -73,16 +71,16 @@ def to_arrays(columns: Columns, rows: Sequence[Sequence[Any]]) -> Arrays:
 
 
 def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDArray[Any]:
-    """Give the array of one input, shape (n_rows, width).
+    """Return the array of one input, shape (n_rows, width).
 
     Args:
         columns: what a row must hold.
         input: one of their inputs.
         start: its first column.
-        values: its own, row by row: Python's from JSON, or an array of numbers.
+        values: the input's values, row by row: Python's from JSON, or an array of numbers.
 
     Raises:
-        FeaturesError: says which value is at fault, and what was expected.
+        FeaturesError: says which value is wrong, and what was expected.
     """
     wanted = input.type
     array: NDArray[Any] | None = None
@@ -107,7 +105,7 @@ def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDAr
 
 
 def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list[Any]) -> NDArray[Any]:
-    """Give the array of values some of which are missing: None, wherever that may be."""
+    """Return the array of values of which some are missing (None), if their columns accept that."""
     fills = columns.fills[start : start + input.width]
     gaps = [index for index, value in enumerate(values) if value is None]
     if any(fills[index % input.width] is None for index in gaps):
@@ -125,7 +123,7 @@ def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list
 
 
 def to_list(array: NDArray[Any]) -> list[Any]:
-    """Give an array as lists, NaN as None."""
+    """Return an array as lists, NaN as None."""
     values = array.astype(object)
     values[np.isnan(array)] = None
     return values.tolist()  # type: ignore[no-any-return]
@@ -134,16 +132,16 @@ def to_list(array: NDArray[Any]) -> list[Any]:
 def _are_in_range(values: Iterable[float], type: str) -> bool:
     (low, high), is_whole = RANGES[type], type in WHOLE
     for value in values:  # noqa: SIM110 - a generator takes twice as long
-        if not low <= value <= high or (is_whole and value != math.floor(value)):  # a NaN is neither
+        if not low <= value <= high or (is_whole and value != math.floor(value)):  # false for NaN
             return False
     return True
 
 
 def _cast(values: Values, type: str) -> NDArray[Any] | None:
-    """Cast many numbers to a type, or give None where one is none or has no place in it."""
+    """Cast many numbers to a type; return None if one isn't a number, or is out of the type's range."""
     numbers = values if isinstance(values, np.ndarray) else _read_numbers(values)
     low, high = RANGES[type]
-    # A NaN is neither at least nor at most anything.
+    # Comparisons with NaN are false.
     if numbers is None or not (float(numbers.min()) >= low and float(numbers.max()) <= high):
         return None
     if type in WHOLE and not (numbers == np.floor(numbers)).all():
@@ -152,12 +150,12 @@ def _cast(values: Values, type: str) -> NDArray[Any] | None:
 
 
 def _read_numbers(values: list[Any]) -> NDArray[np.float64] | None:
-    """Read numbers alone: NumPy would take texts and null for some, and whatever is read takes booleans."""
+    """Read numbers, and nothing else: NumPy would accept texts and null too, and `array` accepts booleans."""
     try:
         numbers = np.frombuffer(buffer("d", values))
-    except (TypeError, OverflowError):  # no number, or one of hundreds of digits
+    except (TypeError, OverflowError):  # not a number, or one with hundreds of digits
         return None
-    suspects = np.flatnonzero((numbers == 0) | (numbers == 1))  # a boolean would be one of the two
+    suspects = np.flatnonzero((numbers == 0) | (numbers == 1))  # booleans are read as these
     if len(suspects) < len(values) // 8:
         return None if any(type(values[index]) is bool for index in suspects.tolist()) else numbers
     return None if bool in map(type, values) else numbers
@@ -218,7 +216,7 @@ def _has_type(columns: Columns, column: int, value: object) -> bool:
 
 
 def _find_fault(columns: Columns, input: Input, start: int, values: Sequence[Any]) -> FeaturesError:
-    """Find the first value that an input can't take: by its type, else by its size."""
+    """Find the first value that an input can't take: of a wrong type, else out of range."""
     for index, value in enumerate(values):
         row, column = divmod(index, input.width)
         if not _has_type(columns, start + column, value):
@@ -247,10 +245,10 @@ def _range_error(columns: Columns, row: int, column: int, value: float) -> Featu
 
 
 def _describe(value: float, type: str) -> str:
-    """Say what a number is that has no place in a type, without repeating it."""
+    """Describe a number that is out of a type's range, without repeating it."""
     try:
         number = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         number = math.inf if value > 0 else -math.inf
     if math.isnan(number):
         return "NaN"

@@ -1,4 +1,4 @@
-"""Artifact → classifier: what the file, the labels beside it and the session say, brought together and checked once."""
+"""Artifact → classifier: combines the file, the labels beside it and the session, and checks them once."""
 
 import contextlib
 import hashlib
@@ -53,16 +53,16 @@ def load(
 ) -> Classifier:
     """Read an artifact and its labels from disk, and check them.
 
-    Labels come from `label_path`, else from a `label.json` beside the artifact, else from the facts
-    that the artifact carries, else from its class ids. A digest comes from `sha256`, and from a file beside the
-    artifact with `.sha256` behind its name.
+    Labels come from `label_path`, else from a `label.json` beside the artifact, else from the artifact's facts, else
+    from its class ids. Expected digests come from `sha256`, and from a file beside the artifact that has its name
+    followed by `.sha256`.
 
     Args:
         path: of the artifact.
         label_path: of its labels.
         sha256: the digest that it must have.
-        label_rule: HIGHEST to take the class with the highest probability, whatever the artifact's own label is.
-        allow_missing: any number or text may be missing.
+        label_rule: HIGHEST to use the class with the highest probability, whatever the artifact's own label is.
+        allow_missing: any float or text may be missing.
 
     Raises:
         ArtifactError: names the file, the cause and the fix.
@@ -100,12 +100,12 @@ def load_bytes(
     label_rule: LabelRule = "MODEL",
     allow_missing: bool = False,
 ) -> Classifier:
-    """Make a classifier of an ONNX file's bytes; labels are human names by class index, the rest is as in `load`.
+    """Create a classifier from an ONNX file's bytes; labels are names by class index, the rest is as in `load`.
 
-    A digest that is known isn't made again: that of 1 GB takes more than a second.
+    Pass a known digest, because hashing 1 GB takes more than a second.
 
     Raises:
-        ArtifactError: not a classifier that can be served, or its facts, labels and answers disagree.
+        ArtifactError: it isn't a classifier that can be served, or its facts, labels and answers contradict each other.
     """
     session, graph = Session(artifact), Graph(artifact)
     facts = read_facts(session.metadata)
@@ -137,7 +137,7 @@ def load_bytes(
 
 
 class _Tried(NamedTuple):
-    """A session as it can be run, what a trial showed of its outputs, and the sample's probabilities."""
+    """A session that can be run, the result of its trial, and the sample's probabilities."""
 
     session: Session
     signature: Signature
@@ -153,7 +153,7 @@ def _try(trial: Trial, graph: Graph, names: Sequence[str] | None, label_rule: La
     answers = trial.answers[output.name]
     found = to_probabilities(answers, len(answers))
     class_ids = own.ids if own else trial.keys.get(output.name) or find_class_ids(graph, output.name, found.shape[1])
-    # As float64 two probabilities may differ that are the same as float32.
+    # Two float64 probabilities may differ and still be the same float32.
     is_shown = own is not None and output.type == "tensor(float)" and is_argmax(graph, own.name, output.name)
     of_sample = np.clip(found[0], 0, 1)
     of_sample.setflags(write=False)
@@ -169,7 +169,7 @@ def _try(trial: Trial, graph: Graph, names: Sequence[str] | None, label_rule: La
 def _find_labels(
     trial: Trial, graph: Graph, output: Output, names: Sequence[str] | None, label_rule: LabelRule
 ) -> Labels | None:
-    """Find the output of labels, with more rows where the file doesn't say which it is."""
+    """Find the output of labels; try more rows if the file doesn't show which it is."""
     outputs, keys = trial.session.outputs, trial.keys.get(output.name)
     with contextlib.suppress(UnclearLabelError):
         own = find_labels(outputs, trial.answers, graph, output, keys, names)
@@ -194,13 +194,13 @@ def _find_columns(session: Session, graph: Graph, facts: Facts, *, allow_missing
 def _drop_failing(
     session: Session, columns: Columns, sample: Sequence[Value], output: str
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Take back that a value may be missing where the model has no answer then, and say so."""
+    """Refuse missing values in columns where the model then has no answer, and add a note."""
     failing = try_missing(session, columns, sample, output)
     if not failing:
         return columns, ()
     fills = tuple(None if column in failing else fill for column, fill in enumerate(columns.fills))
     named = cut(", ".join(columns.features[column].name for column in failing), 300)
-    note = f"missing values aren't taken in {named}: the model's answer to its sample without a value isn't finite"
+    note = f"missing values aren't accepted in {named}: the model's answer to its sample without a value isn't finite"
     return replace(columns, fills=fills), (note,)
 
 
@@ -220,11 +220,11 @@ def _sign(session: Session, output: Output, own: Labels | None, tolerance: float
 
 def _check_digest(path: Path, found: str, sha256: str | None) -> None:
     wanted = {"MODEL_SHA256": sha256} if sha256 else {}
-    if (packed := path.with_name(f"{path.name}.sha256")).exists():  # what the package was built with
+    if (packed := path.with_name(f"{path.name}.sha256")).exists():  # written when the package was built
         wanted[packed.name] = packed.read_text(errors="replace").split(" ")[0].strip()
     for who, digest in wanted.items():
         if digest != found:
-            raise ArtifactError(f"{path}: its SHA-256 is {found}, {who} wants {digest[:64]}; ship the right file")
+            raise ArtifactError(f"{path}: its SHA-256 is {found}, {who} expects {digest[:64]}; deploy the right file")
 
 
 def _default_features(inputs: Sequence[Input], graph: Graph) -> tuple[Feature, ...]:
@@ -254,7 +254,7 @@ def _default_sample(columns: Columns) -> tuple[Value, ...]:
 
 
 def _name_classes(class_ids: tuple[str, ...], labels: Sequence[str] | None) -> tuple[str, ...]:
-    """Put labels into the order of the probabilities; what the model itself calls its classes counts most."""
+    """Bring labels into the order of the probabilities; the model's own class ids have priority."""
     if labels is None or set(labels) == set(class_ids):
         labels = class_ids
     elif set(class_ids) == set(_indexes(len(labels))):

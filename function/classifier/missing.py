@@ -1,7 +1,7 @@
-"""Which columns may have missing values, as far as the graph shows: each way of theirs leads to a node that takes NaN.
+"""Finds the columns that may have missing values: all their paths in the graph lead to a node that handles NaN.
 
 https://onnx.ai/onnx/operators/onnx_aionnxml_Imputer.html and
-https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html say how those nodes do.
+https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html describe such nodes.
 """
 
 import math
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from function.classifier.model import FLOATS, TEXT, Columns, Input
 from function.classifier.onnx_file import Graph, Node
 
-# They hand on each column, a missing value as one.
+# They pass each column on; a missing value stays missing.
 KEEPS = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Scaler", "Add", "Sub", "Mul", "Div", "Clip")
 JOINS = ("Concat", "FeatureVectorizer")
 PICKS = ("ArrayFeatureExtractor", "Gather")
-BRANCHES = ("If", "Loop", "Scan")  # their own graphs may read any tensor
+BRANCHES = ("If", "Loop", "Scan")  # their subgraphs may read any tensor
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble")
 ENCODES = ("OneHotEncoder", "LabelEncoder")
-MISSING_TEXTS = ("nan", "")  # an encoder that was trained with missing values knows NumPy's by this name
-FLOATING = (1, 10, 11)  # TensorProto's types
+MISSING_TEXTS = ("nan", "")  # how an encoder that was trained with missing values names them
+FLOATING = (1, 10, 11)  # TensorProto's data types
 
 Places = tuple[int, ...]
 
@@ -28,7 +28,7 @@ def _suits(fill: float | str | None, type: str) -> bool:
 
 
 def find_fills(graph: Graph, inputs: Sequence[Input]) -> tuple[float | str | None, ...]:
-    """Give for each column what stands in for a missing value: NaN, a text, or None where none may be missing."""
+    """Return for each column the value that replaces a missing one: NaN, a text, or None if none may be missing."""
     flow = _Flow(graph, inputs)
     for node in graph.nodes:
         flow.follow(node)
@@ -46,10 +46,10 @@ class _Flow:
 
     def __init__(self, graph: Graph, inputs: Sequence[Input]) -> None:
         self.fills: dict[int, float | str] = {}
-        self.lost: set[int] = set()  # a node that doesn't know missing values takes them
+        self.lost: set[int] = set()  # a node that doesn't handle missing values reads them
         self._graph = graph
-        self._columns: dict[str, Places] = {}  # tensor -> which columns of the inputs stand in it
-        self._masks: dict[str, tuple[Places, float | str]] = {}  # tensor -> of which columns it finds which fill
+        self._columns: dict[str, Places] = {}  # tensor -> the columns of the inputs in it
+        self._masks: dict[str, tuple[Places, float | str]] = {}  # tensor -> columns, and the fill that it marks in them
         start = 0
         for input in inputs:
             self._columns[input.name] = tuple(range(start, start + input.width))
@@ -71,7 +71,7 @@ class _Flow:
             self.lost.update(taken)
 
     def _follow_mask(self, node: Node, mask: tuple[Places, float | str], taken: Places) -> None:
-        """Follow what says where values are missing: to Where, which puts something in their place, or to a feature."""
+        """Follow a mask of missing values: to Where, which replaces them, or to a feature."""
         places, fill = mask
         if node.operator == "Where" and taken in ((), places):
             self.fills |= dict.fromkeys(taken, fill)
@@ -82,18 +82,18 @@ class _Flow:
             self.lost.update(places if isinstance(fill, str) else ())
 
     def _find_mask(self, node: Node) -> float | str | None:
-        """Say what a node finds that says where values are missing."""
+        """Return the fill that a node looks for, if its output is a mask of missing values."""
         if node.operator == "IsNaN":
             return math.nan
         if node.operator == "Equal":
             texts = self._graph.constants(node.inputs[1])
             return texts[0] if texts and len(texts) == 1 else None
-        # So skl2onnx imputes texts: an encoder that knows the empty one alone.
+        # skl2onnx imputes texts this way: an encoder that knows only the empty text.
         keys = node.attribute("keys_strings") if node.operator == "LabelEncoder" else None
         return "" if keys and keys.texts("strings") == ("",) else None
 
     def _find_fill(self, node: Node) -> float | str | None:
-        """Say what a node that knows missing values takes for one."""
+        """Return the fill that a node handles as a missing value, None if it handles none."""
         if node.operator == "Imputer":
             replaced = node.attribute("replaced_value_float")
             return math.nan if replaced and any(map(math.isnan, replaced.floats("f"))) else None
@@ -106,7 +106,7 @@ class _Flow:
         return None
 
     def _keep(self, node: Node, taken: Places) -> Places | None:
-        """Say which columns a node hands on; None where missing values wouldn't stay what they are."""
+        """Return the columns that a node passes on; None if missing values wouldn't stay missing."""
         if node.operator in PICKS:
             places = [int(index) for index in self._graph.constants(node.inputs[1]) or ()]
             is_within = all(-len(taken) <= place < len(taken) for place in places)
@@ -118,9 +118,10 @@ class _Flow:
 
 
 def _tracks_missing(node: Node) -> bool:
-    """Say whether some node of the trees has a side for missing values.
+    """Return whether some node of the trees has a branch for missing values.
 
-    CatBoost's nodes, which ask for more, send them to the other side as it does, and so needn't say it.
+    CatBoost's nodes compare with "greater than". They send a missing value to the other branch, as CatBoost does, so
+    they need no such mark.
     """
     modes = node.attribute("nodes_modes")
     if modes and modes.text("strings") == "BRANCH_GT":
@@ -133,7 +134,7 @@ def _tracks_missing(node: Node) -> bool:
 
 
 def merge(columns: Columns, *, allow_all: bool) -> tuple[float | str | None, ...]:
-    """Bring together what the graph shows, the columns' fills, with what the features say and ALLOW_MISSING."""
+    """Combine the fills that the graph shows with the features' facts and ALLOW_MISSING."""
     fills: list[float | str | None] = []
     for type, feature, fill in zip(columns.types, columns.features, columns.fills, strict=True):
         is_allowed = fill is not None or allow_all or feature.missing

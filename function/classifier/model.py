@@ -1,4 +1,4 @@
-"""What is known of the loaded model; nothing of it changes while the service runs."""
+"""What is known about the loaded model; it doesn't change while the service runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ FLOATS = ("float16", "float32", "float64")
 
 
 class Input(NamedTuple):
-    """One input of the session, of shape (None, width), or (None,) where it is flat.
+    """One input of the session, of shape (None, width), or (None,) if it is flat.
 
-    Its type is NumPy's name for numbers and booleans, or TEXT.
+    Its type is NumPy's name of a number's or boolean's type, or TEXT.
     """
 
     name: str
@@ -34,17 +34,17 @@ class Input(NamedTuple):
 
 @dataclass(frozen=True)
 class Signature:
-    """Names, types and widths, as the session has them.
+    """Names, types and widths, as in the session.
 
     Attributes:
-        inputs: what the session takes.
+        inputs: the session's inputs.
         n_batch: how many rows it takes at once; None for any number.
-        output_name: of the probabilities.
-        is_zipmap: they are mappings, class id → probability.
+        output_name: the output of probabilities.
+        is_zipmap: the probabilities are mappings, class id → probability.
         tolerance: how far their sum may be from 1.
-        label_name: of the labels, where the session gives them.
-        label_type: as an input's.
-        ignored: outputs that are neither.
+        label_name: the output of labels, if there is one.
+        label_type: its type, named as an input's.
+        ignored: the other outputs.
     """
 
     inputs: tuple[Input, ...]
@@ -59,9 +59,9 @@ class Signature:
 
 @dataclass(frozen=True)
 class Columns:
-    """The inputs of a model side by side; one `Feature` for each of their columns, and what stands in for null in it.
+    """The inputs of a model side by side; for each of their columns one `Feature` and one fill, which replaces null.
 
-    A fill is NaN or a text; None where no value may be missing.
+    A fill is NaN or a text; None if no value may be missing.
     """
 
     inputs: tuple[Input, ...]
@@ -70,17 +70,17 @@ class Columns:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Of each column: "string", "bool", "float32", "int64" and the other numbers of NumPy's."""
+        """The type of each column: "string", "bool", "float32", "int64" or another of NumPy's numbers."""
         return tuple(input.type for input in self.inputs for _ in range(input.width))
 
     @property
     def takes_missing(self) -> bool:
-        """Some value may be missing."""
+        """At least one column may have missing values."""
         return any(fill is not None for fill in self.fills)
 
     @property
     def row_type(self) -> str:
-        """What a row is, for messages."""
+        """The type of a row, for messages."""
         kinds = {"string": "strings", "bool": "booleans"}
         found = sorted(
             {kinds.get(type, "numbers") for type in self.types}, key=("numbers", "strings", "booleans").index
@@ -89,11 +89,11 @@ class Columns:
 
     @property
     def wanted(self) -> str:
-        """What a row must hold, for messages: "4: sepal length (cm), …"."""
+        """The features of a row, for messages: "4: sepal length (cm), …"."""
         return f"{len(self.features)}: {cut(', '.join(feature.name for feature in self.features), 400)}"
 
     def locate(self, row: int, column: int) -> str:
-        """Say where a value stands, with its feature's name: 'row 3, "petal length (cm)"'."""
+        """Name the place of a value, with its feature's name: 'row 3, "petal length (cm)"'."""
         if column < len(self.features):
             return f'row {row}, "{cut(self.features[column].name, 100)}"'
         return f"row {row}, column {column}"
@@ -105,22 +105,21 @@ class Model:
 
     Attributes:
         name: the artifact's file name without its ending.
-        version: the artifact's own, "0" without one.
+        version: the version in the artifact, "0" without one.
         sha256: of the artifact's bytes, hexadecimal.
-        producer: what wrote the artifact.
-        signature: as the session has it.
-        columns: what a row must hold.
-        class_ids: what the model itself calls its classes, in the order of the probabilities; None if the file
-            doesn't say.
-        label_rule: MODEL where the session's output of labels gives a row's class, HIGHEST where the highest
-            probability does.
-        is_argmax: the graph shows that the two are the same.
-        labels: human names in the order of the probabilities.
-        labels_from: where they come from.
+        producer: the program that wrote the artifact.
+        signature: the session's inputs and outputs.
+        columns: the columns of a row.
+        class_ids: the model's own names of its classes, in the order of the probabilities; None if the file
+            doesn't have them.
+        label_rule: MODEL if a row's class comes from the output of labels, HIGHEST if from the highest probability.
+        is_argmax: the graph shows that both rules give the same class.
+        labels: names for people, in the order of the probabilities.
+        labels_from: where the labels come from.
         sample: a row that the model is known to answer.
         sample_probabilities: its answer to that row, float32, shape (n_classes,).
-        training: facts of its training, where the artifact carries them.
-        certificate: how far its answers are from its framework's, where the artifact carries it.
+        training: facts about its training, if the artifact carries them.
+        certificate: how far its answers differ from its framework's, if the artifact carries it.
         notes: what its deployer should know, a line each.
     """
 
@@ -147,7 +146,7 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """The first digits of the SHA-256, which X-Model-SHA256 and the metrics have."""
+        """The first digits of the SHA-256, as in X-Model-SHA256 and the metrics."""
         return self.sha256[:12]
 
 

@@ -1,7 +1,8 @@
-"""What an ONNX file says that its session doesn't tell: its nodes, their constants, operator sets.
+"""Reads from an ONNX file what its session doesn't show: nodes, their constants, operator sets.
 
-Protobuf is read by hand, for `onnx` and `protobuf` would be 20 MB of the Lambda package. Field numbers are those of
-https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, the encoding https://protobuf.dev/programming-guides/encoding/.
+Protobuf is parsed here, because `onnx` and `protobuf` would add 20 MB to the Lambda package. The field numbers are in
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, the encoding in
+https://protobuf.dev/programming-guides/encoding/.
 """
 
 import struct
@@ -19,18 +20,18 @@ TENSOR = {
     "data_type": 2, "float_data": 4, "int32_data": 5, "string_data": 6, "int64_data": 7, "name": 8, "raw_data": 9,
     "double_data": 10,
 }  # fmt: skip
-MOST_BYTES = 1_000_000  # of a constant that is looked into: weights are larger
-PACKED = {1: "f", 6: "i", 7: "q", 9: "?", 11: "d"}  # TensorProto's data types -> those of struct
+MOST_BYTES = 1_000_000  # of a constant that is read; weights are larger
+PACKED = {1: "f", 6: "i", 7: "q", 9: "?", 11: "d"}  # TensorProto's data types -> struct's
 
 
 class Message(NamedTuple):
-    """One protobuf message, its fields by their names."""
+    """One protobuf message; fields are read by name."""
 
     content: memoryview
     numbers: Mapping[str, int]
 
     def values(self, name: str) -> Iterator[int | memoryview]:
-        """Give what stands in a field, once for each time that it is there: a number, or bytes."""
+        """Yield a field's values, numbers or bytes; a field may occur several times."""
         number = self.numbers[name]
         return (value for field, value in _fields(self.content) if field == number)
 
@@ -41,24 +42,24 @@ class Message(NamedTuple):
         return tuple(str(value, "utf-8") for value in self.values(name) if not isinstance(value, int))
 
     def text(self, name: str) -> str:
-        """Give the first of a field's texts, "" without one; what stands behind it isn't read."""
+        """Return the first of a field's texts, "" if there is none; the rest isn't read."""
         return next((str(value, "utf-8") for value in self.values(name) if not isinstance(value, int)), "")
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Give whole numbers, packed into one field or each in its own."""
+        """Return integers, packed into one field or each in its own."""
         found: list[int] = []
         for value in self.values(name):
             found += [value] if isinstance(value, int) else _packed(value)
         return tuple(value - 2**64 if value >= 2**63 else value for value in found)
 
     def floats(self, name: str) -> tuple[float, ...]:
-        """Give float32 numbers, packed into one field or each in its own."""
+        """Return float32 numbers, packed into one field or each in its own."""
         parts = (value for value in self.values(name) if not isinstance(value, int))
         return tuple(number for part in parts for (number,) in struct.iter_unpack("<f", part))
 
 
 class Node(NamedTuple):
-    """One operator, the names of the tensors that it takes and gives, and the message that it is."""
+    """One operator, the names of its input and output tensors, and its message."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -66,7 +67,7 @@ class Node(NamedTuple):
     message: Message
 
     def attributes(self) -> Iterator[tuple[str, Message]]:
-        """Give the name alone of each: a forest's others have millions of fields behind theirs."""
+        """Yield each attribute by its name, without reading its value: a forest's values have millions of fields."""
         return ((found.text("name"), found) for found in self.message.messages("attribute", ATTRIBUTE))
 
     def attribute(self, name: str) -> Message | None:
@@ -74,7 +75,7 @@ class Node(NamedTuple):
 
 
 class Graph:
-    """The main graph of an artifact that onnxruntime has loaded; its nodes stand in the order of their runs."""
+    """The main graph of an artifact that onnxruntime has loaded; its nodes are in execution order."""
 
     def __init__(self, artifact: bytes) -> None:
         self._message = next(Message(memoryview(artifact), MODEL).messages("graph", GRAPH))
@@ -88,7 +89,7 @@ class Graph:
 
     @cached_property
     def producers(self) -> dict[str, Node]:
-        """The node that makes each tensor."""
+        """The node that produces each tensor."""
         return {name: node for node in self.nodes for name in node.outputs}
 
     @cached_property
@@ -96,7 +97,7 @@ class Graph:
         return {tensor.text("name"): tensor for tensor in self._message.messages("initializer", TENSOR)}
 
     def constants(self, name: str) -> tuple[str, ...] | None:
-        """Give the values of a small constant tensor as text, whole numbers or texts; None where it is none."""
+        """Return the values of a small constant tensor of integers or texts, as texts; None if it isn't a constant."""
         if (tensor := self._tensors.get(name)) is not None:
             return _read_tensor(tensor)
         node = self.producers.get(name)
@@ -111,7 +112,7 @@ class Graph:
 
 
 def read_opsets(artifact: bytes) -> dict[str, int]:
-    """Read the versions of the operator sets that an artifact is written in, domain -> version."""
+    """Read the versions of an artifact's operator sets, domain -> version."""
     opsets = Message(memoryview(artifact), MODEL).messages("opset_import", OPERATOR_SET)
     return {opset.text("domain") or "ai.onnx": opset.integers("version")[0] for opset in opsets}
 
@@ -136,7 +137,7 @@ def _packed(values: memoryview) -> Iterator[int]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Walk one message: the number of each field, and what stands in it."""
+    """Walk through one message: yield the number of each field and its value."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)

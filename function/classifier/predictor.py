@@ -15,7 +15,7 @@ from function.errors import ArtifactError
 
 
 class Prediction(NamedTuple):
-    """Probabilities, float32, shape (n_rows, n_classes); and the index of each row's class, None for the highest's."""
+    """Probabilities, float32, shape (n_rows, n_classes); and each row's class index, None if the highest decides."""
 
     probabilities: Probabilities
     classes: NDArray[np.intp] | None
@@ -25,7 +25,7 @@ class Classifier:
     """A session, and the model that it runs.
 
     Attributes:
-        class_values: the class ids as the session's output of labels has them, in the order of the probabilities.
+        class_values: the class ids in the type of the session's output of labels, in the order of the probabilities.
     """
 
     def __init__(self, session: Session, model: Model) -> None:
@@ -41,7 +41,7 @@ class Classifier:
         self._classes = {value: index for index, value in enumerate(values)}
 
     def predict(self, rows: Rows) -> Probabilities:
-        """Give each row's class probabilities.
+        """Return each row's class probabilities.
 
         Args:
             rows: shape (n_rows, n_features), n_rows ≥ 1; numbers finite in the type of their input, texts as str,
@@ -56,25 +56,25 @@ class Classifier:
         return self.predict_rows(rows).probabilities
 
     def predict_label(self, rows: Rows) -> list[str]:
-        """Give each row's label; arguments and errors as in `predict`."""
+        """Return each row's label; arguments and errors as in `predict`."""
         return self.name_classes(self.predict_rows(rows))
 
     def predict_rows(self, rows: Rows) -> Prediction:
-        """Give both; arguments and errors as in `predict`."""
+        """Return probabilities and classes; arguments and errors as in `predict`."""
         columns, values = self.model.columns, to_list(rows) if isinstance(rows, np.ndarray) else rows
         if (fault := find_row_fault(columns, values)) is not None:
             raise fault
         return self.predict_arrays(to_arrays(columns, values))
 
     def predict_arrays(self, arrays: Arrays) -> Prediction:
-        """Give both for arrays that `inputs` has made, one for each input."""
+        """Return probabilities and classes for arrays from `inputs`, one per input."""
         try:
             return self.run(arrays)
         except RUN_ERRORS as error:
             raise diagnosis.find_refused(self.session, self.model, arrays) or error from None
 
     def run(self, arrays: Arrays) -> Prediction:
-        """Give the same, and don't look for the row at fault where the session fails.
+        """Return the same as `predict_arrays`, but don't search for the wrong row if the session fails.
 
         Raises:
             RUN_ERRORS: the session fails.
@@ -83,13 +83,15 @@ class Classifier:
         answers = self.session.run(self._outputs, arrays)
         probabilities = to_probabilities(answers[0], len(arrays[0]))
         if probabilities.shape[1] != len(self.model.labels):
-            raise ArtifactError(f"the model gives {probabilities.shape} for {len(arrays[0])} rows")  # a bug of its own
+            raise ArtifactError(
+                f"the model gives {probabilities.shape} for {len(arrays[0])} rows"
+            )  # a bug in the model
         if not _are_probabilities(probabilities, self.model.signature.tolerance):
             probabilities = _clip(probabilities, self.model.signature.tolerance)
         return Prediction(probabilities, self._read_classes(answers[1]) if len(answers) > 1 else None)
 
     def _read_classes(self, labels: NDArray[Any]) -> NDArray[np.intp]:
-        """Give the index of each row's class.
+        """Return the index of each row's class.
 
         Raises:
             FeaturesError: a label is none of the model's classes.
@@ -101,24 +103,24 @@ class Classifier:
         return np.array(classes)
 
     def name_classes(self, prediction: Prediction) -> list[str]:
-        """Give each row's label."""
+        """Return each row's label."""
         return pick(self.model.labels, prediction)
 
 
 def pick(of_classes: Sequence[str], prediction: Prediction) -> list[str]:
-    """Give for each row what belongs to its class; the first of equals, as scikit-learn does."""
+    """Return for each row what belongs to its class; the first of equals, as scikit-learn does."""
     if prediction.classes is None and prediction.probabilities.size <= FEW:
         return [of_classes[row.index(max(row))] for row in prediction.probabilities.tolist()]
     return np.array(of_classes, dtype=object)[find_classes(prediction)].tolist()  # type: ignore[no-any-return]
 
 
 def find_classes(prediction: Prediction) -> NDArray[np.intp]:
-    """Give the index of each row's class."""
+    """Return the index of each row's class."""
     return prediction.probabilities.argmax(axis=1) if prediction.classes is None else prediction.classes
 
 
 def _are_probabilities(probabilities: Probabilities, tolerance: float) -> bool:
-    """Say whether all are from 0 to 1, which a NaN isn't, and each row's sum is 1."""
+    """Return whether all are from 0 to 1, which a NaN isn't, and each row's sum is 1."""
     low, high = 1 - tolerance, 1 + tolerance
     if probabilities.size > FEW:
         sums = probabilities @ np.ones(probabilities.shape[1], np.float32)  # a tenth of what sum(axis=1) takes

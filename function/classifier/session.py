@@ -1,4 +1,4 @@
-"""The ONNX Runtime session: bytes → session; arrays → outputs, as they are."""
+"""The ONNX Runtime session: bytes → session; arrays → unchanged outputs."""
 
 import copy
 import os
@@ -12,13 +12,13 @@ from function.classifier.inputs import Arrays
 from function.classifier.model import BOOL, TEXT, WHOLE, Input, cut
 from function.errors import ArtifactError
 
-# Since 1.29 onnxruntime reports to Microsoft from a thread of its own, unless told not to before it is imported:
+# Since 1.29 onnxruntime reports to Microsoft from its own thread, unless told not to before it is imported:
 # https://github.com/microsoft/onnxruntime/pull/27379. A process forked with that thread also hangs at its exit.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - no setting of ours
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-# The tensors that are served, as NumPy names them.
+# The supported tensors, by NumPy's names.
 TYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -26,20 +26,20 @@ TYPES = {
     **{f"tensor({type})": type for type in (*WHOLE, BOOL, TEXT)},
 }
 ZIPMAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
-# What onnxruntime says of a file that it can't load -> what to do about it.
+# What onnxruntime says about a file that it can't load -> the fix.
 LOAD_FIXES = {
-    "tensor(double)": "export it from float32 values",  # skl2onnx mixes the two up
-    "construct locale": "export its TfidfVectorizer with the option locale: C.UTF-8",  # the one that Lambda has
+    "tensor(double)": "export it from float32 values",  # skl2onnx confuses the two
+    "construct locale": "export its TfidfVectorizer with the option locale: C.UTF-8",  # the only locale in Lambda
     "External data": "save it with its weights inside",
     "pset": "export it with an older target_opset",
     "IR version": "export it with an older onnx",
 }
 RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
-NO_VERSION = 2**63 - 1  # what onnxruntime gives for an artifact without one
+NO_VERSION = 2**63 - 1  # onnxruntime's value for an artifact without a version
 
 
 class Output(NamedTuple):
-    """One output, its type and shape as onnxruntime tells them."""
+    """One output, with onnxruntime's names of its type and shape."""
 
     name: str
     type: str
@@ -51,14 +51,14 @@ class Output(NamedTuple):
 
 
 class Session:
-    """One ONNX Runtime session, and what it takes and gives.
+    """One ONNX Runtime session, with its inputs and outputs.
 
     Attributes:
         inputs: names, types and widths.
-        outputs: their names, those that can be served.
+        outputs: names, types and shapes.
         n_batch: how many rows it takes at once; None for any number.
-        version: the artifact's own, "0" without one.
-        producer: what wrote the artifact.
+        version: the version in the artifact, "0" without one.
+        producer: the program that wrote the artifact.
         metadata: its metadata_props.
     """
 
@@ -66,7 +66,7 @@ class Session:
         """Load an artifact.
 
         Raises:
-            ArtifactError: onnxruntime can't load it, or it takes what can't be served.
+            ArtifactError: onnxruntime can't load it, or its inputs aren't supported.
         """
         self._session = _load(artifact)
         self.inputs, self.n_batch = _read_inputs(self._session.get_inputs())
@@ -79,17 +79,17 @@ class Session:
         self.metadata: Mapping[str, str] = meta.custom_metadata_map
 
     def one_by_one(self) -> "Session":
-        """Give the same session, that runs each row alone."""
+        """Return the same session, but one that runs each row alone."""
         alone = copy.copy(self)
         alone.n_batch = 1
         return alone
 
     def run(self, outputs: Sequence[str], arrays: Arrays) -> list[Any]:
-        """Give some outputs as they are: each an array, or of a ZipMap a list of mappings.
+        """Return some outputs unchanged: each is an array, a ZipMap is a list of mappings.
 
         Args:
             outputs: their names.
-            arrays: of each input one, shape (n_rows, width).
+            arrays: one per input, shape (n_rows, width).
 
         Raises:
             RUN_ERRORS: the model can't answer the rows.
@@ -101,7 +101,7 @@ class Session:
         return self._run_in_groups(outputs, arrays, self.n_batch)
 
     def _run_in_groups(self, outputs: Sequence[str], arrays: Arrays, n_batch: int) -> list[Any]:
-        """Run as many rows at once as the session takes, the last group filled up with its first row."""
+        """Run rows in groups of the size that the session takes; fill the last group with copies of its first row."""
         answers: list[list[Any]] = [[] for _ in outputs]
         for start in range(0, len(arrays[0]), n_batch):
             group = [array[start : start + n_batch] for array in arrays]
@@ -114,39 +114,39 @@ class Session:
 
 
 def one_line(error: Exception | str) -> str:
-    """Fit an error of onnxruntime's into a message."""
+    """Shorten an error of onnxruntime to one line of a message."""
     return cut(" ".join(str(error).split()), 300)
 
 
 def _load(artifact: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    # One thread a request: Gunicorn's workers and Lambda's instances are the parallelism, and a session
-    # without threads of its own survives Gunicorn's fork.
+    # One thread per request: Gunicorn's workers and Lambda's instances run in parallel, and a session without its own
+    # threads survives Gunicorn's fork.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Else it looks for external data in the working directory, which the package lacks.
+    # Else it looks for external data in the working directory, which isn't in the package.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    options.log_severity_level = 4  # fatal: other failures are raised, and told once
+    options.log_severity_level = 4  # fatal only: other failures are raised, so they are reported once
     if not artifact:
         raise ArtifactError("the file is empty; export the model again")
     try:
-        # From bytes, so that the file can't pull in others as external data.
+        # From bytes, so that the file can't load others as external data.
         session = ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
-        cause = one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the place in its C++ source
+        cause = one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the position in its C++ source
         fix = next((fix for word, fix in LOAD_FIXES.items() if word in cause), "export it again")
         if artifact.startswith(b"\x80"):
             fix = "this is a Python pickle; export the model to ONNX"
-        raise ArtifactError(f"no ONNX model that onnxruntime can load, {fix}: {cause}") from None
-    # It keeps them, for other providers that it could be given: as much memory again as the model has, for nothing.
+        raise ArtifactError(f"not an ONNX model that onnxruntime can load, {fix}: {cause}") from None
+    # It keeps the bytes, in case other providers are set later: as much memory as the model, for nothing.
     # https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/python/onnxruntime_inference_collection.py
-    session._model_bytes = b""  # noqa: SLF001 - it offers no other way
+    session._model_bytes = b""  # noqa: SLF001 - there is no public way
     return session
 
 
 def _cut_group(answer: Any, n_rows: int, n_batch: int) -> Any:
-    """Take the answers to the rows that were asked for, whichever shape the session gives them."""
+    """Cut off the answers to the rows that filled the group, whatever the answer's shape."""
     if isinstance(answer, list):
         return answer[:n_rows]
     return answer.reshape(n_batch, -1)[:n_rows] if answer.size % n_batch == 0 else answer
@@ -159,7 +159,7 @@ def _join(answers: list[Any]) -> Any:
 
 
 def _read_inputs(inputs: list[ort.NodeArg]) -> tuple[tuple[Input, ...], int | None]:
-    """Give the inputs, and how many rows they take at once."""
+    """Return the inputs, and how many rows they take at once."""
     if not inputs:
         raise ArtifactError("expected at least one input, got none; export it from a row of values")
     for found in inputs:
@@ -179,7 +179,9 @@ def _check_input(found: ort.NodeArg) -> None:
     if found.type not in TYPES:
         raise ArtifactError(f"{expected}; {got}; export it from numbers, booleans or texts")
     if len(found.shape) not in (1, 2):
-        raise ArtifactError(f"{expected}; {got}; export it with a row as one line of values, such as a flattened image")
+        raise ArtifactError(
+            f"{expected}; {got}; export it with each row as a flat list of values, such as a flattened image"
+        )
     n_rows, width = [*found.shape, 1][:2]
     if (isinstance(n_rows, int) and n_rows < 1) or not isinstance(width, int) or width < 1:
         raise ArtifactError(f"{expected}; {got}; export it with a free number of rows and a fixed one of features")

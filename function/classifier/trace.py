@@ -1,16 +1,16 @@
-"""What the graph shows of an output: the class ids behind it, whether it goes back to the scores or to an input."""
+"""Traces an output through the graph: its class ids, and whether it comes from the scores or from an input."""
 
 from collections.abc import Iterator
 
 from function.classifier.onnx_file import Graph, Node
 
-# They hand on what they are given, in another form.
+# They pass their input on, in another form.
 FORMS = ("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-# They hand the class ids on as they are.
+# They pass the class ids on unchanged.
 PASSES_CLASSES_ON = (*FORMS, "Normalizer")
 PICKS_CLASSES = ("ArrayFeatureExtractor", "Gather")
 PASSES_TEXTS_ON = ("Identity", "Gather", "Reshape", "ArrayFeatureExtractor")
-# They make scores out of features; whatever stands behind them makes probabilities and labels out of scores.
+# They compute scores from features; later nodes compute probabilities and labels from scores.
 MAKES_SCORES = (
     "LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor", "TreeEnsembleClassifier",
     "TreeEnsembleRegressor", "TreeEnsemble", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "Conv",
@@ -21,16 +21,16 @@ PREPARES_FEATURES = ("Scaler", "Imputer", "OneHotEncoder", "LabelEncoder", "TfId
 def find_class_ids(graph: Graph, output: str, n_classes: int) -> tuple[str, ...] | None:
     """Find the class ids, in the order of the probabilities' columns.
 
-    Whatever makes the label tells them: ONNX's classifiers by their attributes `classlabels_…`
-    (https://onnx.ai/onnx/operators/index.html, ai.onnx.ml), and skl2onnx picks others out of a tensor.
+    The node that makes the label has them: ONNX's classifiers in attributes `classlabels_…`
+    (https://onnx.ai/onnx/operators/index.html, ai.onnx.ml); others, from skl2onnx, pick labels from a tensor.
 
     Args:
-        graph: of the artifact.
-        output: the name of the label's output, or where there is none, of the probabilities'.
+        graph: the artifact's.
+        output: the name of the label's output, or if there is none, of the probabilities'.
         n_classes: columns of the probabilities.
 
     Returns:
-        None where the output isn't made so, or of another number of classes.
+        None if the output isn't made this way, or has another number of classes.
     """
     ids = _trace_class_ids(graph, output)
     return ids if len(set(ids)) == len(ids) == n_classes else None
@@ -48,7 +48,7 @@ def _trace_class_ids(graph: Graph, output: str) -> tuple[str, ...]:
 
 
 def _picks_highest(graph: Graph, node: Node) -> bool:
-    """Say whether the places that a node picks are the columns of scores; of a threshold they may be the reverse."""
+    """Return whether a node picks by the columns of the scores; with a threshold the order may be reversed."""
     source = _find_source(graph, node.inputs[1])
     return source is not None and source.operator in ("ArgMax", "TopK")
 
@@ -61,7 +61,7 @@ def _class_labels(node: Node) -> tuple[str, ...]:
 
 
 def _translate(node: Node, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Give what a LabelEncoder makes of whole numbers or texts."""
+    """Return a LabelEncoder's output for integers or texts."""
     keys, values = (
         next((found for found in (_listed(node, f"{side}_strings"), _listed(node, f"{side}_int64s")) if found), ())
         for side in ("keys", "values")
@@ -77,7 +77,7 @@ def _listed(node: Node, name: str) -> tuple[str, ...]:
 
 
 def is_argmax(graph: Graph, label: str, probabilities: str) -> bool:
-    """Say whether the label is picked by nothing but the first of the highest probabilities."""
+    """Return whether the label is always the first class with the highest probability."""
     node = _find_source(graph, label)
     if node is not None and node.operator in PICKS_CLASSES and graph.constants(node.inputs[0]) is not None:
         node = _find_source(graph, node.inputs[1])
@@ -89,19 +89,19 @@ def is_argmax(graph: Graph, label: str, probabilities: str) -> bool:
 
 
 def _find_source(graph: Graph, name: str) -> Node | None:
-    """Find the node that makes what a name is another form of."""
+    """Find the node that computes a tensor, before any change of its form."""
     return next((node for node in _walk_back(graph, name, FORMS) if node.operator not in FORMS), None)
 
 
 def _unwrap(graph: Graph, name: str) -> str:
-    """Give the tensor that a name is another name for."""
+    """Return the tensor's first name, before any Identity."""
     while (node := graph.producers.get(name)) is not None and node.operator == "Identity":
         name = node.inputs[0]
     return name
 
 
 def find_score_nodes(graph: Graph, probabilities: str) -> frozenset[int]:
-    """Find the nodes that make the scores, and the probabilities out of them: a label comes from one of them."""
+    """Find the nodes that compute the scores and the probabilities; a label comes from one of these nodes."""
     found, names = set[int](), [probabilities]
     while names:
         node = graph.producers.get(names.pop())
@@ -112,7 +112,7 @@ def find_score_nodes(graph: Graph, probabilities: str) -> frozenset[int]:
 
 
 def comes_from(graph: Graph, output: str, nodes: frozenset[int]) -> bool:
-    """Say whether one of the nodes stands before an output."""
+    """Return whether an output depends on one of the nodes."""
     seen, names = set[str](), [output]
     while names:
         if (name := names.pop()) in seen:
@@ -126,7 +126,7 @@ def comes_from(graph: Graph, output: str, nodes: frozenset[int]) -> bool:
 
 
 def is_input(graph: Graph, output: str) -> bool:
-    """Say whether an output only hands an input on, or a column of it."""
+    """Return whether an output only passes on an input, or a column of it."""
     while (node := graph.producers.get(output)) is not None:
         if node.operator not in (*FORMS, *PICKS_CLASSES):
             return False
@@ -135,13 +135,13 @@ def is_input(graph: Graph, output: str) -> bool:
 
 
 def is_quantized(graph: Graph, output: str) -> bool:
-    """Say whether an output holds eight-bit steps."""
+    """Return whether an output is dequantized from 8 bits."""
     source = _find_source(graph, output)
     return source is not None and source.operator == "DequantizeLinear"
 
 
 def _walk_back(graph: Graph, output: str, operators: tuple[str, ...]) -> Iterator[Node]:
-    """Go back from an output through nodes of some kinds, up to and with the first of another."""
+    """Walk back from an output through nodes of some kinds; the first other node is the last one yielded."""
     while (node := graph.producers.get(output)) is not None:
         yield node
         if node.operator not in operators:
@@ -150,13 +150,13 @@ def _walk_back(graph: Graph, output: str, operators: tuple[str, ...]) -> Iterato
 
 
 def find_categories(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Find the texts that a model knows, by the name of the input: those of the encoders that read it, nothing between.
+    """Find the texts that a model knows, by the input's name: the categories of encoders that read the input directly.
 
     https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html and
-    https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html name the attributes.
+    https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html describe the attributes.
     """
     found: dict[str, tuple[str, ...]] = {}
-    same: dict[str, str] = {}  # the output of a node that only hands its input on -> that input
+    same: dict[str, str] = {}  # the output of a node that only passes its input on -> that input
     for node in graph.nodes:
         source = next((same.get(name, name) for name in node.inputs), "")
         if node.operator in PASSES_TEXTS_ON and node.outputs:

@@ -1,4 +1,4 @@
-"""Tries a session at the start: its sample, alone and as a batch of two rows, and rows around it."""
+"""Tries a session at start-up: runs its sample, alone and as a batch of two rows, and rows around it."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from function.classifier.session import RUN_ERRORS, TYPES, Session, one_line
 from function.errors import ArtifactError
 
 N_ROWS = 32  # around the sample
-N_MORE = 500  # where those don't get every class
-MOST_VALUES = 100_000  # of them all, so that a row with thousands of columns takes no longer
-N_HALVINGS = 10  # of the way between two rows of different classes
+N_MORE = 500  # if those don't get every class
+MOST_VALUES = 100_000  # in total, so that rows with thousands of columns don't take longer
+N_HALVINGS = 10  # of the distance between two rows of different classes
 
 
 class Trial:
-    """Rows that a session is tried with, and its answers: the sample, rows around it, rows where classes meet.
+    """Trial rows and a session's answers to them: the sample, rows around it, rows at the boundary of two classes.
 
     Attributes:
-        session: one that runs each row alone where two at once fail.
-        keys: of each ZipMap.
+        session: runs each row alone if two at once fail.
+        keys: the keys of each ZipMap.
     """
 
     def __init__(self, session: Session, columns: Columns, sample: Sequence[Value]) -> None:
@@ -42,7 +42,7 @@ class Trial:
             answers = session.run(self._outputs, self._alone)
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
             message = f"the model fails on its sample {cut(str(list(sample)), 300)}: {one_line(error)}"
-            raise ArtifactError(f"{message}; give it one with python -m model describe") from None
+            raise ArtifactError(f"{message}; give it a sample with python -m model describe") from None
         zipmaps = ((name, maps) for name, maps in zip(self._outputs, answers, strict=True) if isinstance(maps, list))
         self.keys = {name: tuple(str(class_id) for class_id in maps[0]) for name, maps in zipmaps}
         self._add(self._alone, answers)
@@ -55,9 +55,9 @@ class Trial:
 
     @property
     def answers(self) -> dict[str, NDArray[Any]]:
-        """What each output gives for each row, shape (n_rows, n), the sample first.
+        """The values of each output for each row, shape (n_rows, n), the sample first.
 
-        Outputs that don't give as much for each row as for the sample are left out.
+        Outputs that don't give the same number of values for each row are left out.
         """
         found = {name: [answers.get(name) for answers in self._answers] for name in self._outputs}
         return {
@@ -67,7 +67,7 @@ class Trial:
         }
 
     def find_meeting(self, output: str) -> None:
-        """Go towards where the classes of the highest probability meet, for there labels may be others."""
+        """Approach the boundary between classes of the highest probability, because labels may differ from it there."""
         if len(set(self._classes(output))) < max(2, self._answers[0][output].shape[1]):
             self._run(_vary(self._columns, self._alone, N_MORE))
         classes = self._classes(output)
@@ -90,7 +90,7 @@ class Trial:
         return to_probabilities(answers, len(answers)).argmax(axis=1).tolist()  # type: ignore[no-any-return]
 
     def _run(self, arrays: Arrays) -> bool:
-        """Run rows all at once, or, where that fails, each alone: a model needn't know every row."""
+        """Run rows all at once or, if that fails, each alone: a model may fail on some rows."""
         with contextlib.suppress(*RUN_ERRORS):
             self._add(arrays, self.session.run(self._outputs, arrays))
             return True
@@ -107,7 +107,7 @@ class Trial:
 
 
 def _halve(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    """Give the rows halfway between two; of texts and booleans the first's."""
+    """Return the rows halfway between two; texts and booleans are those of the first."""
     if first.dtype.kind not in "fiu":
         return first.copy()
     middle: NDArray[Any] = (first + (second.astype(np.float64) - first) / 2).astype(first.dtype)
@@ -115,18 +115,18 @@ def _halve(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_lines(answer: Any, n_rows: int) -> NDArray[Any] | None:
-    """Give one line a row, or None where an output doesn't have one."""
+    """Return the values of each row, or None if an output doesn't have the same number for each."""
     if isinstance(answer, list):
         answer = np.array([list(row.values()) for row in answer])
     return answer.reshape(n_rows, -1) if answer.size and answer.size % n_rows == 0 else None
 
 
 def _vary(columns: Columns, alone: Arrays, n_rows: int) -> Arrays:
-    """Make rows around the sample: half of them by 0.01 to 1,000, half within the known ranges."""
+    """Create rows around the sample: half of them at a distance of 0.01 to 1,000, half within the known ranges."""
     n_columns = len(columns.features)
     n_rows = max(8, min(n_rows, MOST_VALUES // n_columns))
     steps = np.arange(n_rows)[:, None]
-    waves = np.sin((steps + 1) * (2.399963 + 0.754878 * np.arange(n_columns)))  # no two columns rise and fall together
+    waves = np.sin((steps + 1) * (2.399963 + 0.754878 * np.arange(n_columns)))  # no two columns change alike
     arrays, start = [], 0
     for input, array in zip(columns.inputs, alone, strict=True):
         place = slice(start, start + input.width)
@@ -161,10 +161,10 @@ def _known(ends: Sequence[float | None], otherwise: NDArray[np.float64]) -> NDAr
 
 
 def try_missing(session: Session, columns: Columns, sample: Sequence[Value], output: str) -> tuple[int, ...]:
-    """Run the sample with one value missing after the other.
+    """Run the sample with one value missing at a time.
 
     Returns:
-        The columns that may be missing, but get no finite probabilities then.
+        The columns that may have missing values, but get no finite probabilities with one.
     """
     tried = [column for column, fill in enumerate(columns.fills) if fill is not None]
     failed: list[int] = []
@@ -177,7 +177,7 @@ def try_missing(session: Session, columns: Columns, sample: Sequence[Value], out
 
 
 def _are_finite(session: Session, output: str, arrays: Arrays) -> list[bool]:
-    """Say of each row whether its answer is finite."""
+    """Return for each row whether its answer is finite."""
     n_rows = len(arrays[0])
     try:
         (answer,) = session.run([output], arrays)

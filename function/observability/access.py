@@ -1,4 +1,4 @@
-"""The access line: one for each request, written in one piece."""
+"""The access log: one line per request, written in one piece."""
 
 import asyncio
 import contextlib
@@ -17,22 +17,22 @@ import orjson
 
 from function.observability.inference import InferenceObserver, Run
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's status for a caller that left before the answer; it is only logged
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that left before the response; it is only logged
 MOST_WAITING = 100  # lines
 log = logging.getLogger("access")
 
 
 @dataclass(slots=True)
 class Record:
-    """What is known of one request; its routes add what they took.
+    """What is known about one request; its route adds the rows and the run.
 
     Attributes:
-        request_id: the caller's, or one of ours.
+        request_id: the caller's, or a new one.
         started: by `time.perf_counter`, in seconds.
-        status: of the answer, once that has begun.
-        is_answered: the answer is whole.
+        status: of the response, once that has started.
+        is_answered: the response is complete.
         n_rows: of the features.
-        run: of the model, where something looks at it.
+        run: of the model, for metrics.
     """
 
     request_id: str
@@ -44,22 +44,22 @@ class Record:
 
     @property
     def is_started(self) -> bool:
-        """The answer has begun."""
+        """The response has started."""
         return self.status != CLIENT_CLOSED_REQUEST
 
 
-_Ended = tuple[Mapping[str, Any], Record, float, Mapping[str, Any]]  # a request whose line is to be written
+_Ended = tuple[Mapping[str, Any], Record, float, Mapping[str, Any]]  # a request whose line isn't written yet
 
 
 class AccessLog:
-    """Writes access lines to standard output, beside what `logging` writes there.
+    """Writes access lines to standard output, besides `logging`.
 
-    All requests that end in one turn of the event loop are written at its end, in one piece: a record of `logging` in
-    each request took a fifth of its time.
+    The lines of all requests that end in one turn of the event loop are written at its end, in one piece. A record of
+    `logging` took 20 % of the time of each request.
     """
 
     def __init__(self, format: Literal["JSON", "TEXT"], observer: InferenceObserver | None = None) -> None:
-        """Write in a format; an observer names the labels of the answers."""
+        """Write in a format; with an observer, also write the predicted labels."""
         self._to_line = _json_line if format == "JSON" else _text_line
         self._observer = observer
         self._waiting: list[_Ended] = []
@@ -80,7 +80,7 @@ class AccessLog:
             lines = b"".join([self._describe(*ended) for ended in waiting])
             sys.stdout.buffer.write(lines)
             sys.stdout.buffer.flush()
-        except (OSError, ValueError, AttributeError):  # full, closed or none: lines may be lost, requests not
+        except (OSError, ValueError, AttributeError):  # full, closed or none: lines may be lost, but no requests
             pass
 
     def _describe(self, scope: Mapping[str, Any], record: Record, seconds: float, fields: Mapping[str, Any]) -> bytes:
@@ -110,7 +110,7 @@ def _json_line(message: str, facts: dict[str, Any], request_id: str) -> bytes:
     with contextlib.suppress(orjson.JSONEncodeError):  # a lone surrogate in a label
         if (written := orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)).isascii():
             return written
-    return json.dumps(line, default=datetime.isoformat).encode() + b"\n"  # ASCII, as every other line
+    return json.dumps(line, default=datetime.isoformat).encode() + b"\n"  # ASCII, like every other line
 
 
 def _text_line(message: str, facts: dict[str, Any], request_id: str) -> bytes:

@@ -1,7 +1,7 @@
-"""Which bins of its training data a model's rows fall into, and how far they have drifted from there.
+"""Counts a model's rows in the bins of its training data, and measures how far they have drifted.
 
-The population stability index of a feature is the sum over its bins of (a - e) * ln(a / e), where a is the share of the
-rows that fall into the bin, and e that of the training data: https://scholarworks.wmich.edu/dissertations/3208.
+The population stability index of a feature is the sum over its bins of (a - e) * ln(a / e), where a is the bin's share
+of the rows, and e its share of the training data: https://scholarworks.wmich.edu/dissertations/3208.
 """
 
 import math
@@ -19,11 +19,11 @@ from function.classifier.facts import Feature
 from function.classifier.inputs import Arrays
 from function.classifier.model import BOOL, TEXT, Input, Value
 
-MOST_FEATURES = 50  # that are watched, the first ones
-MOST_TEXTS = 10  # of a feature with a bin of their own, the commonest
-FLOOR = 0.001  # the share that a bin with fewer rows counts as
-WINDOW = 250  # rows that an index is of, at least: of fewer, chance alone gives one of 0.25 now and then
-FEW = 400  # values are looked at one by one: NumPy's pass takes as long
+MOST_FEATURES = 50  # only the first ones are counted
+MOST_TEXTS = 10  # the most common texts of a feature have their own bins
+FLOOR = 0.001  # the least share of a bin in an index
+WINDOW = 250  # rows per index; with fewer, chance alone sometimes gives 0.25
+FEW = 400  # so few values are counted one by one; NumPy's pass takes as long
 ANOTHER, MISSING = "another", "missing"
 
 
@@ -33,12 +33,12 @@ class Bins:
 
     Attributes:
         feature: its name.
-        input: which of the arrays it stands in.
-        column: of that array.
+        input: the index of its array.
+        column: in that array.
         names: of each bin: "<= 5.1", "= red", another, missing.
-        expected: the share of the training data's rows in each.
-        edges: of numbers, those of the bins; each holds what is more than the one before, and at most its own.
-        places: of texts and booleans, value -> bin.
+        expected: each bin's share of the training data.
+        edges: for numbers, the upper ends of the bins.
+        places: for texts and booleans, value -> bin.
     """
 
     feature: str
@@ -57,14 +57,14 @@ class Bins:
 
 
 class Drift(NamedTuple):
-    """Of the rows of a window: each feature's population stability index, and feature -> bin -> rows."""
+    """For the rows of a window: each feature's population stability index, and feature -> bin -> rows."""
 
     indexes: Mapping[str, float]
     rows: Mapping[str, Mapping[str, int]]
 
 
 class Watch:
-    """The bins of a model's features side by side, as far as its facts have them; a place is one of all these bins."""
+    """The bins of all features that have such facts, side by side; a place is the index of one of these bins."""
 
     def __init__(self, model: Model) -> None:
         self.bins = tuple(_read_bins(model))[:MOST_FEATURES]
@@ -79,7 +79,7 @@ class Watch:
         self._edges = np.array(rows, dtype=np.float64).reshape(len(rows), most).T[:, :, np.newaxis]
 
     def count(self, arrays: Arrays) -> dict[int, int]:
-        """Count the rows by place: one by one for few values, else in one pass of NumPy."""
+        """Count the rows by place: few values one by one, many in one pass of NumPy."""
         if len(arrays[0]) * len(self.bins) > FEW:
             return dict(self._count_many(arrays))
         counts: dict[int, int] = {}
@@ -105,7 +105,7 @@ class Watch:
                 yield from ((start + place, n_rows) for place, n_rows in enumerate(numbers) if n_rows)
 
     def measure(self, counts: Sequence[int]) -> list[float]:
-        """Give the population stability index of each feature for the rows in each place."""
+        """Return the population stability index of each feature for the rows in each place."""
         if not self.bins:
             return []
         found = np.array(counts, dtype=np.float64)
@@ -114,7 +114,7 @@ class Watch:
         return np.add.reduceat(parts, self.starts).tolist()  # type: ignore[no-any-return]
 
     def describe(self, counts: Sequence[int]) -> dict[str, dict[str, int]]:
-        """Give the rows by feature and bin, of those with any."""
+        """Return the number of rows by feature and bin, without empty bins."""
         found: dict[str, dict[str, int]] = {bins.feature: {} for bins in self.bins}
         for (feature, name), n_rows in zip(self.names, counts, strict=True):
             if n_rows:
@@ -123,7 +123,7 @@ class Watch:
 
 
 class Window:
-    """Adds up rows until there are enough for an index, and begins anew."""
+    """Adds up rows until there are enough for an index, then starts again."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -131,7 +131,7 @@ class Window:
         self._n_rows = 0
 
     def add(self, places: Mapping[int, int], n_rows: int) -> Drift | None:
-        """Add what some rows show; with the last of a window, give its drift."""
+        """Add the counts of some rows; if the window is complete, return its drift."""
         for place, count in places.items():
             self._counts[place] += count
         self._n_rows += n_rows
@@ -143,7 +143,7 @@ class Window:
 
 
 def _count_numbers(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[list[list[int]], list[int]]:
-    """Count the rows of each feature by bin, and those that are missing; shapes (n_features, n_rows) and `_edges`."""
+    """Count the rows of each feature by bin, and the missing values; shapes (n_features, n_rows) and `_edges`."""
     n_missing = np.count_nonzero(np.isnan(values), axis=1)
     n_above = [np.count_nonzero(values > edge, axis=1) for edge in edges]
     n_rows = np.full_like(n_missing, values.shape[1]) - n_missing
@@ -179,9 +179,9 @@ def _of_choices(feature: Feature, where: tuple[int, int], known: Mapping[Value, 
 
 
 def _of_numbers(feature: Feature, where: tuple[int, int], input: Input) -> Bins:
-    """Read the bins of numbers, with one more below and one above all that the training data had."""
+    """Read the bins of numbers, and add one bin below and one above the training data's range."""
     *within, n_missing = counts = feature.counts or ()
-    low, high = (float(np.array(end).astype(input.type)) for end in (feature.min, feature.max))  # rounded as values are
+    low, high = (float(np.array(end).astype(input.type)) for end in (feature.min, feature.max))  # rounded alike
     inner = feature.edges or ()
     least, *most = map(_name, (feature.min, *inner, feature.max))
     names = (f"< {least}", *(f"<= {edge}" for edge in most), f"> {most[-1]}", MISSING)

@@ -1,4 +1,4 @@
-"""Metrics for CloudWatch, which reads them out of the access line: its embedded metric format.
+"""Metrics for CloudWatch, which reads them from the access line: its embedded metric format.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -33,11 +33,11 @@ def _directive(units: Mapping[str, str], dimensions: Sequence[str] = ("stack", "
     return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}
 
 
-OF_STACK = _directive({"drift": "None"}, ["stack"])  # an alarm has to name its dimensions, and knows no digest
+OF_STACK = _directive({"drift": "None"}, ["stack"])  # an alarm must name all dimensions, and doesn't know the digest
 
 
 class EMFRecorder:
-    """Gives the fields of each request's access line that CloudWatch reads."""
+    """Creates the fields of each access line that CloudWatch reads."""
 
     def __init__(self, model: Model, observer: InferenceObserver, stack: str) -> None:
         self._dimensions = {"stack": stack, "model": model.name, "digest": model.digest}

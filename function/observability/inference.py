@@ -1,4 +1,4 @@
-"""What runs of the model took and gave: rows, labels, values outside of the training data's ranges."""
+"""Measures runs of the model: rows, labels, values outside the training data's ranges."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +12,11 @@ from function.classifier.inputs import FEW, Arrays
 from function.classifier.model import BOOL, TEXT
 from function.observability.bins import Watch
 
-MOST_LABELS = 50  # with metrics of their own: CloudWatch takes 100 metrics a line
+MOST_LABELS = 50  # with their own metrics: CloudWatch takes 100 metrics per line
 
 
 class Run(NamedTuple):
-    """One run of the model, as it was."""
+    """One run of the model."""
 
     arrays: Arrays
     prediction: Prediction
@@ -24,9 +24,9 @@ class Run(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """What one run, or several together, took and gave.
+    """Counts of one run, or of several together.
 
-    `n_missing` are values, predictions are label → rows, places are those of `Watch` → rows.
+    `n_missing` counts values, predictions are label → rows, places are `Watch`'s place → rows.
     """
 
     n_rows: int
@@ -38,19 +38,19 @@ class Inference(NamedTuple):
 
 
 class _Range(NamedTuple):
-    """The training data's least and largest values in the columns of one input."""
+    """The training data's minimum and maximum in the columns of one input."""
 
     input: int
     low: NDArray[Any]
     high: NDArray[Any]
 
     def are_outside(self, array: NDArray[Any]) -> NDArray[np.bool_]:
-        """Say of each row whether it has a value outside."""
+        """Return for each row whether it has a value outside."""
         mask = (array < self.low) | (array > self.high)
-        return np.asarray(np.ascontiguousarray(mask.T).any(axis=0))  # any(axis=1) takes ten times as long
+        return np.asarray(np.ascontiguousarray(mask.T).any(axis=0))  # any(axis=1) takes 10 times as long
 
     def are_few_outside(self, array: NDArray[Any]) -> list[bool]:
-        """Say the same one value after the other."""
+        """Return the same, checking one value after the other."""
         ends = list(zip(self.low.tolist(), self.high.tolist(), strict=True))
         return [
             any(value < low or value > high for value, (low, high) in zip(row, ends, strict=True))
@@ -68,7 +68,7 @@ class InferenceObserver:
         self._fills = list(_read_fills(classifier))
 
     def measure(self, runs: Sequence[Run]) -> Inference:
-        """Count what runs show: one by one for few values, else in one pass of NumPy over all."""
+        """Count over some runs: few values one by one, many in one pass of NumPy."""
         arrays, prediction = runs[0].arrays, runs[0].prediction
         if len(runs) > 1:
             arrays = [np.concatenate(parts) for parts in zip(*(run.arrays for run in runs), strict=True)]
@@ -103,7 +103,7 @@ def _join(predictions: Sequence[Prediction]) -> Prediction:
 
 
 def _read_fills(classifier: Classifier) -> Iterator[tuple[int, float | str]]:
-    """Give the inputs whose values may be missing, and what stands in for one."""
+    """Yield the inputs whose values may be missing, and what replaces a missing one."""
     columns, start = classifier.model.columns, 0
     for index, input in enumerate(columns.inputs):
         fills = columns.fills[start : start + input.width]
@@ -122,6 +122,6 @@ def _read_ranges(classifier: Classifier) -> Iterator[_Range]:
         ):
             low = np.array([-np.inf if feature.min is None else feature.min for feature in features])
             high = np.array([np.inf if feature.max is None else feature.max for feature in features])
-            if input.type in ("float16", "float32"):  # round the ends as the values were
+            if input.type in ("float16", "float32"):  # round the ends like the values
                 low, high = low.astype(input.type), high.astype(input.type)
             yield _Range(index, low, high)

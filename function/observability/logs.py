@@ -1,4 +1,4 @@
-"""Log lines: JSON or text, each with the id of the request that it belongs to."""
+"""Log lines: JSON or text, each with its request's id."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ class RequestId(logging.Filter):
 
 
 class JSONLine(OrjsonFormatter):
-    """Writes ASCII alone, whatever encoding standard output has, and lone surrogates, which orjson refuses."""
+    """Writes only ASCII, whatever standard output's encoding, also for lone surrogates, which orjson refuses."""
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         try:
@@ -36,7 +36,7 @@ class JSONLine(OrjsonFormatter):
 
 
 class TextLine(logging.Formatter):
-    """Writes what standard output's encoding lacks by its number, as the access lines do."""
+    """Escapes characters that standard output's encoding lacks, as the access log does."""
 
     def format(self, record: logging.LogRecord) -> str:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -44,7 +44,7 @@ class TextLine(logging.Formatter):
 
 
 class Output(logging.StreamHandler[Any]):
-    """Standard output, where a line may be lost: one that is full or closed is no reason for a traceback a line."""
+    """Standard output that may lose lines: if it is full or closed, it doesn't print a traceback for each line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own
         if not isinstance(sys.exception(), OSError) and not getattr(self.stream, "closed", True):  # None: there is none
@@ -52,14 +52,14 @@ class Output(logging.StreamHandler[Any]):
 
 
 def configure(level: str, format: Literal["JSON", "TEXT"]) -> None:
-    """Send everything to standard output, in place of whatever is set up."""
+    """Send all log lines to standard output, replacing any other configuration."""
     logging.basicConfig(level=level, handlers=[handler(format)], force=True)
-    # Mangum logs each path as it came, so a caller could forge a line; AccessLog writes that line instead.
+    # Mangum logs each path unescaped, so a caller could forge a line; AccessLog writes that line instead.
     logging.getLogger("mangum").setLevel("WARNING")
 
 
 def handler(format: Literal["JSON", "TEXT"]) -> logging.Handler:
-    """Make the one handler of all lines."""
+    """Create the handler of all lines."""
     handler = Output(sys.stdout)
     handler.addFilter(RequestId())
     handler.setFormatter(_json() if format == "JSON" else _text())

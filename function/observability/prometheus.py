@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: sums that each worker keeps, and shares once a second."""
+"""Metrics for Prometheus: each worker keeps sums, and shares them once a second."""
 
 import asyncio
 import atexit
@@ -31,16 +31,16 @@ METRICS = {
     "feature_rows": ("Rows by the bins of a feature's training data", ["feature", "bin"]),
 }
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)  # seconds
-INTERVAL = 1.0  # seconds between two hand-overs
-MOST_WAITING = 1_000  # requests, or rows, that wait for one
+INTERVAL = 1.0  # seconds
+MOST_WAITING = 1_000  # requests or rows that aren't counted yet
 log = logging.getLogger(__name__)
 
 
 class PrometheusRecorder:
-    """Puts aside what each request measured, and hands it over all at once.
+    """Collects what each request measured, and counts and shares it all at once.
 
-    That is each second, before `read`, and when the process ends; at a kill -9 up to a second is lost. Counted in each
-    request, it would take as long as the model. Without a folder nothing is shared with other processes.
+    It does so once a second, before `read`, and when the process ends; a kill -9 loses up to one second. Counting in
+    each request would take as long as the model. Without a folder nothing is shared with other processes.
     """
 
     def __init__(self, model: Model, observer: InferenceObserver, folder: Path | None) -> None:
@@ -53,7 +53,7 @@ class PrometheusRecorder:
         self._times = defaultdict[tuple[str, int], list[float]](list)  # (route, status) -> seconds of each request
         self._runs: list[Run] = []
         self._n_rows = 0
-        self._is_due = False  # a hand-over will come
+        self._is_due = False  # a hand-over is scheduled
         atexit.register(self.hand_over)
 
     def record(self, route: str, status: int, seconds: float, run: Run | None) -> Mapping[str, Any]:
@@ -74,7 +74,7 @@ class PrometheusRecorder:
         self.hand_over()
 
     def hand_over(self) -> None:
-        """Count what waits, and share the sums; on a full disk they wait for the next time."""
+        """Count what was collected, and share the sums; if the disk is full, try again the next time."""
         self._count()
         if self._folder is None or not self._sums:
             return
@@ -83,11 +83,11 @@ class PrometheusRecorder:
             self._is_shared = True
         except OSError as error:
             if self._is_shared:
-                log.warning("the counters of this worker can't be shared for the time being: %s", error.strerror)
+                log.warning("this worker can't share its counters at the moment: %s", error.strerror)
             self._is_shared = False
 
     def _count(self) -> None:
-        """Add what waits to the sums."""
+        """Add what was collected to the sums."""
         times, runs = self._times, self._runs
         self._times, self._runs, self._n_rows = defaultdict(list), [], 0
         for (route, status), seconds in times.items():
@@ -115,7 +115,7 @@ class PrometheusRecorder:
         add(self._sums, more)
 
     def read(self) -> bytes:
-        """Give the sums over all workers in Prometheus' text format; those of the others are up to a second old."""
+        """Return the sums of all workers in Prometheus' text format; those of other workers are up to a second old."""
         self.hand_over()
         sums: Sums = {("predictions", label): [0] for label in self._labels}
         sums |= {(name,): [0] for name, (_, labels) in METRICS.items() if not labels}
@@ -127,7 +127,7 @@ class PrometheusRecorder:
 
 
 class _Families:
-    """Sums as prometheus_client takes them from whoever has counted by oneself.
+    """Sums in the form that prometheus_client takes from a custom collector.
 
     https://prometheus.github.io/client_python/collector/custom/
     """
@@ -165,7 +165,7 @@ class _Families:
 def _histogram(
     name: str, text: str, labels: Sequence[str], found: Sequence[tuple[list[str], list[float]]]
 ) -> HistogramMetricFamily:
-    """Add up the buckets: each of Prometheus' holds what those below it hold too."""
+    """Add up the buckets: each of Prometheus' buckets includes all smaller ones."""
     family = HistogramMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
     bounds = [*map(str, map(float, BUCKETS)), "+Inf"]
     for values, (*counts, total) in found:

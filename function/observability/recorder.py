@@ -1,4 +1,4 @@
-"""Where the metrics of a request go: METRICS chooses one of these."""
+"""Records the metrics of a request; METRICS chooses the recorder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +10,18 @@ from function.observability.inference import InferenceObserver, Run
 
 
 class Recorder(Protocol):
-    """Takes what each request measured."""
+    """Records what each request measured."""
 
     def record(self, route: str, status: int, seconds: float, run: Run | None) -> Mapping[str, Any]:
-        """Record a request, and give the fields that its access line has besides."""
+        """Record a request, and return more fields for its access line."""
 
 
 @runtime_checkable
 class ReadableRecorder(Protocol):
-    """One whose sums are read from here."""
+    """A recorder with sums that can be read."""
 
     def read(self) -> bytes:
-        """Give them in Prometheus' text format."""
+        """Return them in Prometheus' text format."""
 
 
 def create_recorder(
@@ -32,9 +32,9 @@ def create_recorder(
     folder: Path | None = None,
     stack: str = "web-single",
 ) -> Recorder | None:
-    """Make the recorder of a kind, None for NONE.
+    """Create the recorder of a kind, None for NONE.
 
-    Processes share Prometheus' counters in a folder; CloudWatch's metrics are kept apart by stack.
+    Processes share Prometheus' counters in a folder; CloudWatch's metrics are separate for each stack.
     """
     if kind == "PROMETHEUS":
         # Not in the Lambda package.

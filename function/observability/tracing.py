@@ -1,4 +1,4 @@
-"""Sends the spans that FastAPI makes to where OpenTelemetry's own variables say; without them nothing is imported."""
+"""Sends FastAPI's spans to the collector in OpenTelemetry's variables; without these it imports nothing."""
 
 import sys
 import threading
@@ -13,10 +13,10 @@ HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Say whether spans are to be sent.
+    """Return whether spans should be sent.
 
     Raises:
-        SettingsError: a variable has a value that OpenTelemetry can't use, and would repeat in the log: a secret, often.
+        SettingsError: a variable has a value that OpenTelemetry can't use. It would log the value, often a secret.
     """
     given = {name: environ[name] for name in VARIABLES if environ.get(name)}
     for name, address in given.items():
@@ -32,7 +32,7 @@ def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # such as a port that is none
+    except ValueError:  # such as an invalid port
         return False
     return is_whole and _is_plain(text) and " " not in text
 
@@ -50,15 +50,15 @@ def _is_plain(text: str) -> bool:
 
 
 def start() -> Callable[[], object]:
-    """Set OpenTelemetry up, unless a Lambda layer has, and give what sends the spans that wait.
+    """Set up OpenTelemetry, unless a Lambda layer has done so, and return a function that sends all waiting spans.
 
-    In the process that serves: the thread that sends them would be lost in a fork.
+    Call it in the process that serves: a fork would lose the thread that sends spans.
 
     Raises:
-        SettingsError: its packages aren't there.
+        SettingsError: its packages are missing.
     """
     try:
-        from opentelemetry import trace  # noqa: PLC0415 - a tenth of a second, with the three below
+        from opentelemetry import trace  # noqa: PLC0415 - 0.1 s, with the three below
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
@@ -67,21 +67,21 @@ def start() -> Callable[[], object]:
         raise SettingsError(message) from None
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
-        provider = TracerProvider(shutdown_on_exit=False)  # its exit handler has no bound
+        provider = TracerProvider(shutdown_on_exit=False)  # its exit handler has no time limit
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         trace.set_tracer_provider(provider)
     return provider.force_flush
 
 
 def stop(seconds: float) -> None:
-    """Send the spans that wait, for so long at most: a collector out of reach would hold up the end by its timeouts."""
+    """Send all waiting spans, within a time limit: an unreachable collector would delay the end by its timeouts."""
     if "opentelemetry.sdk.trace" not in sys.modules:
         return
-    from opentelemetry import trace  # noqa: PLC0415 - it is there
+    from opentelemetry import trace  # noqa: PLC0415 - already imported
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
 
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
-        thread = threading.Thread(target=provider.shutdown, daemon=True)  # whose own wait can't be told how long
+        thread = threading.Thread(target=provider.shutdown, daemon=True)  # it has no time limit of its own
         thread.start()
         thread.join(seconds)

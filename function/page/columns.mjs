@@ -14,7 +14,7 @@ const WHICH = "Which column holds the actual labels?";
 const withoutUnit = (/** @type {string} */ text) => plain(text.replace(/\([^)]*\)|\[[^\]]*\]/g, ""));
 
 /**
- * Say whether the first line names the columns.
+ * Return whether the first line names the columns.
  * @param {Row[]} records
  * @param {Feature[]} features
  * @param {string[]} labels

@@ -88,7 +88,7 @@ export function parseCsv(text, separator) {
 }
 
 /**
- * Give the separator that the file names, else the first that gives most of the first lines the same columns.
+ * Return the separator that the file names, else the first that gives most of the first lines the same columns.
  * @param {string} text
  */
 export function guessSeparator(text) {

@@ -44,7 +44,7 @@ export function readNumber(text, mark = ".") {
 }
 
 /**
- * Say whether a text stands for a value that is missing.
+ * Return whether a text stands for a value that is missing.
  * @param {string} text
  * @param {Feature} feature
  */
@@ -67,7 +67,7 @@ export function readValue(text, feature, mark = ".") {
 }
 
 /**
- * Say whether a value is outside of what the model was trained on.
+ * Return whether a value is outside of what the model was trained on.
  * @param {Value} value
  * @param {Feature} feature
  */
@@ -79,7 +79,7 @@ export function isUnseen(value, { type, min, max, values }) {
 }
 
 /**
- * Give what most of the training data have: the median, the commonest text; undefined where the artifact doesn't say.
+ * Return what most of the training data have: the median, the commonest text; undefined where the artifact doesn't say.
  * @param {Feature} feature
  * @returns {Value | undefined}
  */

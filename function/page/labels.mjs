@@ -46,7 +46,7 @@ const isWord = (/** @type {string} */ text) => /^[\p{L}\p{N}\s_-]+$/u.test(text)
 const isId = (/** @type {string} */ value, /** @type {number} */ n) => /^\d+(\.0+)?$/.test(value) && Number(value) < n;
 
 /**
- * Say whether a column numbers the rows.
+ * Return whether a column numbers the rows.
  * @param {string[]} cells
  * @param {string} name
  */

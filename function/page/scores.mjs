@@ -71,7 +71,7 @@ function scoreClass(matrix, index) {
 }
 
 /**
- * Give the area under the ROC curve of one label against all others; undefined where all rows or none have it.
+ * Return the area under the ROC curve of one label against all others; undefined where all rows or none have it.
  * @param {Judged[]} rows
  * @param {number} index
  */

@@ -42,7 +42,7 @@ export const list = (names, most = 8) =>
   names.slice(0, most).join(", ") + (names.length > most ? ` and ${whole(names.length - most)} more` : "");
 
 /**
- * Give a name without its case, spaces and signs.
+ * Return a name without its case, spaces and signs.
  * @param {string} text
  */
 export const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");

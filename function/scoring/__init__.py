@@ -1,1 +1,1 @@
-"""Scoring in bulk, without Lambda: an object of S3 → another with the answers, in a stream. The only home of boto3."""
+"""Scoring in bulk, without Lambda: streams an S3 object into another one with the answers; uses boto3."""

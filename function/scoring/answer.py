@@ -1,4 +1,4 @@
-"""Rows → the predictions of those that the model takes, and why it doesn't take the others."""
+"""Rows → predictions for the rows that the model takes, and reasons for the others."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -8,11 +8,11 @@ from function.classifier.inputs import leave_row_out, to_arrays
 from function.errors import RequestError
 
 Rows = list[Sequence[Any]]
-BLOCK = 16  # of 16, 64 and 256 what takes least time, for one bad row in a hundred as for every second
+BLOCK = 16  # the fastest of 16, 64 and 256, for 1 % and for 50 % bad rows
 
 
 class Answer(NamedTuple):
-    """Of some rows of a batch: their indexes, their prediction (None of none); and the faults of the others."""
+    """The answered rows of a batch: their indexes and their prediction (None without any); the faults of the others."""
 
     kept: list[int]
     prediction: Prediction | None
@@ -20,14 +20,14 @@ class Answer(NamedTuple):
 
 
 def answer(classifier: Classifier, rows: Sequence[Sequence[Any]], faults: dict[int, str]) -> Answer:
-    """Predict all rows in one run but those with faults, which are known or found here.
+    """Predict all rows without a fault in one run; some faults are known, others are found here.
 
-    A fault is what /predict/batch says of that row.
+    A fault is the message of /predict/batch for that row.
     """
     kept = [index for index in range(len(rows)) if index not in faults] if faults else list(range(len(rows)))
     found = dict(faults)
     columns = classifier.model.columns
-    # Where all is well it's one run; else those rows are looked for that can't be values, then those the model refuses.
+    # Good rows take one run. Otherwise find the rows with wrong values, then the rows that the model refuses.
     for trial in (lambda some: to_arrays(columns, some), classifier.predict_rows):
         try:
             return Answer(kept, classifier.predict_rows([rows[index] for index in kept]) if kept else None, found)
@@ -39,7 +39,7 @@ def answer(classifier: Classifier, rows: Sequence[Sequence[Any]], faults: dict[i
 def _sift(
     trial: Callable[[Rows], object], rows: Sequence[Sequence[Any]], some: list[int], faults: dict[int, str]
 ) -> list[int]:
-    """Give the indexes of those rows that pass a trial, and note why others don't: one after the other, in blocks."""
+    """Return the indexes of the rows that pass a trial, and record why others don't; try them in blocks."""
     kept: list[int] = []
     for start in range(0, len(some), BLOCK):
         block = some[start : start + BLOCK]

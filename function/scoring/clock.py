@@ -1,4 +1,4 @@
-"""Says whether an object fits into the time that is left, before that is over."""
+"""Predicts whether an object can be scored in the time that is left."""
 
 import time
 from collections.abc import Callable
@@ -7,22 +7,22 @@ from function.errors import ObjectError
 from function.scoring.download import Download
 from function.scoring.job import Place
 
-SURE_SECONDS = 2  # from which on rows/s say what the rest takes
-END_SECONDS = 5  # to end an upload and to say so
+SURE_SECONDS = 2  # then the speed so far predicts the rest
+END_SECONDS = 5  # to stop an upload and to report it
 
 
 class Clock:
-    """The time left, against what has been read of an object in the time so far."""
+    """The time left, and the part of an object that was read in the time so far."""
 
     def __init__(self, time_left: Callable[[], float], source: Download) -> None:
         self._time_left, self._source = time_left, source
         self._started = time.monotonic()
 
     def check(self, place: Place, n_rows: int) -> None:
-        """Hold the object against the time, once so many of its rows are done.
+        """Check after `n_rows` rows whether the rest can be scored in time.
 
         Raises:
-            ObjectError: the rest won't fit.
+            ObjectError: it can't.
         """
         so_far, left = time.monotonic() - self._started, self._time_left() - END_SECONDS
         n_read, size = self._source.n_read, self._source.size

@@ -1,4 +1,4 @@
-"""CSV with a header, separated by commas, semicolons or tabs; the features are found by name."""
+"""CSV with a header, delimited by commas, semicolons or tabs; features are found by name."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ class CsvTable:
         try:
             first = next(lines, "")
         except UnicodeDecodeError:
-            raise ObjectError(f"{name}, line 1: expected UTF-8, it isn't") from None
+            raise ObjectError(f"{name}, line 1: expected UTF-8, got other bytes") from None
         self._delimiter = max(",;\t", key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter), [])))
         self._reader = csv.reader(chain([first], lines), delimiter=self._delimiter, strict=True)
         self._header = next(iter(self._take(1)), [])
@@ -35,24 +35,26 @@ class CsvTable:
     def _find_features(self) -> list[int]:
         names = [feature.name for feature in self._columns.features]
         if missing := [name for name in names if name not in self._header]:
-            found = f"{cut(', '.join(missing), 200)} isn't in it" if self._header else "it is empty"
+            found = f"missing: {cut(', '.join(missing), 200)}" if self._header else "the file is empty"
             expected = f"a header with the model's features, {self._columns.wanted}"
             raise ObjectError(f"{self._name}: expected {expected}; {found}")
         if twice := [name for name in names if self._header.count(name) > 1]:
-            raise ObjectError(f"{self._name}: expected {cut(twice[0], 100)} once in its header, it is there more often")
+            raise ObjectError(f"{self._name}: expected {cut(twice[0], 100)} once in its header, got it more often")
         return [self._header.index(name) for name in names]
 
     def _take(self, n: int) -> list[list[str]]:
-        """Read as many records, fewer at the end."""
+        """Read `n` records, fewer at the end."""
         try:
             return list(islice(self._reader, n))
         except UnicodeDecodeError:
-            raise ObjectError(f"{self._name}, line {self._reader.line_num + 1}: expected UTF-8, it isn't") from None
+            raise ObjectError(
+                f"{self._name}, line {self._reader.line_num + 1}: expected UTF-8, got other bytes"
+            ) from None
         except csv.Error as error:
             raise ObjectError(f"{self._name}, line {self._reader.line_num}: expected CSV; {error}") from None
 
     def read(self) -> Iterator[Batch]:
-        """Read records in batches, the same ones for the same file."""
+        """Read records in batches, always the same ones for the same file."""
         n = count_batch(self._columns)
         start = self._reader.line_num + 1
         while records := self._take(n):
@@ -86,11 +88,11 @@ class CsvTable:
         return list(zip(*values, strict=True))
 
     def write_head(self) -> bytes:
-        """Write the header with the answers' columns behind its own."""
+        """Write the header, with the answers' columns after its own."""
         return self._write([[*self._header, *self._answers]])
 
     def write(self, contents: Sequence[list[str]], labels: Sequence[str], prediction: Prediction) -> bytes:
-        """Write records, each with its answer behind it."""
+        """Write records, each with its answer after it."""
         answers = zip(contents, labels, write_digits(prediction), strict=True)
         return self._write([[*cells, label, *digits.split(",")] for cells, label, digits in answers])
 
@@ -101,7 +103,7 @@ class CsvTable:
 
 
 def _number(start: int, records: list[list[str]]) -> list[int]:
-    """Give the line that each record starts on, where line breaks stand in cells."""
+    """Return the line that each record starts on, if cells contain line breaks."""
     lines = [start]
     for cells in records[:-1]:
         lines.append(lines[-1] + 1 + sum(cell.count("\n") for cell in cells))

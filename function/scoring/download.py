@@ -1,4 +1,4 @@
-"""An object of S3 → a file that is read from its start to its end, the next part of it while this one is used."""
+"""An S3 object as a file that is read sequentially; the next part is downloaded while the current one is used."""
 
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from mypy_boto3_s3.client import S3Client
 
-N_TRIES = 4  # to read a part whose connection breaks, which botocore doesn't try again
+N_TRIES = 4  # to read a part if the connection breaks; botocore doesn't retry this
 
 
 class Download(io.RawIOBase):
-    """One version of an object; whoever deletes or changes it meanwhile ends the reading.
+    """One version of an object; if it is deleted or changed meanwhile, reading fails.
 
     Attributes:
         etag: of that version, without quotes.
-        size: bytes in all.
-        n_read: bytes that have been handed out.
+        size: bytes.
+        n_read: bytes that were read.
     """
 
     def __init__(self, client: "S3Client", place: Place) -> None:
@@ -40,7 +40,7 @@ class Download(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill a buffer with what comes next; 0 at the end.
+        """Read the next bytes into a buffer; return 0 at the end.
 
         Raises:
             ObjectError, ThrottledError: as `told`.

@@ -1,4 +1,4 @@
-"""An event → which object goes where, and in which form."""
+"""An event → an object, its output, and its form."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -6,11 +6,11 @@ from function.errors import ObjectError
 
 Form = Literal["CSV", "JSON"]
 FORMS: dict[str, Form] = {".csv": "CSV", ".tsv": "CSV", ".jsonl": "JSON", ".ndjson": "JSON"}
-ERRORS = ".errors.jsonl"  # what the name of an object's errors ends in
+ERRORS = ".errors.jsonl"  # suffix of the name of an object's errors
 
 
 class Place(NamedTuple):
-    """A bucket, and a key or what keys begin with."""
+    """A bucket, and a key or a prefix of keys."""
 
     bucket: str
     key: str
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One object, where its answers go, and where its errors."""
+    """One object, and where its answers and its errors go."""
 
     source: Place
     output: Place
@@ -49,15 +49,15 @@ def read_job(event: Any) -> Job:
 
 
 def is_hidden(key: str) -> bool:
-    """Say whether an object is no data: a folder, or one such as Hadoop's _SUCCESS, which its tools leave out too."""
+    """Return whether an object isn't data: a folder, or a file such as Hadoop's _SUCCESS, which Hadoop skips too."""
     return key.rpartition("/")[2][:1] in ("", "_", ".")
 
 
 def find_form(source: Place) -> Form:
-    """Tell the form of an object by its name.
+    """Find the form of an object by its name.
 
     Raises:
-        ObjectError: by none that is known.
+        ObjectError: the name has no known ending.
     """
     name = source.key.lower().removesuffix(".gz")
     form = next((form for ending, form in FORMS.items() if name.endswith(ending)), None)

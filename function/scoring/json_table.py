@@ -1,4 +1,4 @@
-"""JSON lines: each an object by feature name, which may have other keys too, or a list in the order of the features."""
+"""JSON lines: objects by feature name, with any other keys, or lists in the order of the features."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -14,16 +14,16 @@ from function.scoring.table import Batch, count_batch, name_answers, read_lines,
 
 
 class JsonTable:
-    """A `Table` whose records are lines; an answer becomes keys behind a line's own."""
+    """A `Table` whose records are lines; an answer becomes keys after a line's own keys."""
 
     def __init__(self, file: IO[bytes], name: str, model: Model) -> None:
         self._model, self._columns = model, model.columns
         self._lines = read_lines(file, name)
         self._names = [feature.name for feature in model.features]
-        self._answers: list[str] = []  # as long as no object has come
+        self._answers: list[str] = []  # until the first object
 
     def read(self) -> Iterator[Batch]:
-        """Read records in batches, the same ones for the same file."""
+        """Read records in batches, always the same ones for the same file."""
         n, start = count_batch(self._columns), 1
         while lines := list(islice(self._lines, n)):
             found = [(number, stripped) for number, line in enumerate(lines, start) if (stripped := line.strip())]
@@ -47,7 +47,7 @@ class JsonTable:
             try:
                 row = [document[name] for name in self._names]
                 if not answers.isdisjoint(document):
-                    faults[index] = f"expected none of the answer's own names, {cut(', '.join(self._answers), 200)}"
+                    faults[index] = f"expected no keys with the answer's names, {cut(', '.join(self._answers), 200)}"
             except (KeyError, TypeError):
                 if isinstance(document, list):
                     row = document
@@ -57,11 +57,11 @@ class JsonTable:
         return Batch(numbers, lines, rows, faults)
 
     def write_head(self) -> bytes:
-        """Write nothing: the lines are all."""
+        """Write nothing: JSON lines have no header."""
         return b""
 
     def write(self, contents: Sequence[bytes], labels: Sequence[str], prediction: Prediction) -> bytes:
-        """Write lines, each with its answer behind it; of a list an object."""
+        """Write lines, each with its answer after it; a list becomes an object."""
         keys = [orjson.dumps(name).decode() for name in self._answers]
         template = ",".join(f"{key}:%s" for key in (key.replace("%", "%%") for key in keys))
         quoted = {label: orjson.dumps(label).decode() for label in set(labels)}
@@ -72,7 +72,7 @@ class JsonTable:
         return b"".join(written)
 
     def _open(self, line: bytes) -> bytes:
-        """Give a line as an object without its end."""
+        """Return a line as an object, without the closing brace."""
         if line.startswith(b"["):
             row = from_json(line)
             line = orjson.dumps(dict(zip(self._names, row, strict=True)))
@@ -80,7 +80,7 @@ class JsonTable:
 
 
 def _decode(index: int, line: bytes, faults: dict[int, str]) -> Any:
-    """Decode a line, in which NaN and Infinity are taken: what a value may be is judged elsewhere."""
+    """Decode a line; accept NaN and Infinity, because values are checked elsewhere."""
     try:
         return from_json(line)
     except ValueError as error:

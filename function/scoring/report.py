@@ -1,4 +1,4 @@
-"""What has come of the objects of a prefix, by what each has left at its output; for `make score`, it isn't shipped."""
+"""Reads the outcome of each object of a prefix from its output; for `make score`, it isn't shipped."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ N_THREADS = 16
 
 
 class Outcome(NamedTuple):
-    """Of one object: why it has no answers; `is_left` where that isn't known."""
+    """The outcome of one object; `failure` says why it has no answers, `is_left` that it wasn't scored."""
 
     source: Place
     errors: Place
@@ -27,14 +27,14 @@ class Outcome(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An object of a prefix, and which version of it."""
+    """An object of a prefix, and its version."""
 
     key: str
     etag: str
 
 
 def list_objects(client: "S3Client", source: Place) -> list[Found]:
-    """List all objects of a prefix, those too that are no data.
+    """List all objects of a prefix, including those that aren't data.
 
     Raises:
         ObjectError, ThrottledError: as `told`.
@@ -45,7 +45,7 @@ def list_objects(client: "S3Client", source: Place) -> list[Found]:
 
 
 def read_outcomes(client: "S3Client", objects: Sequence[Found], source: Place, output: Place) -> list[Outcome]:
-    """Ask for each object of a prefix that is data what a run has noted at its output.
+    """Read what a run has noted at the output of each object that is data.
 
     Raises:
         ObjectError, ThrottledError: as `told`.

@@ -1,4 +1,4 @@
-"""S3's client, and its errors in our words."""
+"""The S3 client, and its errors as ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,25 +24,25 @@ BUSY = ("500", "503", "InternalError", "RequestTimeout", "RequestLimitExceeded",
 
 
 def connect() -> "S3Client":
-    """Make a client that tries again when S3 is busy."""
+    """Create a client that retries when S3 is busy."""
     config = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=20)
     return boto3.client("s3", config=config)
 
 
 @contextmanager
 def told(place: Place, use: Use) -> Iterator[None]:
-    """Say in one line what goes wrong with an object in this block.
+    """Turn the errors of S3 in this block into one line.
 
     Raises:
-        ObjectError: S3 has none, or another by now, or refuses it.
-        ThrottledError: S3 is busy, or out of reach, after all tries.
+        ObjectError: S3 doesn't have the object, has another version by now, or refuses it.
+        ThrottledError: S3 is busy, or can't be reached, after all retries.
     """
     try:
         yield
     except ClientError as error:
         raise _tell(place, use, error.response.get("Error", {}).get("Code", "")) from error
     except (BotoCoreError, OSError) as error:
-        raise ThrottledError(f"{place}: S3 is out of reach ({type(error).__name__})") from error
+        raise ThrottledError(f"{place}: S3 can't be reached ({type(error).__name__})") from error
 
 
 def _tell(place: Place, use: Use, code: str) -> ServiceError:
@@ -56,12 +56,12 @@ def _tell(place: Place, use: Use, code: str) -> ServiceError:
         return ObjectError(f"{place}: it was changed while it was read ({code})")
     if code in DENIED:
         named = "BulkOutput and BulkOutputPrefix" if use == "written" else "BulkInput and BulkInputPrefix"
-        return ObjectError(f"{place}: the function may not have it {use} ({code}); {named} say what it may")
-    return ObjectError(f"{place}: S3 refuses to have it {use} ({code})")
+        return ObjectError(f"{place}: access denied, it can't be {use} ({code}); check {named}")
+    return ObjectError(f"{place}: S3 refuses, it can't be {use} ({code})")
 
 
 def find_metadata(client: "S3Client", place: Place) -> dict[str, str]:
-    """Give what an object's writer has noted of it, nothing where there is no such object.
+    """Return the metadata that an object's writer has noted, empty if there is no such object.
 
     Raises:
         ObjectError, ThrottledError: as `told`.

@@ -1,4 +1,4 @@
-"""One object → one with the answers, and one with what can't be answered: never half of them."""
+"""One object → one with the answers, and one with the errors; both are written completely or not at all."""
 
 import gzip
 import io
@@ -31,7 +31,7 @@ MOST_ERROR_BYTES = 400_000_000  # Lambda's /tmp has 512 MB
 
 
 class Counts(NamedTuple):
-    """The rows of an object; `is_skipped` where nothing was to be done."""
+    """The numbers of an object's rows; `is_skipped` if there was nothing to do."""
 
     rows: int = 0
     answered: int = 0
@@ -43,7 +43,7 @@ class Scorer:
     """One classifier and S3.
 
     Attributes:
-        facts: what decides an answer beside the row, noted at each object.
+        facts: what decides an answer besides the row; noted at each object.
     """
 
     def __init__(self, classifier: Classifier, client: "S3Client", facts: Mapping[str, str]) -> None:
@@ -51,14 +51,14 @@ class Scorer:
         self.facts = facts
 
     def score(self, job: Job, time_left: Callable[[], float]) -> Counts:
-        """Score an object, unless it is there with the same facts, or is no data.
+        """Score an object, unless its answers exist with the same facts, or it isn't data.
 
         Args:
-            job: which one, and where to.
-            time_left: gives the seconds until this must be over.
+            job: the object and its output.
+            time_left: returns the seconds that are left.
 
         Raises:
-            ObjectError: it can't be scored as a whole; the reason stands in its object of errors.
+            ObjectError: the object as a whole can't be scored; the reason is in its errors object.
             ThrottledError: S3 is busy.
         """
         if is_hidden(job.source.key):
@@ -94,7 +94,7 @@ class Scorer:
                 table = TABLES[form](file, str(job.source), self._classifier.model)
                 counts = self._write(job, table, output, errors, clock)
             errors.seek(0)
-            # Last: it says that both are there.
+            # Last: it confirms that both exist.
             self._write_errors(job, errors, {**noted, "rows": str(counts.rows), "refused": str(counts.refused)})
         return counts
 
@@ -126,14 +126,14 @@ def _line(job: Job, line: int | None, reason: str) -> bytes:
 
 
 def _open(source: Download) -> IO[bytes]:
-    """Read what is compressed by gzip as what it was, whatever its name says."""
+    """Decompress gzip, whatever the name says."""
     file = io.BufferedReader(source, 64 * 1024)
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if file.peek(2)[:2] == GZIP else file
 
 
 @contextmanager
 def _compressed(job: Job, upload: Upload) -> Iterator[IO[bytes]]:
-    """Compress what is written where the name says so, to the same bytes each time."""
+    """Compress the output if its name says so, always to the same bytes."""
     if not job.output.key.lower().endswith(".gz"):
         yield cast("IO[bytes]", upload)
         return
@@ -143,8 +143,8 @@ def _compressed(job: Job, upload: Upload) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _told(job: Job) -> Iterator[None]:
-    """Say what is wrong with a compressed object."""
+    """Report what is wrong with a compressed object."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ObjectError(f"{job.source}: expected gzip to its end; {error}") from None
+        raise ObjectError(f"{job.source}: expected complete gzip; {error}") from None

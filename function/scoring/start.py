@@ -1,4 +1,4 @@
-"""Starts the state machine of a deployed stack and follows it to its end: `make score`. It isn't shipped."""
+"""Starts the state machine of a deployed stack and watches it until it ends: `make score`. It isn't shipped."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ MOST_LINES = 20  # of failed objects, and of those with refused rows
 
 
 def main() -> None:
-    """Score a prefix; status 1 where an object has failed, 2 where rows were refused."""
+    """Score a prefix; the status is 1 if an object failed, 2 if rows were refused."""
     parser = argparse.ArgumentParser(prog="make score", description="Score the objects of a prefix on AWS.")
     parser.add_argument("input", help="s3://bucket/folder/, the objects to score")
     parser.add_argument("output", help="s3://bucket/folder/, where the answers go")
@@ -45,7 +45,7 @@ def main() -> None:
     except (ServiceError, ClientError, BotoCoreError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("no longer followed; it goes on, and the same command later skips what is done")
+        _fail("stopped watching; the run goes on, and the same command later skips what is done")
 
 
 def _fail(message: str) -> NoReturn:
@@ -61,24 +61,24 @@ def _read_place(name: str, text: str) -> Place:
 
 
 def _find_machine(stack: str, source: Place, output: Place) -> str:
-    """Find what a stack scores with, and hold both places against what it may read and write."""
+    """Find a stack's state machine, and check that it may read and write both places."""
     found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
     given = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
     if "BulkStateMachine" not in outputs:
         wanted = "make deploy PARAMETERS='BulkInput=… BulkOutput=…'"
-        _fail(f"expected the stack {stack} to score in bulk; deploy it so: {wanted}")
+        _fail(f"expected the stack {stack} to score in bulk; use {wanted}")
     for name, place in (("Input", source), ("Output", output)):
         allowed = Place(given[f"Bulk{name}"], given[f"Bulk{name}Prefix"])
         if place.bucket != allowed.bucket or not place.key.startswith(allowed.key):
             _fail(f"expected {name.upper()} within {allowed}, which the stack {stack} may use, got {place}")
     if source.bucket == output.bucket and output.key.startswith(source.key):
-        _fail(f"expected OUTPUT outside of INPUT, {source}, or the answers would be scored themselves; got {output}")
+        _fail(f"expected OUTPUT outside of INPUT, {source}, or the answers would be scored too; got {output}")
     return outputs["BulkStateMachine"]
 
 
 class Execution:
-    """One that runs, of so many objects."""
+    """A running execution over a number of objects."""
 
     def __init__(self, client: "SFNClient", machine: str, source: Place, output: Place, n_objects: int) -> None:
         self._client, self._n_objects = client, n_objects
@@ -91,7 +91,7 @@ class Execution:
         self._started = time.monotonic()
 
     def follow(self) -> int:
-        """Show its progress until it ends; give 1 where it or an object fails."""
+        """Show its progress until it ends; return 1 if it or an object fails."""
         print(f"score: {self._arn}", flush=True)
         told = self._started
         while (found := self._client.describe_execution(executionArn=self._arn))["status"] == "RUNNING":
@@ -109,12 +109,12 @@ class Execution:
         return 1
 
     def _count(self) -> tuple[int, int]:
-        """Count the objects that are done, and those of them that have failed."""
+        """Count the objects that are done, and the failed ones among them."""
         for run in self._client.list_map_runs(executionArn=self._arn)["mapRuns"]:
             counts = self._client.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
             n_failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
             return counts["succeeded"] + n_failed, n_failed
-        return 0, 0  # it hasn't begun
+        return 0, 0  # it hasn't started
 
     def _describe(self, n_done: int, n_failed: int) -> str:
         seconds = time.monotonic() - self._started
@@ -127,7 +127,7 @@ class Execution:
 
 
 def _report(outcomes: Sequence[Outcome]) -> int:
-    """Print what has come of all objects, and give the status."""
+    """Print the outcome of all objects, and return the status."""
     failed = sorted((outcome for outcome in outcomes if outcome.failure), key=lambda outcome: outcome.is_left)
     partial = [outcome for outcome in outcomes if outcome.refused]
     _list_some([outcome.failure for outcome in failed], "failed")

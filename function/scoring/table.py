@@ -1,4 +1,4 @@
-"""What a file of rows is, in whichever form: records that are read in batches, and written with their answers."""
+"""The interface of a file of rows in any form: records that are read in batches, and written with their answers."""
 
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Sequence
@@ -10,19 +10,19 @@ from function.classifier import Model, Prediction
 from function.classifier.model import Columns
 from function.errors import ObjectError
 
-BATCH_ROWS = 2_000  # more in one run of the model save no time a row
-BATCH_VALUES = 1_000_000  # of wide rows: so that a batch takes 200 MB at most
-LONGEST = 1_000_000  # bytes of a line: as many as /predict/batch takes
+BATCH_ROWS = 2_000  # more rows per run save no time
+BATCH_VALUES = 1_000_000  # limits a batch of wide rows to 200 MB
+LONGEST = 1_000_000  # bytes of a line, as in /predict/batch
 
 
 class Batch(NamedTuple):
-    """Records of a file, one after the other.
+    """Consecutive records of a file.
 
     Attributes:
-        lines: that each starts on, the first is 1.
-        contents: each as it was read.
-        rows: the values of each, in the order of the features, as they came: `inputs` judges them.
-        faults: why a record is no row, by its index.
+        lines: the line that each record starts on, counted from 1.
+        contents: each record as it was read.
+        rows: the unchecked values of each record, in the order of the features.
+        faults: why a record isn't a row, by its index.
     """
 
     lines: Sequence[int]
@@ -32,28 +32,28 @@ class Batch(NamedTuple):
 
 
 class Table(Protocol):
-    """A file of rows; an ObjectError says where it is none."""
+    """A file of rows; methods raise ObjectError if it isn't one."""
 
     def read(self) -> Iterator[Batch]:
-        """Read records in batches, the same ones for the same file."""
+        """Read records in batches, always the same ones for the same file."""
 
     def write_head(self) -> bytes:
-        """Write what stands before all records."""
+        """Write the header, if the form has one."""
 
     def write(self, contents: Sequence[Any], labels: Sequence[str], prediction: Prediction) -> bytes:
-        """Write records, each with its answer behind it."""
+        """Write records, each with its answer after it."""
 
 
 def count_batch(columns: Columns) -> int:
-    """Say how many records a batch has."""
+    """Return the number of records in a batch."""
     return max(1, min(BATCH_ROWS, BATCH_VALUES // len(columns.features)))
 
 
 def read_lines(file: IO[bytes], name: str) -> Iterator[bytes]:
-    """Read lines with their ends, the first without a byte order mark.
+    """Read lines with their line ends, without a byte order mark.
 
     Raises:
-        ObjectError: one is longer than a row can be.
+        ObjectError: one is too long.
     """
     number, mark = 0, BOM_UTF8
     while line := file.readline(LONGEST):
@@ -65,7 +65,7 @@ def read_lines(file: IO[bytes], name: str) -> Iterator[bytes]:
 
 
 def name_answers(model: Model, taken: Collection[str]) -> list[str]:
-    """Name an answer's columns, its label and each class's probability: with a prefix where the input has one of them."""
+    """Name an answer's columns: its label and each class's probability, with a prefix if the input has such a name."""
     names = ["label", *(f"probability_{label}" for label in model.labels)]
     while not set(names).isdisjoint(taken):
         names = [f"predicted_{name}" for name in names]
@@ -73,6 +73,6 @@ def name_answers(model: Model, taken: Collection[str]) -> list[str]:
 
 
 def write_digits(prediction: Prediction) -> list[str]:
-    """Write each row's probabilities with commas between them, in the digits of /predict/batch."""
+    """Write each row's probabilities, separated by commas, with the digits of /predict/batch."""
     text = orjson.dumps(prediction.probabilities, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     return text[2:-2].split("],[")

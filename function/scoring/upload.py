@@ -1,4 +1,4 @@
-"""Bytes → an object of S3, which is there once it is whole: in parts, each sent while the next one is made."""
+"""Bytes → an S3 object that appears when it is complete; each part is sent while the next one is prepared."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """An object in the making: a block that ends by an exception leaves nothing of it."""
+    """An upload; a block that ends with an exception leaves nothing of it."""
 
     def __init__(self, client: "S3Client", place: Place, metadata: Mapping[str, str]) -> None:
         self._client, self._place, self._metadata = client, place, metadata
@@ -39,14 +39,14 @@ class Upload:
         finally:
             self._pool.shutdown(cancel_futures=True)
             if self._id:
-                with suppress(ClientError, BotoCoreError):  # why it wasn't finished counts more
+                with suppress(ClientError, BotoCoreError):  # the first error matters more
                     self._client.abort_multipart_upload(**self._where, UploadId=self._id)
 
     def write(self, content: bytes) -> int:
-        """Take more of it.
+        """Add bytes to the object.
 
         Raises:
-            ObjectError, ThrottledError: as `told`, of what was sent before.
+            ObjectError, ThrottledError: as `told`, for parts that were sent before.
         """
         self._buffer += content
         if len(self._buffer) >= PART_BYTES:
@@ -54,7 +54,7 @@ class Upload:
         return len(content)
 
     def flush(self) -> None:
-        """Do nothing, as gzip asks."""
+        """Do nothing; gzip calls this."""
 
     def _send(self) -> None:
         with told(self._place, "written"):

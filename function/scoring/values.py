@@ -1,4 +1,4 @@
-"""The cells of a CSV's column → values, as JSON would have them, for `inputs` to judge."""
+"""The cells of a CSV's column → values as in JSON; `inputs` checks them."""
 
 from collections.abc import Collection, Sequence
 
@@ -17,13 +17,13 @@ def read_cells(
 
     Args:
         cells: of the column.
-        type: that of its input.
+        type: of its input.
         takes_missing: whether a value may be missing.
-        known: the column's texts, None where it may hold any.
+        known: the column's texts, None if it may contain any.
     """
     if type == TEXT:
         if known is None and not takes_missing:
-            return cells  # each of them may be a text
+            return cells  # any of them may be a text
         gaps = GAPS.difference(known or ())
         return [None if cell in gaps else cell for cell in cells]
     if type == BOOL:
@@ -32,9 +32,9 @@ def read_cells(
 
 
 def _read_plain(cells: Sequence[str]) -> list[Value] | None:
-    """Read numbers as JSON writes them, ten times as fast as one by one; None where a cell is something else.
+    """Read JSON's numbers, ten times as fast as one by one; return None if a cell is something else.
 
-    Without an empty cell, and with numbers alone, as many as there are cells, no cell holds two of them.
+    If there are as many numbers as cells, and nothing else, each cell holds one number.
     """
     try:
         values: list[Value] = orjson.loads(f"[{','.join(cells)}]")
@@ -49,7 +49,7 @@ def _read_number(cell: str) -> Value:
     try:
         return float(cell) if "_" not in cell else cell
     except ValueError:
-        return cell  # no number: said by whoever judges it
+        return cell  # not a number; reported by the check
 
 
 def _read_boolean(cell: str) -> Value:

@@ -1,4 +1,4 @@
-"""What the head of a request must be, beyond what the parser asks: nothing that two servers could read in two ways."""
+"""Checks the head of a request beyond the parser's checks: no two servers may read it differently."""
 
 import re
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-# RFC 9110, 7.2: host [ ":" port ]; without the comma, which a proxy may read as two of them.
+# RFC 9110, 7.2: host [ ":" port ]; no comma, which a proxy may read as two hosts.
 _IS_HOST = re.compile(rb"([\w.~!$&'()*+;=%-]+|\[[\w:.%~-]+\])(:\d*)?").fullmatch
 
 
 class HeadError(Exception):
-    """Raised in a callback of the parser, which makes an error of its own of it."""
+    """Raised in a callback of the parser, which turns it into its own error."""
 
 
 @lru_cache(maxsize=256)
@@ -22,10 +22,10 @@ def _is_host(value: bytes) -> bool:
 
 
 def check_head(target: bytes, version: str, headers: Headers) -> tuple[int, int]:
-    """Give the bytes of a head, and those of the body that it declares.
+    """Return the number of bytes of a head, and that of the body that it declares.
 
     Raises:
-        HeadError: it could be read in two ways, or isn't HTTP/1.1 or 1.0.
+        HeadError: the head is ambiguous, or isn't HTTP/1.1 or 1.0.
     """
     n_bytes, n_hosts, n_body, is_chunked = len(target), 0, 0, False
     for name, value in headers:
@@ -38,7 +38,7 @@ def check_head(target: bytes, version: str, headers: Headers) -> tuple[int, int]
             n_body = int(value)
         elif name == b"transfer-encoding":
             is_chunked = True
-    # RFC 9112, 6.1: HTTP/1.0 has no chunks.
+    # RFC 9112, 6.1: HTTP/1.0 has no chunked bodies.
     is_clear = n_hosts == 1 if version == "1.1" else version == "1.0" and n_hosts <= 1 and not is_chunked
     if not is_clear or b"#" in target:
         raise HeadError
@@ -46,13 +46,13 @@ def check_head(target: bytes, version: str, headers: Headers) -> tuple[int, int]
 
 
 def without_upgrade(method: bytes, target: bytes, version: bytes, headers: Headers) -> bytes:
-    """Write a head again, without the upgrade that it asks for."""
+    """Write a head again, without its upgrade header."""
     lines = [b"%s: %s\r\n" % header for header in headers if header[0] != b"upgrade"]
     return b"%s %s HTTP/%s\r\n%s\r\n" % (method, target, version, b"".join(lines))
 
 
 async def answer_options(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Answer `OPTIONS *`, which asks about the server, not about a path (RFC 9110, 9.3.7)."""
+    """Answer `OPTIONS *`, which is about the server, not about a path (RFC 9110, 9.3.7)."""
     headers = [(b"allow", b"GET, HEAD, POST, OPTIONS")]
     await send({"type": "http.response.start", "status": 204, "headers": headers, "trailers": False})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

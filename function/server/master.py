@@ -1,6 +1,6 @@
-"""Gunicorn's master, but for its end: at SIGTERM the workers first say for a while that they aren't ready.
+"""Gunicorn's master, except for its shutdown: after SIGTERM the workers first report for a while "not ready".
 
-A load balancer, or Kubernetes, goes on sending new connections until it has seen that, and a closed port refuses them:
+A load balancer, or Kubernetes, sends new connections until it has noticed that; a closed port would refuse them:
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination.
 """
 
@@ -12,10 +12,10 @@ from gunicorn.arbiter import Arbiter
 
 
 class Notice:
-    """Whether the end has been given notice of: written by the master, read by the workers."""
+    """Whether shutdown was announced: written by the master, read by the workers."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 1)  # shared with the processes that a fork makes, those to come too
+        self._memory = mmap.mmap(-1, 1)  # shared with all forked processes, also later ones
 
     def give(self) -> None:
         self._memory[0] = 1
@@ -26,18 +26,18 @@ class Notice:
 
 
 class Master(Arbiter):
-    """Starts, watches and ends the workers."""
+    """Starts, watches and stops the workers."""
 
     def __init__(self, app: Any, notice: Notice, delay: int) -> None:
         super().__init__(app)
         self._notice = notice
-        self._delay = delay  # seconds between notice and end
+        self._delay = delay  # seconds between notice and shutdown
 
     def handle_term(self) -> None:
-        """Give notice, and end when the delay is over; at a second signal at once."""
+        """Give notice, and stop after the delay, or at once at a second signal."""
         if self._notice.is_given or not self._delay:
             super().handle_term()
         self._notice.give()
-        self.log.info("Not ready any more, answering for another %s s", self._delay)
+        self.log.info("No longer ready; still answering for %s s", self._delay)
         signal.signal(signal.SIGALRM, lambda *_: self.SIG_QUEUE.put_nowait(signal.SIGTERM))
         signal.alarm(self._delay)

@@ -1,7 +1,7 @@
-"""HTTP/1.1 for the local server: Uvicorn's, by the rules in `rules`; where it ends is decided by Uvicorn's internals.
+"""HTTP/1.1 for the local server: Uvicorn's protocol with the rules in `rules`. It depends on Uvicorn's internals.
 
-Uvicorn has no deadline for a request to arrive, no limit to what lies between two requests, loses the body of a request
-that asks for an upgrade, and answers what isn't HTTP in plain text:
+Uvicorn has no deadline for a request to arrive, and no limit for bytes between two requests. It loses the body of a
+request that asks for an upgrade, and answers anything but HTTP in plain text:
 https://github.com/encode/uvicorn/blob/master/uvicorn/protocols/http/httptools_impl.py. It isn't shipped to Lambda.
 """
 
@@ -16,8 +16,8 @@ from function.server.head import HeadError, answer_options, check_head, without_
 from function.server.rules import MAX_FRAMING_BYTES, MAX_HEAD_BYTES, MOST_WAITING, Rules
 from function.server.transport import JoiningTransport
 
-LAST_LOOK = 0.02  # seconds between a deadline and what follows from it
-SLICE = 2 * 1024  # bytes that are parsed before somebody looks how many requests were in them
+LAST_LOOK = 0.02  # seconds between a deadline and its consequence
+SLICE = 2 * 1024  # bytes that are parsed before the number of requests in them is checked
 HEAD_TOO_LARGE = (431, f"expected a head of at most {MAX_HEAD_BYTES} bytes, got more", "head_too_large")
 FRAMING_TOO_LARGE = (
     431,
@@ -28,7 +28,7 @@ NOT_HTTP = (400, "expected a request in HTTP/1.1, got another text", "http_inval
 
 
 class Arriving(HttpToolsProtocol):
-    """Uvicorn's HTTP/1.1, but for how requests arrive: as many bytes as the rules allow, and one after the other."""
+    """Uvicorn's HTTP/1.1, except for how requests arrive: within the limits of the rules, and one after the other."""
 
     transport: JoiningTransport  # type: ignore[assignment]
 
@@ -37,10 +37,10 @@ class Arriving(HttpToolsProtocol):
         self._rules = rules
         self._rule = rules.connected
         self._since = 0.0  # when the state began, by the event loop's clock
-        self._n_bytes = 0  # that brought the request no further
-        self._n_body_left = 0  # of a body whose length is declared
+        self._n_bytes = 0  # that don't count as progress of the request
+        self._n_body_left = 0  # of a body with a declared length
         self._unparsed = memoryview(b"")
-        self._refusal = b""  # waits for the answers before it
+        self._refusal = b""  # waits for earlier responses
         self._is_eof = False
 
     def data_received(self, data: bytes) -> None:
@@ -53,7 +53,7 @@ class Arriving(HttpToolsProtocol):
             self._parse()
 
     def _parse(self) -> None:
-        """Parse what has come, until enough requests wait."""
+        """Parse received data, until enough requests wait."""
         while not (self._refusal or self.transport.is_closing()):
             if len(self.pipeline) >= MOST_WAITING or self.flow.write_paused:
                 self.transport.hold()
@@ -82,7 +82,7 @@ class Arriving(HttpToolsProtocol):
                 self._refuse(*(FRAMING_TOO_LARGE if self._rule is self._rules.body else NOT_HTTP))
 
     def _feed_parser(self, data: bytes | memoryview) -> None:
-        """Parse, and ignore upgrades (RFC 9110, 7.8): the parser skips the body, so another takes the head without it."""
+        """Parse; ignore upgrades (RFC 9110, 7.8): the parser skips their body, so a new one gets the head."""
         while True:
             try:
                 self.parser.feed_data(data)
@@ -111,13 +111,13 @@ class Arriving(HttpToolsProtocol):
                 raise HeadError
             return
         if version == "1.0":
-            self.expect_100_continue = False  # it knows no answer before the answer
+            self.expect_100_continue = False  # HTTP/1.0 has no interim responses
         if self.url == b"*":
             self._answer_about_the_server()
         else:
             super().on_headers_complete()
         self._rule, self._n_bytes = self._rules.body, 0
-        self.headers = []  # trailers are no headers (RFC 9112, 7.1.2)
+        self.headers = []  # trailers aren't headers (RFC 9112, 7.1.2)
 
     def _answer_about_the_server(self) -> None:
         if self.parser.get_method() != b"OPTIONS":
@@ -132,7 +132,7 @@ class Arriving(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._rule is self._rules.head:  # that of a request with an upgrade
+        if self._rule is self._rules.head:  # of a request with an upgrade
             return
         super().on_message_complete()
         self._n_bytes = 0
@@ -149,22 +149,22 @@ class Arriving(HttpToolsProtocol):
 
 
 class Protocol(Arriving):
-    """The same, and how it goes on: answers in their order, deadlines, and what closes a connection."""
+    """The whole protocol: responses in order, deadlines, and the end of a connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self._is_late = False
-        self._has_stalled = False  # an answer is whole, and the client reads too little of it
-        self._read: tuple[int, float] | None = None  # bytes that the client had read, and when
+        self._has_stalled = False  # a response is complete, but the client reads too slowly
+        self._read: tuple[int, float] | None = None  # bytes that the client had read, and the time
 
     @property
     def idle_since(self) -> float | None:
-        """When a connection without a request began to wait; None if it has one."""
+        """When a connection without a request became idle; None if it has a request."""
         return self._since if self._rule is self._rules.idle or self._rule is self._rules.connected else None
 
     def let_go(self) -> None:
-        """Close at once, though the client may have left something unread."""
+        """Close at once, even if the client hasn't read everything."""
         if self.transport.n_unsent:
             self.transport.abort()
         else:
@@ -181,10 +181,10 @@ class Protocol(Arriving):
         self.pipeline.clear()
         super().connection_lost(exc)
 
-    def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it
-        """Answer a caller that sends no more, but reads: what waits is written, and whole requests are still answered."""
+    def eof_received(self) -> bool:  # type: ignore[override] # as in asyncio
+        """Handle a client that sends no more but still reads: write waiting data, and answer all complete requests."""
         self.transport.flush()
-        if self._rule is self._rules.body and not self._is_eof:  # it will never be whole
+        if self._rule is self._rules.body and not self._is_eof:  # it will never be complete
             if not self.pipeline:
                 return False
             self.pipeline.popleft()
@@ -192,11 +192,11 @@ class Protocol(Arriving):
         if self.cycle is None:
             return False
         if self._rule is self._rules.answering and not self._unparsed:
-            self.cycle.keep_alive = False  # the last one: the connection closes behind its answer
+            self.cycle.keep_alive = False  # the last request: the connection closes after its response
         return bool(self._unparsed or self.pipeline) or not self.cycle.response_complete
 
     def pause_writing(self) -> None:
-        """Read nothing for as long as the client doesn't read."""
+        """Stop reading while the client doesn't read."""
         super().pause_writing()
         self.transport.hold()
 
@@ -218,7 +218,7 @@ class Protocol(Arriving):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Start the request that waits, or refuse one, or wait for one."""
+        """Start the waiting request, or refuse one, or wait for one."""
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
@@ -234,7 +234,7 @@ class Protocol(Arriving):
             self.loop.call_soon(self._parse)
 
     def _check(self) -> None:
-        """Look at the deadlines, once in a while: a timer for each request would take longer."""
+        """Check the deadlines at intervals: a timer for each request would cost more."""
         now = self.loop.time()
         if self._leaves_unread(now):
             self.transport.abort()
@@ -247,12 +247,12 @@ class Protocol(Arriving):
         elif self._is_late:
             left = self._rules.interval
             self._end_late()
-        else:  # if the event loop was busy, what has come may not be read yet
+        else:  # the event loop may have been busy: read what has arrived first
             self._is_late, left = True, LAST_LOOK
         self._timer = self.loop.call_later(min(left, self._rules.interval), self._check)
 
     def _leaves_unread(self, now: float) -> bool:
-        """Say whether the client has read too little of what was written, for too long."""
+        """Return whether the client has read too little for too long."""
         if not self.transport.n_unsent:
             self._read = None
             return False
@@ -269,7 +269,7 @@ class Protocol(Arriving):
             self._refuse(408, f"expected a whole request within {seconds} s", "request_timeout")
 
     def _refuse(self, status: int, message: str, type: str) -> None:
-        """Answer in place of the app, once, behind the answers that are due before it, and close."""
+        """Answer instead of the app, once, after all earlier responses, and close."""
         if self._refusal or self.transport.is_closing():
             return
         response = responses.error("", status, message, type=type)
@@ -278,7 +278,7 @@ class Protocol(Arriving):
         self._refusal = b"".join(lines) + bytes(response.body)
         self._unparsed = memoryview(b"")
         self.transport.hold()
-        is_begun = self._rule is self._rules.body  # the app has, or is about to
+        is_begun = self._rule is self._rules.body  # the app has started, or is about to
         if is_begun and self.pipeline:
             self.pipeline.popleft()
         elif is_begun and self.cycle.response_started:

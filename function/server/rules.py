@@ -1,6 +1,6 @@
-"""What a connection may take in each state: every byte that a client sends, or leaves unread, counts against one of these.
+"""The limits of a connection in each state: every byte that a client sends, or leaves unread, counts against one.
 
-| state | it begins with | bytes | seconds | beyond |
+| state | begins with | bytes | seconds | beyond the limit |
 |---|---|---|---|---|
 | connected | the connection | 64, empty lines | REQUEST_TIMEOUT | 400; closed |
 | head | its first byte | 16 KiB | REQUEST_TIMEOUT | 431; 408 |
@@ -10,31 +10,30 @@
 | idle | the end of the answer | 64, empty lines | KEEP_ALIVE | 400; closed |
 | unread: an answer that the client leaves unread | a full buffer | the answer's | REQUEST_TIMEOUT for each 64 KiB | aborted |
 
-Requests that come before the answer to the one before them (pipelining) wait for it, `MOST_WAITING` of them; then, and
-while an answer is unread, nothing is read or parsed. The clock of a request stands as long as nothing is read. Where an
-answer is due before a refusal, the refusal waits for it. Where descriptors run short, those that are connected or idle
-are closed, the longest of them first.
+With pipelining, up to `MOST_WAITING` requests wait for the responses before them. With more, or while a response is
+unread, nothing is read or parsed; the clock of a request then stops. A refusal waits for all earlier responses. If
+descriptors run short, connections in the states connected and idle are closed, those that have waited longest first.
 """
 
 from typing import NamedTuple
 
 MAX_HEAD_BYTES = 16 * 1024
-# Chunk sizes, their extensions, and trailers: what lies between two bytes of a body, or behind it.
+# Chunk sizes, their extensions, and trailers: all bytes between two parts of a body, or after it.
 MAX_FRAMING_BYTES = 16 * 1024
 MAX_EMPTY_BYTES = 64
-LEAST_READ_BYTES = 64 * 1024  # of an answer, in each REQUEST_TIMEOUT
+LEAST_READ_BYTES = 64 * 1024  # of a response, in each REQUEST_TIMEOUT
 MOST_WAITING = 8  # requests
 
 
 class Rule(NamedTuple):
-    """What one state may take: bytes that bring the request no further, and seconds since it began."""
+    """The limits of one state: bytes without progress of the request, and seconds since it began."""
 
     n_bytes: float
     seconds: float
 
 
 class Rules:
-    """The rule of each state; `interval` is how often a connection is looked at, at least, in seconds."""
+    """The rule of each state; `interval` is the most seconds between two checks of a connection."""
 
     def __init__(self, request_timeout: float, keep_alive: float) -> None:
         self.connected = Rule(MAX_EMPTY_BYTES, request_timeout)

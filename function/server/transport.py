@@ -1,4 +1,4 @@
-"""What a connection writes to and reads from: answers that come together are one packet, and reading can be held."""
+"""A connection's transport that joins responses into one packet, and can stop reading."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ MOST_WAITING_BYTES = 64 * 1024
 
 
 class JoiningTransport:
-    """Writes what one turn of the event loop has to say at its end: an answer is one packet, and answers follow closely.
+    """Collects all data of one turn of the event loop and writes it at the end of the turn, as one packet.
 
-    A head and its body would be two calls of the system, and each answer would wake up a client that has just slept.
+    Otherwise a head and its body would be two system calls, and each response would wake up its client separately.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -29,12 +29,12 @@ class JoiningTransport:
 
     @property
     def n_unsent(self) -> int:
-        """Bytes that are written, and wait for the client to read others."""
+        """Bytes that are written but not sent, because the client hasn't read earlier ones."""
         return self._transport.get_write_buffer_size()
 
     @property
     def n_read(self) -> int:
-        """Bytes that have reached the client's system so far."""
+        """Bytes that have reached the client's system."""
         n_queued = 0
         with contextlib.suppress(OSError):  # Linux: https://man7.org/linux/man-pages/man7/tcp.7.html, SIOCOUTQ
             answer = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
@@ -43,7 +43,7 @@ class JoiningTransport:
 
     @property
     def is_reading(self) -> bool:
-        """What the client sends is read."""
+        """Data from the client is read."""
         return not (self._is_paused or self.is_held)
 
     def write(self, data: bytes) -> None:
@@ -56,7 +56,7 @@ class JoiningTransport:
         self._waiting += data
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the collected data."""
         data, self._waiting = self._waiting, b""
         if data:
             self._write(data)
@@ -75,18 +75,18 @@ class JoiningTransport:
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on, if it isn't held."""
+        """Resume reading, unless it is held."""
         self._is_paused = False
         if not self.is_held:
             self._transport.resume_reading()
 
     def hold(self) -> None:
-        """Read no more, whatever Uvicorn says."""
+        """Stop reading, even if Uvicorn resumes it."""
         self.is_held = True
         self._transport.pause_reading()
 
     def release(self) -> None:
-        """Read on, as far as Uvicorn says so."""
+        """Resume reading, unless Uvicorn has paused it."""
         self.is_held = False
         if not self._is_paused:
             self._transport.resume_reading()

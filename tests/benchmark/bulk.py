@@ -74,7 +74,7 @@ def main() -> None:
         make_buckets()
         with Bulk.start(runtime, PACKAGE.absolute(), Path(folder) / "log") as bulk:
             bulk.emulator.invoke(event("rows/_"))  # the init phase
-            print("| rows in | rows/s of a processor | MB in | MB out | 100 million: processor | compute | requests |")
+            print("| rows in | rows/s of a CPU | MB in | MB out | 100 million: CPU | compute | requests |")
             print("|---|---|---|---|---|---|---|")
             for kind, content in make_objects().items():
                 rate, size = measure(bulk, kind, content)

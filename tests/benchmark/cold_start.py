@@ -114,7 +114,7 @@ def start(package: Package, runtime: Path, log_path: Path) -> Start:
 def print_table(starts: dict[Package, list[Start]]) -> None:
     *_, bare = starts
     print(f"Medians of {len(starts[bare])} cold starts (least to most), in milliseconds; the package is read-only\n")
-    print("| package | unzipped | init | of bare | first invocation | warm | memory |")
+    print("| package | unzipped | init | ratio to bare | first invocation | warm | memory |")
     print("|---|---|---|---|---|---|---|")
     reference = median(start.init for start in starts[bare])
     for package, found in starts.items():

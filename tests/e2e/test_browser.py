@@ -962,7 +962,7 @@ class TestKey:
             page.fill("#key", "wrong")
             page.press("#key", "Enter")
             page.wait_for_selector("#key-fault:not(:empty)")
-            assert visit.text("#key-fault") == "Status 401: expected a key that is accepted, got one that isn't"
+            assert visit.text("#key-fault") == "Status 401: expected an accepted key, got another"
 
             page.fill("#key", KEY)
             page.press("#key", "Enter")

@@ -236,7 +236,7 @@ def test_lines_and_cells_that_are_no_rows_are_refused(bulk: Bulk) -> None:
         (4, f"expected an object of features or a list of numbers, got a number; {takes}"),
         (5, "the line isn't valid JSON: EOF while parsing a list at line 1 column 5"),
         (6, f'"sepal width (cm)": it is missing; {takes}'),
-        (7, f"expected none of the answer's own names, {', '.join(ANSWERS)}"),
+        (7, f"expected no keys with the answer's names, {', '.join(ANSWERS)}"),
     ]
     assert bulk.score("no rows.csv", to_csv([ROW, ROW[:3], [*ROW, 1], ROW])) == counts(4, 2, name="no rows.csv")
     assert [(error["line"], error["reason"]) for error in errors_of("no rows.csv")] == [
@@ -284,18 +284,18 @@ def test_texts_and_missing_values(penguins: Path, runtime: Path, package: Path, 
 WRONG: dict[str, tuple[str, bytes | str, str]] = {
     "another form": ("rows.parquet", "PAR1", ": expected a name that ends in .csv, .tsv, .jsonl, .ndjson, with or without .gz, and not in .errors.jsonl"),
     "errors of a run before": ("a.csv.errors.jsonl", "", ": expected a name that ends in .csv, .tsv, .jsonl, .ndjson, with or without .gz, and not in .errors.jsonl"),
-    "an empty CSV": ("empty.csv", "", f": expected a header with the model's features, 4: {', '.join(NAMES)}; it is empty"),
-    "no header": ("no header.csv", "5.1,3.5,1.4,0.2\n", f": expected a header with the model's features, 4: {', '.join(NAMES)}; {', '.join(NAMES)} isn't in it"),
-    "one column is missing": ("missing.csv", f"{','.join(NAMES[:3])}\n", f": expected a header with the model's features, 4: {', '.join(NAMES)}; petal width (cm) isn't in it"),
-    "one column twice": ("twice.csv", f"{HEADER},{NAMES[1]}\n", ": expected sepal width (cm) once in its header, it is there more often"),
-    "UTF-16": ("utf16.csv", to_csv([ROW]).encode("utf-16"), ", line 1: expected UTF-8, it isn't"),
-    "half a character": ("latin.csv", to_csv([ROW] * 3000).encode() + b"\xff\n", ", line 3002: expected UTF-8, it isn't"),
-    "gzip that ends early": ("cut.csv.gz", gzip.compress(to_csv([ROW] * 9).encode())[:-9], ": expected gzip to its end; Compressed file ended before the end-of-stream marker was reached"),
+    "an empty CSV": ("empty.csv", "", f": expected a header with the model's features, 4: {', '.join(NAMES)}; the file is empty"),
+    "no header": ("no header.csv", "5.1,3.5,1.4,0.2\n", f": expected a header with the model's features, 4: {', '.join(NAMES)}; missing: {', '.join(NAMES)}"),
+    "one column is missing": ("missing.csv", f"{','.join(NAMES[:3])}\n", f": expected a header with the model's features, 4: {', '.join(NAMES)}; missing: petal width (cm)"),
+    "one column twice": ("twice.csv", f"{HEADER},{NAMES[1]}\n", ": expected sepal width (cm) once in its header, got it more often"),
+    "UTF-16": ("utf16.csv", to_csv([ROW]).encode("utf-16"), ", line 1: expected UTF-8, got other bytes"),
+    "half a character": ("latin.csv", to_csv([ROW] * 3000).encode() + b"\xff\n", ", line 3002: expected UTF-8, got other bytes"),
+    "gzip that ends early": ("cut.csv.gz", gzip.compress(to_csv([ROW] * 9).encode())[:-9], ": expected complete gzip; Compressed file ended before the end-of-stream marker was reached"),
     "a quote that is never closed": ("quote.csv", to_csv([ROW, ['"5.1', *ROW[1:]], ROW]), ", line 4: expected CSV; unexpected end of data"),
     "a quote within a cell": ("quotes.csv", to_csv([ROW, ['"5.1"x', *ROW[1:]], ROW]), ", line 3: expected CSV; ',' expected after '\"'"),
     "one endless line": ("endless.jsonl", to_json_lines([ROW]) + "[" * 1_000_001, ", line 2: expected lines of less than 1,000,000 bytes, got a longer one"),
     "an endless cell": ("cell.csv", to_csv([ROW]) + '"' + ("x" * 999 + "\n") * 1100, ", line 1003: expected CSV; field larger than field limit (1000000)"),
-    "gzip with a wrong byte": ("wrong.csv.gz", gzip.compress(to_csv([ROW]).encode())[:-8] + bytes(8), ": expected gzip to its end; CRC check failed 0x0 != 0x"),
+    "gzip with a wrong byte": ("wrong.csv.gz", gzip.compress(to_csv([ROW]).encode())[:-8] + bytes(8), ": expected complete gzip; CRC check failed 0x0 != 0x"),
 }  # fmt: skip
 
 
@@ -512,11 +512,11 @@ def limited() -> Iterator[Callable[[Mapping[str, str]], dict[str, str]]]:
     [
         (
             {"s3:ListBucket": "*", "s3:PutObject": "*"},
-            f"s3://{INPUT}/rows/denied.csv: the function may not have it found (403); BulkInput and BulkInputPrefix say what it may",
+            f"s3://{INPUT}/rows/denied.csv: access denied, it can't be found (403); check BulkInput and BulkInputPrefix",
         ),
         (
             {"s3:ListBucket": "*", "s3:GetObject": "*"},
-            f"s3://{OUTPUT}/scored/denied.csv: the function may not have it written (AccessDenied); BulkOutput and BulkOutputPrefix say what it may",
+            f"s3://{OUTPUT}/scored/denied.csv: access denied, it can't be written (AccessDenied); check BulkOutput and BulkOutputPrefix",
         ),
     ],
     ids=["reading", "writing"],

@@ -187,7 +187,7 @@ def test_make_score_scores_a_folder(stack: dict[str, str], invoked: list[str]) -
     result = score(f"s3://{INPUT}/rows", f"s3://{OUTPUT}/scored/july/")
 
     cut = f"s3://{INPUT}/rows/3.csv.gz"
-    reason = "expected gzip to its end; Compressed file ended before the end-of-stream marker was reached"
+    reason = "expected complete gzip; Compressed file ended before the end-of-stream marker was reached"
     assert result.stderr == ""
     assert told(result.stdout) == [
         f"score: {MACHINE.replace('stateMachine', 'execution')}:…",
@@ -272,7 +272,7 @@ def test_make_score_wants_a_stack_that_scores_in_bulk(packaged: Path) -> None:
     plain, none = (score(*here, stack=name) for name in ("plain", "none"))
 
     wanted = "make deploy PARAMETERS='BulkInput=… BulkOutput=…'"
-    assert plain.stderr == f"score: expected the stack plain to score in bulk; deploy it so: {wanted}\n"
+    assert plain.stderr == f"score: expected the stack plain to score in bulk; use {wanted}\n"
     assert re.fullmatch(r"score: .*none.* does not exist\n", none.stderr)
     assert (plain.returncode, none.returncode) == (1, 1)
 
@@ -284,7 +284,7 @@ def test_the_answers_cant_go_where_they_would_be_scored(packaged: Path, invoked:
 
     result = score(f"s3://{INPUT}/rows/", f"s3://{INPUT}/rows/scored/", stack="both")
 
-    line = f"expected OUTPUT outside of INPUT, s3://{INPUT}/rows/, or the answers would be scored themselves"
+    line = f"expected OUTPUT outside of INPUT, s3://{INPUT}/rows/, or the answers would be scored too"
     assert result.stderr == f"score: {line}; got s3://{INPUT}/rows/scored/\n"
 
 

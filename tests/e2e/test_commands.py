@@ -34,14 +34,14 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
         ("features", f"4: {names}"),
         ("missing", "null is refused in every feature"),
         ("labels", "setosa, versicolor, virginica (from a label file)"),
-        ("rule", "MODEL: the label is what label gives, by its graph the highest probability"),
-        ("parity", "not held against the framework that trained it; model.export does that"),
+        ("rule", "MODEL: the label comes from label, by the graph the class with the highest probability"),
+        ("parity", "not compared with the framework that trained it; model.export does that"),
         ("request", request),
         ("answer", client.get("/predict/test").text),
-        ("limits", "10,000 rows and 1,000,000 bytes a request"),
-        ("package", "zip: at most 95.0 MB unzipped with this model, of the 250 MB that Lambda takes"),
+        ("limits", "10,000 rows and 1,000,000 bytes per request"),
+        ("package", "zip: at most 95.0 MB unzipped with this model; Lambda takes 250 MB"),
     ]
-    assert re.fullmatch(r"[\d,]+ µs a row, [\d,]+ µs per 1,000 rows", times)
+    assert re.fullmatch(r"[\d,]+ µs per row, [\d,]+ µs per 1,000 rows", times)
 
 
 NEEDED = [

@@ -233,13 +233,13 @@ def test_it_builds_for_the_other_architecture(base: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "environ", "line"),
     [
-        ([], {"PATH": "/nowhere"}, "image: expected Docker, which makes images, found no docker command"),
+        ([], {"PATH": "/nowhere"}, "image: expected Docker to build the image, found no docker command"),
         ([], {"DOCKER_HOST": "unix:///nowhere.sock"},
-         "image: expected a Docker engine that runs, got: Cannot connect to the Docker daemon at unix:///nowhere.sock."),
+         "image: expected a running Docker engine, got: Cannot connect to the Docker daemon at unix:///nowhere.sock."),
         (["--base", "127.0.0.1:9/python:3.13-slim"], {},
-         "image: the base 127.0.0.1:9/python:3.13-slim for linux/amd64 can't be had, BASE=… names another: Error response "),
+         "image: the base 127.0.0.1:9/python:3.13-slim for linux/amd64 can't be pulled; BASE=… names another: Error response "),
         (["--base", "Python"], {},
-         "image: the base Python for linux/amd64 can't be had, BASE=… names another: invalid reference format"),
+         "image: the base Python for linux/amd64 can't be pulled; BASE=… names another: invalid reference format"),
     ],
     ids=["no docker", "no engine", "base out of reach", "no name of an image"],
 )  # fmt: skip

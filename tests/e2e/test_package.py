@@ -137,9 +137,9 @@ def test_it_builds_for_the_other_architecture(tmp_path: Path) -> None:
     ("architecture", "environ", "line"),
     [
         ("x86_64", {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull},
-         r"package: the package index can't be reached, which the wheels come from: is there a network\?"),
+         r"package: the package index can't be reached; is there a network\?"),
         ("x86_64", {"PATH": "/nowhere", "PYENV_ROOT": "/nowhere"},
-         r"package: expected python3\.13, to compile for Lambda, found none: `uv python install 3\.13` puts it on the PATH"),
+         r"package: expected python3\.13 to compile for Lambda, found none; `uv python install 3\.13` puts it on the PATH"),
         ("x86_64", {"MODEL_FILEPATH": "no.onnx"},
          r"package: no\.onnx: can't be read \(No such file or directory\); MODEL_FILEPATH names the model"),
     ],
@@ -237,7 +237,7 @@ def test_sam_passes_the_reason_on(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
     assert result.returncode == 1
-    assert "package: expected python3.13, to compile for Lambda, found none" in result.stderr
+    assert "package: expected python3.13 to compile for Lambda, found none" in result.stderr
     assert not (build_dir / "template.yaml").exists()
     assert not list(build_dir.rglob("*.py"))
 

@@ -93,7 +93,7 @@ def share_traffic(stack: str, weight: float) -> str:
 def test_versions_are_kept_and_listed(stack: str) -> None:
     """Each with its model, the newest first."""
     assert told("rollback", "VERSION=?") == (
-        f"version 3, published …, model SHA-256 {MODELS[3]}, answers\n"
+        f"version 3, published …, model SHA-256 {MODELS[3]}, active\n"
         f"version 2, published …, model SHA-256 {MODELS[2]}\n"
         f"version 1, published …, model SHA-256 {MODELS[1]}\n"
     )
@@ -107,27 +107,27 @@ def test_a_deployment_ends_with_what_answers(stack: str) -> None:
     result = subprocess.run(["bash", "-c", dry[-1]], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert re.sub(r"published \S+", "published …", result.stdout) == (
-        f"version 3, published … model SHA-256 {MODELS[3]}, answers\n"
-        f"make rollback goes back to version 2, model SHA-256 {MODELS[2]}\n"
+        f"version 3, published … model SHA-256 {MODELS[3]}, active\n"
+        f"make rollback activates version 2, model SHA-256 {MODELS[2]}\n"
         "3 versions are kept: make prune KEEP=5 deletes all but the last 5\n"
     )
 
 
 def test_rollback_goes_to_the_version_before_and_on(stack: str) -> None:
     """One at a time; another deployment takes over again."""
-    assert told("rollback") == f"version 2 answers, model SHA-256 {MODELS[2]}\n"
+    assert told("rollback") == f"version 2 is active, model SHA-256 {MODELS[2]}\n"
     assert alias(stack)[1] == "2"
-    assert told("rollback") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
+    assert told("rollback") == f"version 1 is active, model SHA-256 {MODELS[1]}\n"
     assert alias(stack)[1] == "1"
     assert refused("rollback") == "rollback: expected a version before 1, there is none"
-    assert told("rollback", "VERSION=3") == f"version 3 answers, model SHA-256 {MODELS[3]}\n"
-    assert told("rollback", "VERSION=1") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
+    assert told("rollback", "VERSION=3") == f"version 3 is active, model SHA-256 {MODELS[3]}\n"
+    assert told("rollback", "VERSION=1") == f"version 1 is active, model SHA-256 {MODELS[1]}\n"
 
     deploy(stack, 4)
 
     assert alias(stack)[1] == "4"
     assert told("rollback", "VERSION=?").splitlines()[0] == (
-        "version 4, published …, a model whose SHA-256 it wasn't told, answers"
+        "version 4, published …, a model without a known SHA-256, active"
     )
 
 
@@ -153,7 +153,7 @@ def test_another_stack_is_named_by_itself(cloud: None) -> None:
             f"{command}: expected a stack called web-single in eu-central-1, there is none; STACK=… names it"
         )
     assert (
-        told("rollback", "VERSION=?", "STACK=iris-2") == f"version 1, published …, model SHA-256 {MODELS[1]}, answers\n"
+        told("rollback", "VERSION=?", "STACK=iris-2") == f"version 1, published …, model SHA-256 {MODELS[1]}, active\n"
     )
 
 
@@ -164,7 +164,7 @@ def test_without_credentials_it_says_so(stack: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
     assert refused("rollback") == (
-        "rollback: expected AWS credentials, a region and rights that work, got: Unable to locate credentials"
+        "rollback: expected valid AWS credentials, region and permissions, got: Unable to locate credentials"
     )
 
 
@@ -182,8 +182,8 @@ class TestGradually:
         share_traffic(stack, 0.1)
 
         assert told("rollback", "VERSION=?").splitlines()[:2] == [
-            f"version 3, published …, model SHA-256 {MODELS[3]}, answers 10% of the requests",
-            f"version 2, published …, model SHA-256 {MODELS[2]}, answers 90% of the requests",
+            f"version 3, published …, model SHA-256 {MODELS[3]}, active for 10% of the requests",
+            f"version 2, published …, model SHA-256 {MODELS[2]}, active for 90% of the requests",
         ]
 
     def test_rollback_ends_it(self, stack: str) -> None:
@@ -193,7 +193,7 @@ class TestGradually:
         codedeploy_status = codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]["status"]
         assert codedeploy_status == "Created"
 
-        assert told("rollback") == f"version 2 answers, model SHA-256 {MODELS[2]}\n"
+        assert told("rollback") == f"version 2 is active, model SHA-256 {MODELS[2]}\n"
 
         _, version, routing = alias(stack)
         assert version == "2"
@@ -207,7 +207,7 @@ class TestGradually:
 
         line = refused("rollback", "VERSION=1")
 
-        assert line == "rollback: a rollout is on; `make rollback` ends it and leaves version 2, then ask for 1"
+        assert line == "rollback: a rollout is running; `make rollback` stops it and keeps version 2, then ask for 1"
         assert alias(stack) == before
 
     def test_weights_of_ones_own_are_taken_back(self, stack: str) -> None:
@@ -215,7 +215,7 @@ class TestGradually:
         function, _, _ = alias(stack)
         split(function, {"1": 0.5})
 
-        assert told("rollback", "VERSION=1") == f"version 1 answers, model SHA-256 {MODELS[1]}\n"
+        assert told("rollback", "VERSION=1") == f"version 1 is active, model SHA-256 {MODELS[1]}\n"
 
         assert not (alias(stack)[2] or {}).get("AdditionalVersionWeights")
 
@@ -312,8 +312,8 @@ class TestGate:
 
         lines = told("gate", *given).splitlines()
 
-        assert "accuracy           0.9800, with 95 % from 0.8950 to 0.9965" in lines
-        assert lines[-1].startswith("the old one alone is right in 0 rows, the new one alone in 16: ")
+        assert "accuracy           0.9800, 95 % interval 0.8950 to 0.9965" in lines
+        assert lines[-1].startswith("only the old model is right in 0 rows, only the new one in 16: ")
 
     def test_one_that_isnt_is_not_deployed(self, holdout: Path, cloud: None) -> None:
         """Nothing is built, and nothing sent."""

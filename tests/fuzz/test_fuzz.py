@@ -84,7 +84,7 @@ def check(response: Any, body: bytes) -> None:
         assert b"Infinity" not in response.content
         return
     assert len(response.content) <= 4096
-    assert SECRET not in response.text.replace(json.dumps(SECRET) + " is no feature", "")  # which is named on purpose
+    assert SECRET not in response.text.replace(json.dumps(SECRET) + " is not a feature", "")  # named on purpose
     found = response.json()
     assert list(found) in (["detail"], ["error"])
 
@@ -177,7 +177,7 @@ def hold_document(case: schemathesis.Case[Any]) -> None:
 
 
 def test_numbers_at_the_edges() -> None:
-    """10,000 rows of any finite float32: probabilities at least 0 and in sum 1."""
+    """10,000 rows of any finite float32: probabilities of at least 0 that sum to 1."""
     bits = np.random.default_rng(0).integers(0, 2**32, 60_000, dtype=np.uint32).view(np.float32)
     rows = bits[np.isfinite(bits)][:40_000].reshape(-1, 4).astype(np.float64)
 

@@ -82,7 +82,7 @@ def test_logits_are_refused(rows: tuple[NDArray[np.float32], NDArray[Any]], tmp_
     with pytest.raises(ArtifactError) as error:
         export(train_torch(X, np.unique(names, return_inverse=True)[1], 3), X, names, tmp_path / "wine.onnx")
 
-    expected = "expected a network that gives probabilities, at least 0 and in sum 1"
+    expected = "expected a network that gives probabilities of at least 0 that sum to 1"
     assert str(error.value) == f"{expected}; end it with a softmax, or with one sigmoid"
 
 

@@ -83,7 +83,7 @@ def test_a_key_is_wanted_below_it(classifier: Classifier) -> None:
 @pytest.mark.parametrize("base_path", ["/predict", "/v2", "/v2/models", "/openapi.json", "/health/x", "/docs"])
 def test_one_that_a_route_begins_with_is_refused(base_path: str, classifier: Classifier) -> None:
     """The route's own paths would be cut."""
-    message = "expected another beginning than that of a route, whose own paths would be cut"
+    message = "expected a prefix whose first part isn't the name of a route"
     with pytest.raises(SettingsError, match=f"^{re.escape(f'BASE_PATH={base_path!r}: {message}')}$"):
         create_app(Settings.load({"BASE_PATH": base_path}), classifier)
 

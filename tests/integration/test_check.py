@@ -53,12 +53,12 @@ def test_it_hints_at_what_is_slow_or_unclear(tmp_path: Path) -> None:
     """A ZipMap, a fixed batch of one row, classes without names; a file without a version."""
     hints = {
         "LogisticRegression, one row, ZipMap": [
-            "a ZipMap is slower than a tensor: with skl2onnx, export with options={'zipmap': False}",
-            "the rows of a batch run one by one: export with a free number of rows",
+            "a ZipMap is slower than a tensor; with skl2onnx, export with options={'zipmap': False}",
+            "the rows of a batch run one by one; export with a free number of rows",
         ],
         "sigmoid, one column": ["the file doesn't name its classes: are the labels in the order of the probabilities?"],
         "LogisticRegression, float64": [
-            "float64 inputs may be rounded inside, by trees above all: a float32 sample exports float32 inputs"
+            "the model, above all with trees, may round float64 inputs; a float32 sample exports float32 inputs"
         ],
         "penguins": [],
     }
@@ -78,15 +78,15 @@ def found_of(artifact: bytes, folder: Path, **environ: str) -> list[tuple[str, s
 def test_it_says_what_makes_the_label(tmp_path: Path) -> None:
     """The model's own label or the highest probability, and how often they differ where it tried."""
     rules = {
-        "threshold 0.1, int64": r"MODEL: the label is what label gives; in [1-9]\d* of \d+ rows around its sample not .*",
-        "GaussianNB and its class labels": r"MODEL: the label is what label gives; in 0 of \d+ rows around its sample not .*",
-        "row number beside the label": r"MODEL: the label is what label gives, by its graph the highest probability",
-        "batch of 3": r"HIGHEST: the class with the highest probability, for the model gives no label",
+        "threshold 0.1, int64": r"MODEL: the label comes from label; in [1-9]\d* of \d+ rows around its sample it isn't .*",
+        "GaussianNB and its class labels": r"MODEL: the label comes from label; in 0 of \d+ rows around its sample it isn't .*",
+        "row number beside the label": r"MODEL: the label comes from label, by the graph the class with the highest probability",
+        "batch of 3": r"HIGHEST: the class with the highest probability, because the model has no output of labels",
     }
     for name, expected in rules.items():
         assert re.fullmatch(expected, dict(found_of(KINDS[name]().artifact, tmp_path))["rule"])
     highest = found_of(KINDS["threshold 0.1, int64"]().artifact, tmp_path, LABEL_RULE="HIGHEST")
-    expected = r"HIGHEST: the class with the highest probability, in [1-9]\d* of \d+ rows around its sample not what label gives"
+    expected = r"HIGHEST: the class with the highest probability; in [1-9]\d* of \d+ rows around its sample it isn't the label from label"
     assert re.fullmatch(expected, dict(highest)["rule"])
 
 
@@ -96,7 +96,7 @@ def test_it_says_what_is_ignored_and_how_rows_are_run(tmp_path: Path) -> None:
     assert ("output", "scores: ignored") in scores
     batch = found_of(KINDS["batch of 3"]().artifact, tmp_path)
     assert ("input", "x: float32 (3, 2)") in batch
-    hint = "rows run in groups of 3, the last filled up: export with a free number of rows"
+    hint = "rows run in groups of 3, the last is filled up; export with a free number of rows"
     assert ("hint", hint) in batch
     assert ("input", "in_a: float32 (None,)") in found_of(KINDS["inputs of rank 1"]().artifact, tmp_path)
 
@@ -104,11 +104,11 @@ def test_it_says_what_is_ignored_and_how_rows_are_run(tmp_path: Path) -> None:
 def test_it_says_where_values_may_be_missing(tmp_path: Path) -> None:
     """And where the model has no answer then, though that was asked for."""
     half = found_of(GAPS["half of the columns"]().kind.artifact, tmp_path)
-    assert ("missing", "null is taken in feature 0, feature 1, feature 2") in half
+    assert ("missing", "null is accepted in feature 0, feature 1, feature 2") in half
     plain = found_of(by_hand(), tmp_path, ALLOW_MISSING="true")
     assert ("missing", "null is refused in every feature") in plain
     warning = (
-        "missing values aren't taken in feature 0, feature 1: the model's answer to its sample without a value isn't "
+        "missing values aren't accepted in feature 0, feature 1: the model's answer to its sample without a value isn't "
         "finite"
     )
     assert ("warning", warning) in plain
@@ -134,7 +134,7 @@ def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
 
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"ArtifactError: {path}: no ONNX model that onnxruntime can load, export it again: ")
+    assert line.startswith(f"ArtifactError: {path}: not an ONNX model that onnxruntime can load, export it again: ")
 
 
 def test_a_model_that_a_zip_has_no_room_for_wants_an_image(tmp_path: Path) -> None:
@@ -147,5 +147,5 @@ def test_a_model_that_a_zip_has_no_room_for_wants_an_image(tmp_path: Path) -> No
     found = lines(check(path))
 
     assert dict(found)["package"] == (
-        "image: a zip has room for 155 MB, this has 156; make deploy PACKAGE=image PARAMETERS='MemorySize=669'"
+        "image: a zip has room for 155 MB, this model has 156; make deploy PACKAGE=image PARAMETERS='MemorySize=669'"
     )

@@ -96,15 +96,15 @@ class TestTritonClient:
         """Its exception has our status and our words."""
         another = triton.InferInput("x", [2, 4], "FP32").set_data_from_numpy(np.array(IRIS, dtype=np.float32))
         cases: list[tuple[Callable[[], object], str, str]] = [
-            (lambda: server.infer("iris_svc", [another]), "400", "inputs: 1 of 1 have a name that isn't an input's"),
-            (lambda: server.infer("another", [tensor]), "404", 'no such model; here is "iris_svc", version 1'),
-            (lambda: server.infer("iris_svc", [tensor], model_version="2"), "404", "no such model; "),
-            (lambda: server.get_model_metadata("another"), "404", "no such model; "),
+            (lambda: server.infer("iris_svc", [another]), "400", "inputs: 1 of 1 have an unknown name"),
+            (lambda: server.infer("another", [tensor]), "404", 'expected the model "iris_svc", version 1, got another'),
+            (lambda: server.infer("iris_svc", [tensor], model_version="2"), "404", "expected the model "),
+            (lambda: server.get_model_metadata("another"), "404", "expected the model "),
             (lambda: server.get_model_config("iris_svc"), "404", "no such path; "),
             (
                 lambda: server.infer("iris_svc", [tensor], outputs=[triton.InferRequestedOutput("x")]),
                 "400",
-                'outputs: expected each at most once of "probabilities", "label"; got others',
+                'outputs: expected "probabilities" and "label", each at most once; got others',
             ),
         ]
         for do, status, message in cases:

@@ -119,9 +119,9 @@ def test_a_file_without_labels(command: str, name: str, message: str) -> None:
         ("no.model", "no.model: can't be read (No such file or directory)"),
         ("folder", "folder: can't be read (Is a directory)"),
         ("empty.model", "empty.model: "),
-        ("text.model", "text.model: no "),
-        ("no graph.model", "no graph.model: no "),
-        ("iris.csv", "iris.csv: no "),
+        ("text.model", "text.model: not a"),
+        ("no graph.model", "no graph.model: not a"),
+        ("iris.csv", "iris.csv: not a"),
     ],
 )
 def test_a_file_that_is_no_model(command: str, name: str, message: str) -> None:
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_model(command: str, name: str, message: str) -> None:
     assert said(command, *MODELS[command](Path(name))).startswith(message)
 
 
-FIX = "give the columns the names of the features, or take them in their order by --by-position"
+FIX = "give the columns the features' names, or use --by-position for their order"
 FEATURE = f"iris.csv: expected --target and --ignore to be no features, got {NAMES[0]}"
 MISTAKES: list[tuple[list[Path | str], str]] = [
     (["evaluate", IRIS, "iris.csv", "--target", NAMES[0]], FEATURE),

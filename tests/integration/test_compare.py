@@ -93,7 +93,7 @@ def test_worse_is_a_reason_to_fail(good: Path, weak: Path, holdout: Path) -> Non
 
     assert worse.returncode == 1
     assert re.fullmatch(
-        r"worse: accuracy 0\.\d{4} and 0\.\d{4}, refused by one alone 0 and 0, old and new\n", worse.stderr
+        r"worse: accuracy 0\.\d{4} and 0\.\d{4}, refused only by one 0 and 0, old and new\n", worse.stderr
     )
     assert (better.returncode, better.stderr) == (0, "")
 
@@ -105,12 +105,12 @@ def test_the_same_model_changes_nothing(good: Path, holdout: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     size = good.stat().st_size
     assert re.sub(r"rows +[\d,]+ +[\d,]+$", "rows … …", result.stdout, flags=re.MULTILINE).splitlines() == [
-        "a client of the old one may go on with the new one",
+        "compatible: clients of the old model can use the new one",
         "269 rows of 269, 0 left out",
         "",
         "labels change in 0 rows of 269, 0.00%",
         (
-            "a row's largest shift of a probability: half of them up to 0.0000, 90 % up to 0.0000, 99 % up to 0.0000, "
+            "largest change of a probability in a row: median 0.0000, 90 % of rows up to 0.0000, 99 % up to 0.0000, "
             "all up to 0.0000"
         ),
         "",
@@ -134,7 +134,7 @@ def test_what_breaks_a_client_is_said(table: pd.DataFrame, good: Path, holdout: 
 
     assert found["breaks"][:2] == breaks
     assert result.returncode == 1
-    assert result.stdout.startswith(f"a client of the old one breaks:\n  {breaks[0]}\n  {breaks[1]}\n")
+    assert result.stdout.startswith(f"incompatible: clients of the old model break:\n  {breaks[0]}\n  {breaks[1]}\n")
     assert result.stderr.startswith(f"incompatible: {breaks[0]}; {breaks[1]}")
 
 
@@ -153,10 +153,10 @@ def test_a_new_one_that_refuses_more_rows_is_worse(tmp_path: Path) -> None:
                  "--target", "y", "--fail-if", "worse")  # fmt: skip
 
     n_refused = len(table) - len(whole)
-    assert "  feature feature 0: null was taken, and is refused now\n" in result.stdout
-    assert f"  {n_refused} of them refused by the new one alone, and answered by the old one\n" in result.stdout
+    assert "  feature feature 0: null was accepted before, and is refused now\n" in result.stdout
+    assert f"  {n_refused} of them refused only by the new model, and answered by the old one\n" in result.stdout
     assert result.returncode == 1
-    assert result.stderr.endswith(f"refused by one alone 0 and {n_refused}, old and new\n")
+    assert result.stderr.endswith(f"refused only by one 0 and {n_refused}, old and new\n")
 
 
 @pytest.mark.parametrize(

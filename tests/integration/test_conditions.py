@@ -68,7 +68,7 @@ class TestCounters:
             (pid,) = server.worker_pids
             with server.client() as client:
                 assert {client.post("/predict", content=ROW).status_code for _ in range(2000)} == {200}
-                server.wait_for(lambda log: "can't be shared for the time being: No space left on device" in log)
+                server.wait_for(lambda log: "can't share its counters at the moment: No space left on device" in log)
                 assert is_running(pid)
                 filling.unlink()
                 assert 'route="/predict",status="200"} 2000.0' in client.get("/metrics").text
@@ -77,7 +77,7 @@ class TestCounters:
             with server.client() as client:
                 answer = client.get("/metrics").text
         assert 'route="/predict",status="200"} 2000.0' in answer
-        assert server.log().count("can't be shared") == 1
+        assert server.log().count("can't share its counters") == 1
 
     def test_renewed_workers_leave_one_file(self, tmp_path: Path) -> None:
         """Of each that has ended, its counts."""
@@ -118,7 +118,7 @@ class TestMaster:
                 server.process.wait()
                 for pid in pids:
                     wait_until_gone(pid)
-            assert server.log().count("the master is gone, so this worker ends") == 2
+            assert server.log().count("the master is gone, so this worker stops") == 2
             assert not list(tmp_path.glob("web-single-*"))
             with LocalServer.start(tmp_path / "log2", PORT=port) as again, again.client() as client:
                 assert client.get("/health").status_code == 200
@@ -132,7 +132,7 @@ class TestMaster:
             with server.client() as client:
                 before = client.get(path)
             server.process.terminate()
-            server.wait_for(lambda log: "Not ready any more, answering for another 3600 s" in log)
+            server.wait_for(lambda log: "No longer ready; still answering for 3600 s" in log)
             end = time.monotonic() + 20
             while (answer := httpx2.get(server.url + path)).status_code != 503:  # each worker looks ten times a second
                 assert time.monotonic() < end
@@ -243,7 +243,7 @@ class TestFiles:
             with contextlib.ExitStack() as stack:
                 for _ in range(150):
                     stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=10))
-                server.wait_for(lambda log: "no connection can be accepted: Too many open files" in log)
+                server.wait_for(lambda log: "can't accept a connection: Too many open files" in log)
             with server.client() as client:
                 assert client.post("/predict", content=ROW).status_code == 200
                 assert "web_single_requests_total" in client.get("/metrics").text
@@ -270,7 +270,7 @@ class TestFiles:
         assert (result.returncode, result.stdout, result.stderr) == (
             1,
             "",
-            "SettingsError: TMPDIR: expected a temporary folder that can be written to, got none, nor is /tmp or /dev/shm one\n",
+            "SettingsError: TMPDIR: expected a writable temporary folder, got none; /tmp and /dev/shm aren't writable either\n",
         )
 
 

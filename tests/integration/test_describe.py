@@ -108,8 +108,8 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
     result = describe(penguin_model, PENGUINS, "--target", "species")
 
     assert result.stdout == (
-        f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo by 333 whole rows of 344, "
-        "99.70% of which it labels rightly\n"
+        f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo from 333 complete rows of 344, "
+        "99.70% of them labelled correctly\n"
     )
     found = metadata(penguin_model)
     assert found["features"][:2] == [
@@ -121,7 +121,7 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
     assert found["labels"] == ["Adelie", "Chinstrap", "Gentoo"]
     training = found["model"]["training"]
     assert (training["rows"], training["accuracy"]) == (333, 0.997)
-    assert training["accuracy_from"] == "the rows that it is described by"
+    assert training["accuracy_from"] == "the rows that describe it"
     assert training["target"] == "species"
 
 
@@ -133,7 +133,7 @@ def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, 
     result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
 
     assert result.stdout.startswith(
-        f"{output}: described 13 features and the labels barolo, grignolino, barbera by 178 "
+        f"{output}: described 13 features and the labels barolo, grignolino, barbera from 178 "
     )
     assert wine_model.read_bytes() == before
     assert metadata(output)["features"][0] == {
@@ -328,7 +328,7 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
         [],
         '{csv}, line 2: "m": expected a finite number, got an infinite one',
     ),
-    "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without an empty cell"),
+    "no whole row": ([[*"abcdefghijklm"], [*range(12), "NA"]], [], "expected at least one row without empty cells"),
     "short row": (
         [[*"abcdefghijklm"], [*range(13)], [3]],
         [],
@@ -442,8 +442,8 @@ def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "rare.csv", [["x", "bought"], *rows])
 
     assert describe(tmp_path / "rare.onnx", path, "--target", "bought").stdout == (
-        f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes by 100 whole rows of 100, 99.00% of which "
-        "it labels rightly, no more than by always saying the same; are the columns, or the labels, in another order?\n"
+        f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes from 100 complete rows of 100, 99.00% of them "
+        "labelled correctly, no more than with a constant label; are the columns, or the labels, in another order?\n"
     )
 
 
@@ -468,7 +468,7 @@ def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
 
     result = describe(tmp_path / "countries.onnx", path, "--target", "far")
 
-    assert " and the labels False, True by 12 whole rows of 13, 100.00% " in result.stdout
+    assert " and the labels False, True from 12 complete rows of 13, 100.00% " in result.stdout
     features = metadata(tmp_path / "countries.onnx")["features"]
     assert (features[0]["name"], features[0]["values"]) == ("country", COUNTRIES)
 
@@ -492,7 +492,7 @@ def test_cells_may_be_true_and_false(ending: str, tmp_path: Path) -> None:
     separate.write_bytes(proto.SerializeToString())
 
     for artifact in (matrix, separate):
-        assert " and the labels False, True by 12 whole rows of 12, 100.00% " in describe(
+        assert " and the labels False, True from 12 complete rows of 12, 100.00% " in describe(
             artifact, path, "--target", "y"
         ).stdout  # fmt: skip
     assert metadata(matrix)["features"][0] | {"missing": None} == {
@@ -518,8 +518,8 @@ def test_rows_with_gaps_count_where_the_model_takes_them(tmp_path: Path) -> None
     result = describe(path, tmp_path / "gaps.csv", "--target", "y")
 
     assert result.stdout == (
-        f"{path}: described 2 features and the labels high, low by 40 rows of 40, 40 of them with gaps, 100.00% of which "
-        "it labels rightly\n"
+        f"{path}: described 2 features and the labels high, low from 40 rows of 40, 40 of them with missing values, 100.00% of "
+        "them labelled correctly\n"
     )
     facts = load(path).model
     assert [(feature.name, feature.min, feature.max, feature.missing) for feature in facts.features] == [
@@ -539,7 +539,7 @@ def test_rows_with_gaps_dont_count_where_the_model_fails_on_them(tmp_path: Path)
 
     for name, model in (("linear", linear), ("tree", tree)):
         path = write_model(tmp_path / f"{name}.onnx", model, [("rows", FloatTensorType([None, 2]))])
-        assert " by 20 whole rows of 40, 100.00% of which it labels rightly\n" in describe(
+        assert " from 20 complete rows of 40, 100.00% of them labelled correctly\n" in describe(
             path, tmp_path / "gaps.csv", "--target", "y"
         ).stdout  # fmt: skip
         assert [feature.missing for feature in load(path).model.features] == [None, None]
@@ -589,12 +589,10 @@ def test_a_label_file_beside_the_artifact_counts(wine_model: Path, wine_csv: Pat
 
     result = describe(wine_model, wine_csv, "--target", "cultivar")
 
-    assert "the labels a, b, c by 178 whole rows of 178, 100.00% of which it labels rightly" in result.stdout
+    assert "the labels a, b, c from 178 complete rows of 178, 100.00% of them labelled correctly" in result.stdout
     beside.write_text(json.dumps({"0": "a", "1": "b"}))
     before = wine_model.read_bytes()
-    assert (
-        "expected 3 labels, one for each class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
-    )
+    assert "expected 3 labels, one per class, got 2" in describe(wine_model, wine_csv, "--target", "cultivar").stderr
     assert wine_model.read_bytes() == before
 
 
@@ -625,7 +623,7 @@ def test_positions_are_no_labels(tmp_path: Path) -> None:
 
     result = describe(path, rows, "--target", "y")
 
-    assert "and the labels 1, 0 by 569 whole rows of 569, 100.00% of which it labels rightly" in result.stdout
+    assert "and the labels 1, 0 from 569 complete rows of 569, 100.00% of them labelled correctly" in result.stdout
 
 
 def test_a_row_that_the_model_fails_on_is_named(penguin_model: Path, tmp_path: Path) -> None:
@@ -663,7 +661,7 @@ def test_files_that_cant_be_read(wine_model: Path, wine_csv: Path) -> None:
     for arguments, start in (
         ((wine_model, "no.csv"), "FileError: no.csv: there is no such file"),
         (("no.onnx", wine_csv), "ArtifactError: no.onnx: can't be read (No such file or directory)"),
-        ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: no ONNX model; "),
+        ((wine_csv, wine_csv), f"ArtifactError: {wine_csv}: not an ONNX model; "),
         ((wine_model, wine_model), f"FileError: {wine_model}: expected a name that ends in .csv, "),
     ):
         result = describe(*arguments)

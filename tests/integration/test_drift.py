@@ -336,7 +336,7 @@ def test_counts_of_other_bins_are_refused(wrong: dict[str, Any], tmp_path: Path)
         load(path)
 
     assert str(error.value) == (
-        f'{path}: its facts count "sepal length (cm)" in other bins than it has; write the facts anew'
+        f'{path}: its facts count "sepal length (cm)" in other bins than its own; write the facts again'
     )
 
 

@@ -115,8 +115,8 @@ def test_what_a_terminal_shows(holdout: Path) -> None:
     assert (
         result.stdout
         == f"""150 rows of 150, 0 left out
-accuracy           0.9733, with 95 % from 0.9334 to 0.9896
-always saying      0.3333, the accuracy of setosa, the commonest label
+accuracy           0.9733, 95 % interval 0.9334 to 0.9896
+baseline           0.3333, always predicting setosa, the most common label
 balanced accuracy  0.9733
 macro F1           0.9733, precision 0.9733, recall 0.9733
 log loss           0.1107
@@ -129,13 +129,13 @@ setosa         1.0000  1.0000  1.0000   1.0000    50
 versicolor     0.9600  0.9600  0.9600   0.9986    50
 virginica      0.9600  0.9600  0.9600   0.9986    50
 
-true ↓ said →  setosa  versicolor  virginica
-setosa             50           0          0
-versicolor          0          48          2
-virginica           0           2         48
+true ↓ predicted →  setosa  versicolor  virginica
+setosa                  50           0          0
+versicolor               0          48          2
+virginica                0           2         48
 
 worst mistakes, 2 of 4
-line{" " * (len(str(holdout)) - 1)}        true       said  probability
+line{" " * (len(str(holdout)) - 1)}        true  predicted  probability
 {holdout}:85  versicolor  virginica       0.9068
 {holdout}:79  versicolor  virginica       0.9052
 """
@@ -148,9 +148,7 @@ def test_a_real_table_with_gaps_says_what_was_left_out(tmp_path: Path) -> None:
 
     found = evaluate(tmp_path / "whole.onnx", PENGUINS, "--target", "species")
 
-    null = (
-        "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
-    )
+    null = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
     assert (found["n_rows"], found["left_out"]["n_rows"]) == (333, 11)
     assert found["left_out"]["reasons"] == {
         f'"sex": expected a string, got null; {null}': 9,
@@ -261,4 +259,4 @@ def test_the_command_itself(holdout: Path) -> None:
     )
 
     assert (result.returncode, result.stderr) == (1, "accuracy is 0.9733, expected at least 0.99\n")
-    assert result.stdout.startswith("150 rows of 150, 0 left out\naccuracy           0.9733, with 95 % ")
+    assert result.stdout.startswith("150 rows of 150, 0 left out\naccuracy           0.9733, 95 % interval ")

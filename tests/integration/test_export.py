@@ -122,8 +122,8 @@ def test_from_a_notebook_to_a_route(titanic: pd.DataFrame, tmp_path: Path, capsy
     n_missing = int(X[["Age", "Fare", "Embarked"]].isna().any(axis=1).sum())
     share = model.score(X, y)
     assert capsys.readouterr().out == (
-        f"{path}: described 6 features and the labels 0, 1 by 400 rows of 400, {n_missing} of them with gaps, "
-        f"{share:.2%} of which it labels rightly\n"
+        f"{path}: described 6 features and the labels 0, 1 from 400 rows of 400, {n_missing} of them with missing values, "
+        f"{share:.2%} of them labelled correctly\n"
     )
     assert (certificate.framework, certificate.tolerance) == (f"scikit-learn {version('scikit-learn')}", 1e-5)
     assert [(feature.name, feature.values, feature.missing) for feature in classifier.model.features] == [
@@ -248,7 +248,7 @@ def test_forests_that_lose_their_gaps_are_refused(
 
     message = (
         r"expected ONNX Runtime to answer as scikit-learn [\d.]+ does, within 1e-05; \d+ of \d+ rows differ, row \d+ by "
-        r"[\d.]+; all of them have missing values, so fill these before the model, with a SimpleImputer in a Pipeline"
+        r"[\d.]+; all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
     )
     assert re.fullmatch(message, str(error.value))
     assert not list(tmp_path.iterdir())
@@ -421,8 +421,8 @@ def test_a_model_that_onnxruntime_answers_otherwise_is_refused(penguins: pd.Data
 
     assert str(error.value) == (
         f"expected ONNX Runtime to answer as scikit-learn {version('scikit-learn')} does, within 1e-05; "
-        "2 of 344 rows differ, row 9 by 0.25; a tree compares float32 values with thresholds that were float64, "
-        "so train it on float32: X.astype('float32')"
+        "2 of 344 rows differ, row 9 by 0.25; a tree compares float32 values with float64 thresholds; "
+        "train it on float32: X.astype('float32')"
     )
     assert not path.exists()
     assert export(model, X, y, path, tolerance=0.3).largest_difference == pytest.approx(0.25, abs=TOLERANCE)
@@ -439,8 +439,8 @@ def test_gaps_that_the_export_loses_are_told(penguins: pd.DataFrame, tmp_path: P
         export(model, X, y, tmp_path / "x.onnx")
 
     assert str(error.value).endswith(
-        "within 1e-05; 2 of 344 rows differ, row 3 by 0.5; all of them have missing values, "
-        "so fill these before the model, with a SimpleImputer in a Pipeline"
+        "within 1e-05; 2 of 344 rows differ, row 3 by 0.5; all of them have missing values; "
+        "fill these before the model, with a SimpleImputer in a Pipeline"
     )
 
 
@@ -455,7 +455,7 @@ def test_a_label_that_isnt_predicts_own_is_refused(penguins: pd.DataFrame, tmp_p
 
 
 SKL2ONNX = f"expected a model that skl2onnx {version('skl2onnx')} converts"
-SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists those that it converts"
+SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists the models that are"
 PROBABILITIES = "expected a classifier that gives probabilities (predict_proba), got"
 CALIBRATED = "CalibratedClassifierCV makes one of a classifier that gives none"
 
@@ -498,7 +498,7 @@ REFUSED: dict[str, tuple[Any, Callable[[pd.DataFrame], Any], str]] = {
     "numbers with gaps as categories": (
         make_pipeline(OneHotEncoder(), LogisticRegression()),
         lambda table: table[["body_mass_g"]],
-        "expected OneHotEncoder's numbers without gaps; put a SimpleImputer before it",
+        "expected OneHotEncoder's numbers without missing values; put a SimpleImputer before it",
     ),
     "decision function": (
         TunedThresholdClassifierCV(LogisticRegression(max_iter=5000), response_method="decision_function"),
@@ -583,7 +583,9 @@ def test_columns_are_wanted_by_their_names(penguins: pd.DataFrame, tmp_path: Pat
 
     with pytest.raises(ArtifactError) as error:
         export(model, X[NUMBERS[1:]], y, tmp_path / "x.onnx")
-    assert str(error.value) == ("expected X to have the columns that the model was trained on, it lacks bill_length_mm")
+    assert str(error.value) == (
+        "expected X to have the columns that the model was trained on, got none called bill_length_mm"
+    )
 
 
 WITHOUT = """
@@ -601,7 +603,7 @@ export(LogisticRegression().fit([[0], [1]], [0, 1]), [[0], [1]], [0, 1], "x.onnx
 @pytest.mark.parametrize(
     ("package", "message"),
     [
-        ("onnx", "ImportError: model.export writes with the package onnx, which isn't here"),
+        ("onnx", "ImportError: model.export writes with the package onnx, which is missing"),
         ("skl2onnx", "function.errors.ArtifactError: expected the package skl2onnx to export scikit-learn"),
     ],
 )
@@ -624,7 +626,7 @@ def test_kinds_of_gaps_in_texts_that_cant_be_told_apart(penguins: pd.DataFrame, 
         export(model, X, X["species"], tmp_path / "x.onnx")
 
     assert str(error.value) == (
-        'expected one kind of gap in a column of texts, got more of None, NaN and ""; make them one'
+        'expected one kind of missing value in a column of texts, got several of None, NaN and ""; use only one'
     )
 
 
@@ -648,7 +650,7 @@ def test_a_pickle_is_exported_by_the_command_line(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     model = load(tmp_path / "model.onnx").model
     assert (model.training or {})["accuracy_from"] == "166 rows that it wasn't trained on"
-    assert none.stderr.startswith(f"ArtifactError: {tmp_path}/train.csv: no model that can be loaded here; ")
+    assert none.stderr.startswith(f"ArtifactError: {tmp_path}/train.csv: not a model that can be loaded here; ")
 
 
 EXPORT_FORMATS: dict[str, Any] = {

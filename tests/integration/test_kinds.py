@@ -240,7 +240,7 @@ def test_a_model_without_an_answer_to_a_missing_value_takes_none() -> None:
     assert classifier.model.columns.fills == (None, None)
     assert classifier.model.notes == (
         (
-            "missing values aren't taken in feature 0, feature 1: the model's answer to its sample without a value "
+            "missing values aren't accepted in feature 0, feature 1: the model's answer to its sample without a value "
             "isn't finite"
         ),
     )

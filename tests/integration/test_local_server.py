@@ -361,7 +361,7 @@ class TestStart:
         assert result.stdout == ""
         assert result.stderr.count("\n") == 1
         assert result.stderr.startswith(
-            f"ArtifactError: {path}: no ONNX model that onnxruntime can load, export it again"
+            f"ArtifactError: {path}: not an ONNX model that onnxruntime can load, export it again"
         )
 
     def test_another_model_than_meant(self, artifact: Path) -> None:

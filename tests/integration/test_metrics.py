@@ -185,7 +185,7 @@ class TestPrometheusRecorder:
         folder.unlink()
         recorder.hand_over()
 
-        assert caplog.messages == ["the counters of this worker can't be shared for the time being: File exists"]
+        assert caplog.messages == ["this worker can't share its counters at the moment: File exists"]
         assert read(other.read().decode())['web_single_requests_total{route="/health",status="200"}'] == 1
 
 

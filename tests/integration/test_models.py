@@ -160,7 +160,7 @@ def test_two_features_of_one_name_are_refused(artifact: Path) -> None:
     facts["features"][1]["name"] = facts["features"][0]["name"]
     helper.set_model_props(model, {FACTS_KEY: json.dumps(facts)})
 
-    with pytest.raises(ArtifactError, match=r"^its facts give two features one name; write the facts anew"):
+    with pytest.raises(ArtifactError, match=r"^its facts give two features the same name; write the facts again"):
         load_bytes(model.SerializeToString(), name="twins")
 
 
@@ -347,7 +347,9 @@ def test_a_row_that_the_model_fails_on_for_no_single_value_is_named() -> None:
     assert classifier.predict([[1, 0], [1, 1]]).tolist() == [[0.25, 0.75], [1, 0]]
     with pytest.raises(FeaturesError) as raised:
         classifier.predict([[1, 0], [2, 2]])
-    assert raised.value.message == "row 1: the model fails on its values; are they such as it was trained on?"
+    assert (
+        raised.value.message == "row 1: the model fails on its values; are they like the values that it was trained on?"
+    )
     assert (raised.value.type, raised.value.where) == ("no_answer", (1,))
     with pytest.raises(FeaturesError, match=r'^row 1, "feature 1": expected one that the model was trained on, got '):
         classifier.predict([[1, 0], [0, 9]])
@@ -414,7 +416,8 @@ def test_an_answer_that_isnt_one_for_each_row_is_refused() -> None:
     weights = {"zero": np.array(0, dtype=np.float32), "table": np.full((2, 2), 0.5, dtype=np.float32)}
 
     with pytest.raises(
-        ArtifactError, match=r"^expected probabilities of shape .*, 'probabilities' doesn't give as much for each row; "
+        ArtifactError,
+        match=r"^expected probabilities of shape .*, got another shape from 'probabilities'; ",
     ):
         load_bytes(small(nodes, weights, TensorProto.FLOAT, 1, [None, 2]), name="table")
 

@@ -38,7 +38,7 @@ IRIS = shipped_model()
 NAMES = load_iris().feature_names
 ANSWERS = ["label", "probability_setosa", "probability_versicolor", "probability_virginica"]
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
-NULL = "null is taken where the model was trained with missing values: model.describe finds out, or ALLOW_MISSING=true"
+NULL = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
 
 
 def score(*arguments: str | Path) -> str:
@@ -460,7 +460,10 @@ def other_format(folder: Path) -> tuple[list[Path | str], str]:
 
 def onto_itself(folder: Path) -> tuple[list[Path | str], str]:
     (folder / "in.csv").write_text(",".join(NAMES) + "\n1,2,3,4\n")
-    return [folder / "in.csv", folder / "in.csv"], f"{folder}/in.csv: expected another file to write than to read"
+    return [
+        folder / "in.csv",
+        folder / "in.csv",
+    ], f"{folder}/in.csv: expected another file for the output than the inputs"
 
 
 def no_folder(folder: Path) -> tuple[list[Path | str], str]:

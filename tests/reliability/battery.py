@@ -526,7 +526,7 @@ def b28_full_disk(app: str = "function.main:app") -> Line:
                     while file.write(bytes(4096)):
                         pass
                 time.sleep(3)
-            n_ended, n_lines = len(server.worker_pids) - 2, server.log().count("can't be shared for the time being")
+            n_ended, n_lines = len(server.worker_pids) - 2, server.log().count("can't share its counters at the moment")
     figure = f"{load.n_answered} answered, {load.n_resets} resets, {n_ended} workers ended, {n_lines} lines"
     return Line(figure, not load.n_resets and not n_ended and n_lines == 2, load.n_resets)
 

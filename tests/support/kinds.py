@@ -402,20 +402,20 @@ def abstaining() -> bytes:
     return by_hand(nodes, outputs, threshold=np.float32(0.9), unsure=np.array([-1]))
 
 
-_ONE_CLASS = "a row gets one class here, export classes that exclude each other"
+_ONE_CLASS = "this service gives a row one class; export classes that exclude each other"
 _HIGHEST = "LABEL_RULE=HIGHEST"
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "multi-label, KNeighbors": (lambda: multi_label(KNeighborsClassifier()), rf".*multi-label.*; {_ONE_CLASS}"),
     "multi-label, one against the rest": (lambda: multi_label(OneVsRestClassifier(LogisticRegression())),
-                                          rf"'probabilities' isn't probabilities in sum 1: .*: multi-label, .*; {_ONE_CLASS}"),
+                                          rf"'probabilities' isn't probabilities that sum to 1: .*: multi-label, .*; {_ONE_CLASS}"),
     "multi-label, forest": (lambda: multi_label(RandomForestClassifier(5, random_state=SEED)),
-                            rf"'probabilities' isn't probabilities in sum 1: .*: multi-label, .*; {_ONE_CLASS}"),
+                            rf"'probabilities' isn't probabilities that sum to 1: .*: multi-label, .*; {_ONE_CLASS}"),
     "multi-label, one model a label": (lambda: multi_label(MultiOutputClassifier(LogisticRegression())),
-                                       rf"'label' gives each class a label of its own: multi-label; {_ONE_CLASS}"),
+                                       rf"'label' gives each class its own label: multi-label; {_ONE_CLASS}"),
     "two labels that differ": (two_labels_that_differ,
                                rf"expected one output of labels, highest and tuned differ; .*{_HIGHEST}"),
     "a label that abstains": (abstaining, (r"'label' gives -1, 0, 1, and the file doesn't say which class has which column; "
-                                           rf"name them so in a label\.json beside it, or set {_HIGHEST}")),
+                                           rf"name the classes the same in a label\.json beside it, or set {_HIGHEST}")),
 }  # fmt: skip
 
 

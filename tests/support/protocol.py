@@ -36,7 +36,7 @@ def classes(count: Any) -> dict[str, Any]:
 
 
 def binary(tensor: bytes = FP32, *, size: Any = None, header: int | str | None = None, **changes: Any) -> Call:
-    """A request with its tensor behind the JSON; `size` and `header` are right unless they are given."""
+    """A request with its tensor after the JSON; `size` and `header` are right unless they are given."""
     parameters = {"binary_data_size": len(tensor) if size is None else size}
     document = request(TENSOR | {"parameters": parameters} | changes)
     length = {"inference-header-content-length": str(len(document) if header is None else header)}
@@ -70,7 +70,7 @@ _GOOD: dict[str, bytes | Call] = {
 }
 # Name -> body or call, and what its error says.
 BAD: dict[str, tuple[bytes | Call, str]] = {
-    "another input's name": (one(name="x"), 'inputs: 1 of 1 have a name that isn\'t an input\'s; the model takes "features"'),
+    "another input's name": (one(name="x"), 'inputs: 1 of 1 have an unknown name; the model takes "features"'),
     "no name": (request({"shape": [2, 4], "datatype": "FP32", "data": VALUES}), "inputs.0.name: it is missing"),
     "another datatype": (one(datatype="INT64"), 'input "features": expected the datatype FP32, got another'),
     "no datatype": (request({"name": "features", "shape": [2, 4], "data": VALUES}), "inputs.0.datatype: it is missing"),
@@ -101,10 +101,10 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
         request(INPUT, INPUT),
         'inputs: expected "features" once, got it 2 times; the model takes "features"',
     ),
-    "unknown output": (ask_for({"name": "x"}), 'outputs: expected each at most once of "probabilities", "label"; got others'),
+    "unknown output": (ask_for({"name": "x"}), 'outputs: expected "probabilities" and "label", each at most once; got others'),
     "an output twice": (
         ask_for(LABEL, LABEL),
-        'outputs: expected each at most once of "probabilities", "label"; got others',
+        'outputs: expected "probabilities" and "label", each at most once; got others',
     ),
     "no rows": (one(shape=[0, 4], data=[]), "expected at least 1 row, got none"),
     "NaN": (
@@ -131,7 +131,7 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     "deep": (b"[" * 100_000, "the body isn't valid JSON: recursion limit exceeded at line 1 column 202"),
     "90,000 keys": (
         b"{" + b",".join(b'"k%d":1' % number for number in range(90_000)) + b', "inputs": []}',
-        "InferenceRequest: a key that the protocol doesn't have; what is one's own goes into parameters",
+        "InferenceRequest: expected only the protocol's keys, got another; put your own into parameters",
     ),
     "100,000 digits": (
         b'{"inputs": [{"name": "features", "shape": [1, 4], "datatype": "FP32", "data": [' + b"9" * 100_000 + b"]}]}",
@@ -140,11 +140,11 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     "100,000 inputs": (b'{"inputs": [' + b"{}, " * 100_000 + b"{}]}", "inputs.0.name: it is missing"),
     "unknown key": (
         request(INPUT, input=1),
-        "InferenceRequest: a key that the protocol doesn't have; what is one's own goes into parameters",
+        "InferenceRequest: expected only the protocol's keys, got another; put your own into parameters",
     ),
     "unknown key of an input": (
         one(dtype="FP32"),
-        "InputTensor: a key that the protocol doesn't have; what is one's own goes into parameters",
+        "InputTensor: expected only the protocol's keys, got another; put your own into parameters",
     ),
     "an id of 257 characters": (request(INPUT, id="x" * 257), "id: string should have at most 256 characters"),
     "an id that is a number": (request(INPUT, id=1), "id: input should be a valid string"),
@@ -154,13 +154,13 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     ),
     "shared memory": (
         ask_for(LABEL | {"parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 24}}),
-        "outputs: shared memory isn't served; the answer holds its tensors",
+        "outputs: shared memory isn't supported; the response holds the tensors",
     ),
     "no class": (ask_for(classes(0)), "outputs: expected classification to be a number of classes, 1 or more"),
     "classes of text": (ask_for(classes("1")), "outputs: expected classification to be a number of classes, 1 or more"),
     "classes of the label": (
         ask_for(LABEL | {"parameters": {"classification": 1}}),
-        'outputs: classification is for "probabilities" alone',
+        'outputs: expected classification only for "probabilities"',
     ),
     "a tensor cut short": (
         binary(FP32[:-1]),
@@ -168,19 +168,19 @@ BAD: dict[str, tuple[bytes | Call, str]] = {
     ),
     "a size beyond the body": (
         binary(size=33),
-        "inputs.0: expected a binary_data_size of at most the 32 bytes behind the JSON",
+        "inputs.0: expected a binary_data_size of at most the 32 bytes after the JSON",
     ),
     "a size that leaves bytes": (
         binary(size=28),
-        "expected binary_data_size to add up to the 32 bytes behind the JSON, got 28",
+        "expected binary_data_size to add up to the 32 bytes after the JSON, got 28",
     ),
     "a negative size": (
         binary(size=-1),
-        "inputs.0: expected a binary_data_size of at most the 32 bytes behind the JSON",
+        "inputs.0: expected a binary_data_size of at most the 32 bytes after the JSON",
     ),
     "a size of text": (
         binary(size="32"),
-        "inputs.0: expected a binary_data_size of at most the 32 bytes behind the JSON",
+        "inputs.0: expected a binary_data_size of at most the 32 bytes after the JSON",
     ),
     "a header beyond the body": (
         binary(header=10_000),

@@ -213,7 +213,7 @@ MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "object with another name": (
         f'{{"data": [{OBJECT}, {OBJECT[:-1]}, "stem": 1}}]}}',
-        error(f'row 1: "stem" is no feature; the model takes 4: {NAMES}', "extra_forbidden", "body", "data", 1),
+        error(f'row 1: "stem" is not a feature; the model takes 4: {NAMES}', "extra_forbidden", "body", "data", 1),
     ),
     "object with text": (
         f'{{"data": [{OBJECT.replace("1.4", "[]")}]}}',
@@ -304,7 +304,7 @@ class TestErrors:
 
         response = client.post("/predict", content=body, headers=headers)
 
-        message = "expected a body as it is, got one with a Content-Encoding; send it without, not compressed"
+        message = "expected a body without Content-Encoding, got one with it; send it uncompressed"
         assert (response.status_code, response.json()) == (415, error(message, "content_encoding", "body"))
         assert response.headers["accept-encoding"] == "identity"
         answer = client.post("/v2/models/iris_svc/infer", content=body, headers=headers)
@@ -426,11 +426,11 @@ class TestApiKey:
         headers: dict[str, str]
         for headers, got in (
             ({}, "none"),
-            ({"X-API-Key": ""}, "one that isn't"),
-            ({"X-API-Key": "a"}, "one that isn't"),
+            ({"X-API-Key": ""}, "another"),
+            ({"X-API-Key": "a"}, "another"),
         ):
             response = locked.get(path, headers=headers)
-            message = f"expected a key that is accepted, got {got}"
+            message = f"expected an accepted key, got {got}"
             assert (response.status_code, response.json()) == (401, error(message, "api_key", "header", "X-API-Key"))
             assert response.headers["www-authenticate"] == "ApiKey"
             assert "x-request-id" in response.headers
@@ -539,7 +539,7 @@ class TestLimits:
 
         with pytest.raises(
             ArtifactError,
-            match=r"at most 6225920 bytes of an answer, got 70000\d\d; give the 3 classes shorter labels$",
+            match=r"at most 6225920 bytes for one row, got 70000\d\d; give the 3 classes shorter labels$",
         ):
             find_limits(named, Settings.load({"MAX_ROWS": "1"}))
 
@@ -561,7 +561,7 @@ class TestLimits:
         tensor = {"name": "features", "shape": [max_rows, 4], "datatype": "FP32", "data": [1] * max_rows * 4}
         refused = client.post("/v2/models/iris_svc/infer", json={"inputs": [tensor], "outputs": [classes]})
         assert refused.status_code == 413
-        assert refused.json()["error"].startswith("expected an answer of at most 100000 bytes; ")
+        assert refused.json()["error"].startswith("expected a response of at most 100000 bytes; ")
 
 
 def test_creating_an_app_touches_nothing_of_another(classifier: Classifier, app: FastAPI) -> None:

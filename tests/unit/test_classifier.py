@@ -237,8 +237,8 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("{}", "model.onnx with {0}/label.json: expected 3 labels, one for each class, got 0; mend them"),
-            ('{"0": "a", "1": "b"}', "model.onnx with {0}/label.json: expected 3 labels, one for each class, got 2; mend them"),
+            ("{}", "model.onnx with {0}/label.json: expected 3 labels, one per class, got 0; fix them"),
+            ('{"0": "a", "1": "b"}', "model.onnx with {0}/label.json: expected 3 labels, one per class, got 2; fix them"),
             ('{"0": "a", "1": "a", "2": "c"}', ("model.onnx with {0}/label.json: empty or repeated labels in ['a', 'a', 'c']; "
              "give each class its own label")),
             ('{"0": "a", "1": "", "2": "c"}', ("model.onnx with {0}/label.json: empty or repeated labels in ['a', '', 'c']; "
@@ -290,29 +290,29 @@ NEAR = (
 )
 BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", r"the file is empty; export the model again"),
-    "random": (lambda _: bytes(range(256)), r"no ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
-    "cut short": (lambda path: path.read_bytes()[:3000], r"no ONNX model that onnxruntime can load, export it again: .*"),
+    "random": (lambda _: bytes(range(256)), r"not an ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
+    "cut short": (lambda path: path.read_bytes()[:3000], r"not an ONNX model that onnxruntime can load, export it again: .*"),
     "newer opset": (lambda path: newer(path, opset=99),
-                    (r"no ONNX model that onnxruntime can load, export it with an older target_opset: .* ONNX Runtime only "
+                    (r"not an ONNX model that onnxruntime can load, export it with an older target_opset: .* ONNX Runtime only "
                     r"\*guarantees\* support for models stamped with official released onnx opset versions\. Opset 99 .*")),
     "newer format": (lambda path: newer(path, ir_version=99),
-                     (r"no ONNX model that onnxruntime can load, export it with an older onnx: .* Unsupported model IR "
+                     (r"not an ONNX model that onnxruntime can load, export it with an older onnx: .* Unsupported model IR "
                      r"version: 99, max supported IR version: \d+.*")),
     "regressor": (lambda _: regressor(), rf"'variable' isn't probabilities, from 0 to 1: \[.*\] {NEAR}"),
     "logits": (lambda _: constant([2.5, 0.3, 0.26]), rf"'out0' isn't probabilities, from 0 to 1: \[2\.5, .*\] {NEAR}"),
     "negative": (lambda _: constant([1.5, -0.5, 0]), rf"'out0' isn't probabilities, from 0 to 1: \[1\.5, .*\] {NEAR}"),
     "multi-label": (lambda _: constant([0.9, 0.75, 0.25]),
-                    (r"'out0' isn't probabilities in sum 1: \[0\.8.*\], in sum 1\.9 to 1\.9: multi-label, or not "
-                    r"normalized; a row gets one class here, export classes that exclude each other")),
+                    (r"'out0' isn't probabilities that sum to 1: \[0\.8.*\], the sums are 1\.9 to 1\.9: multi-label, or not "
+                    r"normalized; this service gives a row one class; export classes that exclude each other")),
     "rounded": (lambda _: constant([0.5, 0.25, 0.24]),
-                (r"'out0' isn't probabilities in sum 1: \[0\.5.*\], in sum 0\.99 to 0\.99, as rounding makes them; "
+                (r"'out0' isn't probabilities that sum to 1: \[0\.5.*\], the sums are 0\.99 to 0\.99, as with rounding; "
                 r"export them as float32, with the softmax not quantized")),
     "not finite": (lambda _: constant([math.nan, 0.5, 0.5]),
-                   (r"'out0' isn't finite for its sample: \[nan, 0\.5, 0\.5\]; give it one that it answers with "
+                   (r"'out0' isn't finite for its sample: \[nan, 0\.5, 0\.5\]; give it a sample that it answers, with "
                    r"python -m model describe")),
     "mean of the rows": (lambda _: constant(HALVES, operator="ReduceMean", axes=[0]),
-                         (r"expected probabilities of shape \(n_rows, n_classes\), 'out0' doesn't give as much for each "
-                         r"row; export a classifier with a free number of rows")),
+                         (r"expected probabilities of shape \(n_rows, n_classes\), got another shape from 'out0'; "
+                         r"export a classifier with a free number of rows")),
     "no features": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 0])]),
                     r".* got x tensor\(float\) \[None, 0\]; .*"),
     "bfloat16": (lambda _: constant(HALVES, inputs=[*ONE_INPUT, ("y", TensorProto.BFLOAT16, [None, 4])]),
@@ -325,7 +325,7 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
                                r"export it with a free number of rows")),
     "image": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, 2, 4])]),
               (r"expected inputs of shape \(None, n_features\) and type .*; got x tensor\(float\) \[None, 2, 4\]; "
-              r"export it with a row as one line of values, such as a flattened image")),
+              r"export it with each row as a flat list of values, such as a flattened image")),
     "free width": (lambda _: constant(HALVES, inputs=[("x", TensorProto.FLOAT, [None, None])]),
                    r".* got x tensor\(float\) \[None, None\]; export it with a free number of rows and a fixed one of .*"),
 }  # fmt: skip
@@ -355,7 +355,7 @@ def test_external_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(
         ArtifactError,
-        match=r"no ONNX model that onnxruntime can load, save it with its weights inside: .*External data",
+        match=r"not an ONNX model that onnxruntime can load, save it with its weights inside: .*External data",
     ):
         load(path)
 
@@ -364,16 +364,16 @@ def test_external_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("facts", "message"),
     [
         ("{", ("its facts aren't JSON: unexpected end of data: line 1 column 2 (char 1); "
-         "write the facts anew")),
+         "write the facts again")),
         ({"labels": [1, 2, 3]}, ("its facts are wrong at classifier.labels.0: Input should be a valid string; "
-         "write the facts anew")),
+         "write the facts again")),
         ({"sample": {"row": [1, 2, 3, 1e39], "probabilities": [1]}}, ("the model fails on its sample [1.0, 2.0, 3.0, 1e+39]: "
          "row 0, \"feature 3\": expected a finite number, got one beyond float32's ±3.403e+38; "
-         "give it one with python -m model describe")),
-        ({"lables": []}, "its facts are wrong at classifier.lables: Extra inputs are not permitted; write the facts anew"),
-        ({"features": [{"name": "a"}]}, "its facts give 1 features, its input takes 4; write the facts anew"),
-        ({"sample": {"row": [1], "probabilities": [1]}}, ("its facts give 1 sample values, its input takes 4; "
-         "write the facts anew")),
+         "give it a sample with python -m model describe")),
+        ({"lables": []}, "its facts are wrong at classifier.lables: Extra inputs are not permitted; write the facts again"),
+        ({"features": [{"name": "a"}]}, "its facts have 1 features, its inputs take 4; write the facts again"),
+        ({"sample": {"row": [1], "probabilities": [1]}}, ("its facts have 1 sample values, its inputs take 4; "
+         "write the facts again")),
     ],
     ids=["no JSON", "types", "overflow", "unknown", "features", "sample"],
 )  # fmt: skip
@@ -390,7 +390,7 @@ def test_carried_probabilities_that_differ_are_refused(artifact: Path, carried: 
     facts = json.loads(next(entry.value for entry in model.metadata_props if entry.key == FACTS_KEY))
     facts["sample"]["probabilities"] = carried
 
-    message = f"its facts say {carried}; the file was changed after training, train it again"
+    message = f"its facts say {carried}; the file was changed after training; train it again"
     with pytest.raises(ArtifactError, match=f"{re.escape(message)}$"):
         load_bytes(with_facts(model, facts), name="model")
 
@@ -436,17 +436,13 @@ class TestSha256:
         assert load(path).model.sha256 == classifier.model.sha256
 
         beside.write_text(f"{'0' * 64}  model.onnx\n")
-        message = (
-            f"{path}: its SHA-256 is {classifier.model.sha256}, model.onnx.sha256 wants {'0' * 64}; ship the right file"
-        )
+        message = f"{path}: its SHA-256 is {classifier.model.sha256}, model.onnx.sha256 expects {'0' * 64}; deploy the right file"
         with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
             load(path)
 
     def test_another_is_refused(self, artifact: Path, classifier: Classifier) -> None:
         """Before the file is parsed at all."""
-        message = (
-            f"{artifact}: its SHA-256 is {classifier.model.sha256}, MODEL_SHA256 wants {'0' * 64}; ship the right file"
-        )
+        message = f"{artifact}: its SHA-256 is {classifier.model.sha256}, MODEL_SHA256 expects {'0' * 64}; deploy the right file"
 
         with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
             load(artifact, sha256="0" * 64)

@@ -82,7 +82,10 @@ class TestGets:
         method = "POST" if end == "/infer" else "GET"
         answer = client.request(method, model + end, content=b"{}" if end == "/infer" else None)
 
-        assert (answer.status_code, answer.json()) == (404, {"error": 'no such model; here is "iris_svc", version 1'})
+        assert (answer.status_code, answer.json()) == (
+            404,
+            {"error": 'expected the model "iris_svc", version 1, got another'},
+        )
 
 
 class TestInfer:
@@ -170,7 +173,7 @@ class TestInfer:
 
         answer = client.post(INFER, json={"inputs": [data], "outputs": [output]})
 
-        message = "expected an answer of at most 6225920 bytes; send fewer rows or ask for fewer classes"
+        message = "expected a response of at most 6225920 bytes; send fewer rows or ask for fewer classes"
         assert (answer.status_code, answer.json()) == (413, {"error": message})
         assert client.post(INFER, json={"inputs": [data]}).status_code == 200
 
@@ -186,7 +189,7 @@ class TestErrorsOfTheApp:
         assert client.get("/v2/health/live").status_code == client.get("/v2/health/ready").status_code == 200
         for path in ("/v2", MODEL, f"{MODEL}/ready", "/v2/nothing"):
             answer = client.get(path)
-            assert (answer.status_code, answer.json()) == (401, {"error": "expected a key that is accepted, got none"})
+            assert (answer.status_code, answer.json()) == (401, {"error": "expected an accepted key, got none"})
             assert client.get(path, headers={"x-api-key": "key"}).status_code in (200, 404)
 
     def test_an_unexpected_failure(self, classifier: Classifier) -> None:

@@ -1,1 +1,1 @@
-"""One resource a file: read the request, ask the classifier, write the answer; decide nothing."""
+"""One file per resource: read the request, call the classifier, write the response; decide nothing."""

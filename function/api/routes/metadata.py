@@ -1,4 +1,4 @@
-"""What the loaded model takes and gives."""
+"""The loaded model's inputs and outputs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The root: a page that tries the model for a browser, for other clients a document that says where everything is."""
+"""The root: for a browser, a page to try the model; for other clients, a document that says where everything is."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ class Page(NamedTuple):
 
 @cache
 def read_page() -> Page:
-    """Read the page, at its first request: its script and style become part of it, each allowed by its hash."""
+    """Read the page at its first request, with its script and style inside, each allowed by its hash."""
     hashes: dict[str, list[str]] = {"mjs": [], "css": []}
 
     def inline(part: re.Match[str]) -> str:
@@ -60,7 +60,7 @@ def read_page() -> Page:
 
 def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter:
     router = APIRouter(tags=["discovery"], **options)
-    # Kept, but asked for each time: then it is a 304. Where a key is wanted, not by a cache that others use.
+    # A browser keeps the page, and asks each time whether it has changed. With a key, no shared cache may keep it.
     caching = {"Cache-Control": "private, no-cache" if wants_key else "no-cache"}
     html = {"text/html": {"schema": {"type": "string"}}}
     responses: dict[int | str, dict[str, Any]] = {
@@ -70,21 +70,21 @@ def create_router(model: Model, *, wants_key: bool, **options: Any) -> APIRouter
 
     @router.get("/", response_model=Discovery, responses=responses)
     async def discover(request: Request) -> Response:
-        """Say where everything is; to a browser, which accepts text/html, give the page that tries the model."""
+        """Say where everything is; to a browser, which accepts text/html, return the page to try the model."""
         if _prefers_page(request):
             return _answer(request, caching)
         return JSON(locate(model, wants_key=wants_key), headers={"Vary": "Accept"})
 
     @router.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
-        """Give the same page, which shows the API there."""
+        """Return the same page, which shows its API part there."""
         return _answer(request, caching)
 
     return router
 
 
 def locate(model: Model, *, wants_key: bool) -> dict[str, Any]:
-    """Say where everything is, in the shape of `Discovery`: a stage or a proxy may put a prefix before it."""
+    """Say where everything is, in the shape of `Discovery`; addresses are relative, for a stage's or proxy's prefix."""
     return {
         "model": {"name": model.name, "version": model.version},
         "health": "./health",
@@ -111,7 +111,7 @@ def _weigh(request: Request, header: str) -> dict[str, float]:
 
 
 def _prefers_page(request: Request) -> bool:
-    """Say whether a client would rather have HTML; with no preference, only one that names it, as a browser does."""
+    """Return whether a client prefers HTML; without a preference, whether it names HTML, as a browser does."""
     weights = _weigh(request, "accept")
     html, json = (
         next((weights[name] for name in (f"{kind}/{format}", f"{kind}/*", "*/*") if name in weights), 0.0)
@@ -122,8 +122,8 @@ def _prefers_page(request: Request) -> bool:
 
 def _answer(request: Request, caching: dict[str, str]) -> Response:
     page = read_page()
-    # Its binaryMediaTypes say whether a REST API decodes base64, and by default it doesn't; its events alone have a
-    # resource. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
+    # A REST API decodes base64 only for its binaryMediaTypes, by default for none. Only its events have a resource.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
     is_rest_api = "resource" in request.scope.get("aws.event", {})
     is_gzipped = _weigh(request, "accept-encoding").get("gzip", 0) > 0 and not is_rest_api
     headers = page.headers | caching | {"ETag": f'"{page.etag}-gzip"' if is_gzipped else f'"{page.etag}"'}

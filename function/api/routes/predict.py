@@ -32,7 +32,7 @@ def _add_sample_routes(router: APIRouter, classifier: Classifier) -> None:
 
     @router.get("/predict/test/label", response_model=PredictionLabel)
     async def predict_test_label(request: Request) -> Response:
-        """Run the model's own sample and name its class."""
+        """Run the model's own sample and return its label."""
         return JSON({"prediction": classifier.predict_label(sample)[0]})
 
 
@@ -43,19 +43,19 @@ def _add_row_routes(router: APIRouter, runner: Runner) -> None:
 
     @router.post("/predict", response_model=Prediction, **one_row)
     async def predict(request: Request) -> Response:
-        """Give one row's class probabilities, in the order of /label."""
+        """Return one row's class probabilities, in the order of /label."""
         body = await runner.read_body(request)
         return JSON({"prediction": runner.infer_row(request.scope["record"], body).probabilities[0]})
 
     @router.post("/predict/label", response_model=PredictionLabel, **one_row)
     async def predict_label(request: Request) -> Response:
-        """Name one row's class: the model's own label, or that with the highest probability, as /metadata says."""
+        """Return one row's label: the model's own, or that with the highest probability, as /metadata says."""
         body = await runner.read_body(request)
         return JSON({"prediction": classifier.name_classes(runner.infer_row(request.scope["record"], body))[0]})
 
     @router.post("/predict/batch", response_model=PredictionBatch, **batch)
     async def predict_batch(request: Request) -> Response:
-        """Give every row's probabilities and label, in order."""
+        """Return every row's probabilities and label, in order."""
         record: Record = request.scope["record"]
         rows = read_rows(await runner.read_body(request), columns)
         record.n_rows = len(rows)

@@ -1,4 +1,4 @@
-"""An inference request → arrays, as JSON or as binary tensors behind it; what a value may be is the classifier's to judge."""
+"""An inference request → arrays, from JSON or from binary tensors after it; the classifier checks the values."""
 
 import itertools
 from collections import Counter
@@ -17,7 +17,7 @@ from function.errors import BodyError, FeaturesError, TooLargeError, UnknownMode
 
 
 class _Part(BaseModel):
-    # Other keys are looked for afterwards: forbidden, each would be an error of its own, 90,000 in 1 MB.
+    # Other keys are checked later: pydantic would report each one as an error, 90,000 in 1 MB.
     model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
 
@@ -36,7 +36,7 @@ class RequestedOutput(_Part):
 
 class InferenceRequest(_Part):
     id: Annotated[str, Field(max_length=256)] | None = None
-    model_name: str | None = None  # KServe's client says it twice; the path counts
+    model_name: str | None = None  # KServe's client sends it here too; the path counts
     parameters: dict[str, Any] | None = None
     inputs: Annotated[list[InputTensor], Field(fail_fast=True)]
     outputs: Annotated[list[RequestedOutput], Field(fail_fast=True)] | None = None
@@ -51,13 +51,13 @@ class Decoded(NamedTuple):
 
 
 def check_model(model: Model, path: Mapping[str, str]) -> None:
-    """Hold the model, and the version where there is one, that a path names against the loaded one.
+    """Check that a path names the loaded model and, if it names a version, the loaded version.
 
     Raises:
         UnknownModelError: it names another.
     """
     if (path["model"], path.get("version", model.version)) != (model.name, model.version):
-        message = f"no such model; here is {_quote(model.name)}, version {model.version}"
+        message = f"expected the model {_quote(model.name)}, version {model.version}, got another"
         raise UnknownModelError(message, type="unknown_model")
 
 
@@ -65,7 +65,7 @@ def decode(body: bytes | bytearray, json_length: str | None, model: Model, limit
     """Read an inference request.
 
     Args:
-        body: JSON, and behind it the tensors that are binary, in the order of the inputs.
+        body: JSON, and after it the binary tensors, in the order of the inputs.
         json_length: the header `Inference-Header-Content-Length`; None if all of the body is JSON.
         model: the loaded model.
         limits: on rows.
@@ -73,7 +73,7 @@ def decode(body: bytes | bytearray, json_length: str | None, model: Model, limit
     Raises:
         BodyError: not such a request, or not for this model.
         FeaturesError: a value that the model can't take.
-        TooLargeError: more rows than `limits` allow, or an answer that would be too large.
+        TooLargeError: more rows than `limits` allow, or a response that would be too large.
     """
     document, binary = _split(body, json_length)
     request = _validate(document)
@@ -113,7 +113,7 @@ def _validate(document: bytes | bytearray) -> InferenceRequest:
     for part in (request, *request.inputs, *(request.outputs or ())):
         if part.model_extra:
             what = type(part).__name__
-            message = f"{what}: a key that the protocol doesn't have; what is one's own goes into parameters"
+            message = f"{what}: expected only the protocol's keys, got another; put your own into parameters"
             raise protocol_error(message)
     return request
 
@@ -142,12 +142,12 @@ def _cut_binary(tensors: Sequence[InputTensor], binary: memoryview) -> Iterator[
             continue
         left = len(binary) - position
         if type(size) is not int or not 0 <= size <= left:
-            message = f"expected a binary_data_size of at most the {left} bytes behind the JSON"
+            message = f"expected a binary_data_size of at most the {left} bytes after the JSON"
             raise protocol_error(f"inputs.{index}: {message}")
         yield binary[position : position + size]
         position += size
     if position < len(binary):
-        message = f"expected binary_data_size to add up to the {len(binary)} bytes behind the JSON, got {position}"
+        message = f"expected binary_data_size to add up to the {len(binary)} bytes after the JSON, got {position}"
         raise protocol_error(message)
 
 
@@ -158,7 +158,7 @@ def _check_names(tensors: Sequence[InputTensor], known: Sequence[str]) -> None:
     counts = Counter(names)
     takes = f"the model takes {cut(', '.join(map(_quote, known)), 400)}"
     if n_others := len(tensors) - sum(counts[name] for name in known):
-        raise protocol_error(f"inputs: {n_others} of {len(tensors)} have a name that isn't an input's; {takes}")
+        raise protocol_error(f"inputs: {n_others} of {len(tensors)} have an unknown name; {takes}")
     name = next(name for name in known if counts[name] != 1)
     raise protocol_error(f"inputs: expected {_quote(name)} once, got it {counts[name]} times; {takes}")
 
@@ -190,7 +190,7 @@ def _count_rows(shapes: Sequence[Sequence[int]], limits: Limits) -> int:
 
 
 def _read_values(tensor: InputTensor, part: memoryview | None, input: Input) -> Values:
-    """Read the values, row by row, as JSON or binary has them."""
+    """Read the values, row by row, from JSON or binary."""
     where, size = f"input {_quote(input.name)}", tensor.shape[0] * input.width
     values: Values
     if part is None:
@@ -241,14 +241,14 @@ def _find_outputs(request: InferenceRequest, model: Model, n_rows: int, limits: 
         return [Output(name, is_binary, 0) for name in known]
     names = [output.name for output in request.outputs]
     if len(set(names)) < len(names) or not set(names) <= set(known):
-        raise protocol_error(f"outputs: expected each at most once of {', '.join(map(_quote, known))}; got others")
+        raise protocol_error(f"outputs: expected {' and '.join(map(_quote, known))}, each at most once; got others")
     return [_resolve(output, model, n_rows, limits, is_binary=is_binary) for output in request.outputs]
 
 
 def _resolve(output: RequestedOutput, model: Model, n_rows: int, limits: Limits, *, is_binary: bool) -> Output:
     parameters = output.parameters or {}
     if "shared_memory_region" in parameters:
-        raise protocol_error("outputs: shared memory isn't served; the answer holds its tensors")
+        raise protocol_error("outputs: shared memory isn't supported; the response holds the tensors")
     n_classes = 0
     if "classification" in parameters:
         n_classes = _count_classes(parameters["classification"], output.name, model, n_rows, limits)
@@ -257,14 +257,14 @@ def _resolve(output: RequestedOutput, model: Model, n_rows: int, limits: Limits,
 
 def _count_classes(wanted: object, name: str, model: Model, n_rows: int, limits: Limits) -> int:
     if name != model.signature.output_name:
-        raise protocol_error(f"outputs: classification is for {_quote(model.signature.output_name)} alone")
+        raise protocol_error(f"outputs: expected classification only for {_quote(model.signature.output_name)}")
     if type(wanted) is not int or wanted < 1:
         raise protocol_error("outputs: expected classification to be a number of classes, 1 or more")
     n_classes = min(wanted, len(model.labels))  # as Triton has it
     # A probability, its index and the length of it all take at most 30 bytes; base64 makes 4 of 3.
     if n_rows * n_classes * (label_bytes(model) + 30) * 4 // 3 > limits.max_answer_bytes:
         message = (
-            f"expected an answer of at most {limits.max_answer_bytes} bytes; send fewer rows or ask for fewer classes"
+            f"expected a response of at most {limits.max_answer_bytes} bytes; send fewer rows or ask for fewer classes"
         )
         raise TooLargeError(message, type="answer_too_large")
     return n_classes

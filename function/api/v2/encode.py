@@ -1,4 +1,4 @@
-"""Probabilities → the tensors that the caller asked for, as JSON or binary; and the loaded model in the protocol's words."""
+"""Probabilities → the requested tensors, as JSON or binary; and the loaded model as the protocol describes it."""
 
 import struct
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ DATATYPES = {
     BOOL: "BOOL",
     TEXT: "BYTES",
 }
-WIDER = {"FP32": ("FP64",), "FP16": ("FP32", "FP64")}  # datatypes that are taken as well
+WIDER = {"FP32": ("FP64",), "FP16": ("FP32", "FP64")}  # datatypes that are accepted too
 BINARY = {DATATYPES[type]: np.dtype(type).newbyteorder("<") for type in (*FLOATS, *WHOLE, BOOL)}  # row-major
 
 
 class Output(NamedTuple):
-    """One output as the caller wants it; `n_classes` of the classification extension, 0 without."""
+    """One requested output; `n_classes` is for the classification extension, 0 without it."""
 
     name: str
     is_binary: bool
@@ -55,7 +55,7 @@ def describe(model: Model) -> dict[str, Any]:
 def encode(
     outputs: Sequence[Output], classifier: Classifier, prediction: Prediction, request_id: str | None
 ) -> Response:
-    """Write the outputs that the caller wants, with the id that the request had."""
+    """Write the requested outputs, with the request's id."""
     described, binary = [], b""
     for output in outputs:
         datatype, shape, values = _values(output, classifier, prediction)
@@ -78,7 +78,7 @@ def encode(
 
 
 def _values(output: Output, classifier: Classifier, prediction: Prediction) -> tuple[str, Sequence[int], Any]:
-    """Give an output's datatype, its shape, and its values row by row."""
+    """Return an output's datatype, its shape, and its values row by row."""
     model, probabilities = classifier.model, prediction.probabilities
     if output.name == model.signature.label_name:
         datatype, values = DATATYPES[model.signature.label_type], classifier.class_values[find_classes(prediction)]

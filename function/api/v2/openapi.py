@@ -1,4 +1,4 @@
-"""What the protocol's routes take and answer, for the OpenAPI document; models of pydantic would take a cold start 4 ms."""
+"""The protocol's requests and responses for the OpenAPI document; pydantic models would add 4 ms to a cold start."""
 
 import itertools
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ def request_schema(model: Model) -> dict[str, Any]:
 
 
 def request_body(model: Model) -> dict[str, Any]:
-    """Declare the body of an inference request, as JSON or with binary tensors behind it."""
+    """Declare the body of an inference request, as JSON or with binary tensors after it."""
     return {"required": True, "content": {"application/json": {"schema": request_schema(model)}} | _BINARY}
 
 
 def response(name: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declare what a route answers for the OpenAPI document; models of pydantic would take a cold start 4 ms."""
+    """Declare a route's response for the OpenAPI document."""
     content: dict[str, Any] = {"application/json": {"schema": {"title": name} | _RESPONSES[name]}}
     content |= _BINARY if name == "InferenceResponse" else {}
     return {status: {"content": content} for status in statuses or (200,)}

@@ -1,4 +1,4 @@
-"""The protocol's routes, for clients that speak it: tritonclient, KServe's, MLServer's."""
+"""The protocol's routes, for its clients: tritonclient, KServe's, MLServer's."""
 
 import re
 from typing import Any
@@ -28,14 +28,14 @@ def create_health_router(**options: Any) -> APIRouter:
 
     @router.get("/v2/health/ready", responses=openapi.response("Ready", 200, 503))
     async def server_ready(request: Request) -> Response:
-        """Say that the service is ready, as it is from its start until it is told to end."""
+        """Say whether the service is ready: from its start until it is told to stop."""
         return _answer_ready(request, live=True)
 
     return router
 
 
 def _answer_ready(request: Request, **facts: Any) -> Response:
-    """Answer 503 where the server has said, by the state that ASGI has for it, that it is told to end."""
+    """Answer 503 if the server has set `is_ending` in ASGI's state, because it is about to stop."""
     is_ready = not request.scope.get("state", {}).get("is_ending", False)
     return JSON({**facts, "ready": is_ready}, 200 if is_ready else 503)
 
@@ -47,7 +47,7 @@ def create_router(settings: Settings, runner: Runner, **options: Any) -> APIRout
     @router.get("/v2", responses=openapi.response("ServerMetadata"))
     @router.get("/v2/", include_in_schema=False)
     async def server_metadata(request: Request) -> Response:
-        """Name the service and the extensions of the protocol that it speaks."""
+        """Name the service and the protocol's extensions that it supports."""
         return JSON(about)
 
     for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
@@ -79,7 +79,7 @@ def _add_model_routes(router: APIRouter, path: str, runner: Runner) -> None:
 
     @router.get(**ready)
     async def model_ready(request: Request) -> Response:
-        """Say that the model is ready, as it is until the service is told to end."""
+        """Say whether the model is ready: until the service is told to stop."""
         check_model(model, request.path_params)
         return _answer_ready(request, name=model.name)
 
@@ -87,7 +87,7 @@ def _add_model_routes(router: APIRouter, path: str, runner: Runner) -> None:
 
     @router.post(**describe_route("/infer", "model_infer", "InferenceResponse", *statuses, requestBody=body))
     async def model_infer(request: Request) -> Response:
-        """Give class probabilities, and the class ids where the model gives them, for the rows of an inference request."""
+        """Return class probabilities for the rows of an inference request, and class ids if the model gives them."""
         check_model(model, request.path_params)
         body = await runner.read_body(request)
         decoded = decode(body, request.headers.get(HEADER), model, limits)
