@@ -140,6 +140,19 @@ def locate(path: str) -> Located:
         raise FileError(f"{path}: {one_line(error)}") from None
 
 
+def exists(path: str) -> bool:
+    """Say whether there is a file or folder.
+
+    Raises:
+        FileError: the place can't be reached.
+    """
+    place = locate(path)
+    try:
+        return bool(place.system.get_file_info(place.inner).type != fs.FileType.NotFound)
+    except OSError as error:
+        raise FileError(f"{path}: can't be reached; {one_line(error)}") from None
+
+
 def find_format(path: str) -> str:
     """Return the ending that names a file's format: .csv, .tsv, .jsonl, .ndjson or .parquet.
 

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple, Self
 import pyarrow as pa
 
 from model.encode import Encoder
-from model.files import COMPRESSIONS, S3, Fault, FileError, Place, locate, one_line
+from model.files import COMPRESSIONS, S3, Fault, FileError, Place, exists, locate, one_line
 
 COPY = 8 << 20  # bytes
 
@@ -48,12 +48,14 @@ class Output:
         self._feet: list[bytes] = []
         self._files: list[IO[bytes]] = []
 
-    def open(self, *, resumes: bool) -> Self:
-        """Start, or continue an earlier run.
+    def open(self, *, resumes: bool, overwrites: bool = False) -> Self:
+        """Start, or continue an earlier run, which was allowed to write here.
 
         Raises:
-            FileError: it can't be written, another run writes it, or the earlier run had other inputs.
+            FileError: a file is already there, can't be written, another run writes it, or the earlier run had other inputs.
         """
+        if not overwrites and not (resumes and self._names[2].exists()):
+            self._refuse_existing()
         try:
             for name in self._names:
                 self._files.append(name.open("r+b" if name.exists() else "w+b"))
@@ -78,6 +80,14 @@ class Output:
                 file.truncate(size)
                 file.seek(size)
         return self
+
+    def _refuse_existing(self) -> None:
+        for path, what in (
+            (self.path, "the last name is the output, and this file exists already"),
+            (self.errors_path, "this file of rows that weren't answered exists already"),
+        ):
+            if exists(path):
+                raise FileError(f"{path}: {what}; name another output, or replace it with --overwrite")
 
     def _find_resumed(self) -> list[int] | None:
         """Read the journal, and return the sizes of the files after its last complete part."""

@@ -206,9 +206,10 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Write the label and the probabilities of every row of files.")
     add_artifact(parser)
     parser.add_argument("files", nargs="+", help=FILES)
-    parser.add_argument("output", help="CSV, JSON lines or Parquet, by its name, here or s3://…")
+    parser.add_argument("output", help="the last name: CSV, JSON lines or Parquet, by its name, here or s3://…")
     parser.add_argument("--keep", help="the columns to keep, comma-separated, '' for none (default: all)")
     parser.add_argument("--strict", action="store_true", help="stop at the first row that can't be answered")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument("--resume", action="store_true", help="continue a run that was killed")
     add_options(parser)
     arguments = parser.parse_args(given)
@@ -228,7 +229,8 @@ def _run(arguments: argparse.Namespace) -> Progress:
     scoring = plan(classifier, reading, path, keep)
     if path in (file.path for file, _ in scoring.files):
         raise FileError(f"{path}: expected another file for the output than the inputs")
-    output = Output(path, scoring.encoder, _identify(scoring, reading, path)).open(resumes=arguments.resume)
+    output = Output(path, scoring.encoder, _identify(scoring, reading, path))
+    output.open(resumes=arguments.resume, overwrites=arguments.overwrite)
     before = output.progress
     try:
         done = score(scoring, output, is_strict=arguments.strict)

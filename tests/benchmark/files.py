@@ -49,6 +49,7 @@ def make_rows(path: Path, n_rows: int) -> None:
 def score(source: Path, target: Path) -> Scored:
     """Run the command."""
     command = [sys.executable, "-m", "model", "score", str(shipped_model()), str(source), str(target)]
+    command.append("--overwrite")
     started, megabytes = time.perf_counter(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     while process.poll() is None:

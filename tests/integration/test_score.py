@@ -171,7 +171,7 @@ def test_rows_that_cant_be_answered_are_listed_by_line(tmp_path: Path) -> None:
     )
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
     (tmp_path / "in.csv").write_text(f"{lines[0]}\n{good}\n")
-    score(IRIS, tmp_path / "in.csv", tmp_path / "out.csv")
+    score(IRIS, tmp_path / "in.csv", tmp_path / "out.csv", "--overwrite")
     assert not (tmp_path / "out.errors.jsonl").exists()
 
 
@@ -305,7 +305,7 @@ def test_a_text_that_isnt_utf_8_is_refused_alone(tmp_path: Path) -> None:
         "file": str(tmp_path / "in.csv"), "line": 2, "reason": "expected text in UTF-8"
     }  # fmt: skip
     assert read(tmp_path / "out.csv")["note"].to_pylist() == ["café"]
-    score(IRIS, tmp_path / "in.csv", tmp_path / "out.csv", "--keep", "")
+    score(IRIS, tmp_path / "in.csv", tmp_path / "out.csv", "--keep", "", "--overwrite")
 
 
 def test_penguins_with_their_gaps(tmp_path: Path) -> None:
@@ -542,6 +542,58 @@ def test_another_run_cant_be_gone_on_with(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert run("score", *arguments).stderr == f"FileError: {tmp_path}/out.csv: another run is writing it\n"
     score(*arguments)
+
+
+REPLACES = "name another output, or replace it with --overwrite"
+
+
+@pytest.mark.parametrize("option", [[], ["--resume"]])
+def test_a_file_that_exists_is_no_output(option: list[str], tmp_path: Path) -> None:
+    """Such as the last of the names that a shell makes of a glob; unless it may be replaced."""
+    arrow_csv.write_csv(iris_table(3), tmp_path / "jan.csv")
+    arrow_csv.write_csv(iris_table(2), tmp_path / "feb.csv")
+    before = (tmp_path / "feb.csv").read_bytes()
+
+    result = run("score", IRIS, tmp_path / "jan.csv", tmp_path / "feb.csv", *option)
+
+    message = f"{tmp_path}/feb.csv: the last name is the output, and this file exists already; {REPLACES}"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"FileError: {message}\n")
+    assert (tmp_path / "feb.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["feb.csv", "jan.csv"]
+    score(IRIS, tmp_path / "jan.csv", tmp_path / "feb.csv", *option, "--overwrite")
+    assert len((tmp_path / "feb.csv").read_text().splitlines()) == 4
+
+
+def test_a_file_of_errors_that_exists_is_kept(tmp_path: Path) -> None:
+    """It may be of another run: out.csv and out.parquet have the same."""
+    arrow_csv.write_csv(iris_table(3), tmp_path / "in.csv")
+    (tmp_path / "out.errors.jsonl").write_text("mine\n")
+
+    result = run("score", IRIS, tmp_path / "in.csv", tmp_path / "out.parquet")
+
+    message = f"{tmp_path}/out.errors.jsonl: this file of rows that weren't answered exists already; {REPLACES}"
+    assert (result.returncode, result.stderr) == (1, f"FileError: {message}\n")
+    assert (tmp_path / "out.errors.jsonl").read_text() == "mine\n"
+
+
+def test_a_run_that_is_resumed_may_replace_what_it_was_allowed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without saying so again."""
+    arrow_csv.write_csv(iris_table(3), tmp_path / "in.csv")
+    (tmp_path / "out.csv").write_text("old\n")
+    arguments = [IRIS, tmp_path / "in.csv", tmp_path / "out.csv"]
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model.output.Output.publish", kill)
+        assert run("score", *arguments, "--overwrite").returncode == 130
+    assert (tmp_path / "out.csv").read_text() == "old\n"
+
+    score(*arguments, "--resume")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
 
 
 def test_the_time_left_is_told_in_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
