@@ -50,7 +50,7 @@ model: .venv/files ## Install and list the commands check, describe, export, eva
 train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
 	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
 
-gate: .venv/all ## Fail unless the model is good enough: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
+gate: .venv/files ## Fail unless the model is good enough: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
 	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
 		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
 	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \

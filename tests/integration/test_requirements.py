@@ -1,6 +1,7 @@
 """One resolution, cut by purpose: the tests run what ships."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ def test_an_image_has_both_entry_points() -> None:
     wanted = {pin for path in ("requirements.txt", "tests/support/runtime.txt") for pin in pins(path)}
 
     assert pins("function/image.txt") == {pin.partition(" ")[0] for pin in wanted if "== 'win32'" not in pin}
+
+
+def test_a_gate_installs_what_the_commands_need_alone() -> None:
+    """Not the 2.7 GB of development, into an environment that may hold packages of the user's own."""
+    command = ["make", "--dry-run", "--always-make", "gate", "HOLDOUT=rows.csv", "TARGET=y"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert re.findall("--requirement (.*)", said) == ["model/files.txt"]
+
+
+@pytest.mark.parametrize("path", ["README.md", *map(str, sorted(Path("docs").glob("*.md")))])
+def test_a_user_installs_by_targets_that_make_lists(path: str) -> None:
+    """`make model`; the stamps in .venv/ are for Makefile."""
+    assert "make .venv/" not in Path(path).read_text()
 
 
 @pytest.mark.parametrize("path", PEERS)
