@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -111,16 +112,30 @@ def test_every_page_says_first_what_it_is_for() -> None:
     assert [start for start in starts if not start.startswith("After this page you ")] == []
 
 
-def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None:
+@pytest.mark.parametrize("route", ["Python", "files"])
+def test_a_model_of_ones_own_is_served_in_three_commands(route: str, tmp_path: Path) -> None:
     """From a DataFrame with gaps and texts to an endpoint that takes null."""
-    (export,) = blocks(MODELS, "python")
-    check, requests, _ = blocks(MODELS, "console")
+    train, save = blocks(MODELS, "python")
+    check, requests, export, _ = blocks(MODELS, "console")
+    if route == "files":
+        train = re.sub(r"^(export\(|from model).*\n", "", train, flags=re.MULTILINE) + save
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", export], cwd=tmp_path, env=environ, check=True)
+    subprocess.run([sys.executable, "-c", train], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "penguins").exists() == (route == "Python")
+    assert route == "Python" or run(export, folder=tmp_path) == export
 
     assert measured(run(check, folder=tmp_path)) == measured(check)
     with LocalServer.start(tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "penguins" / "penguins.onnx")) as server:
         assert run(requests, at(server)) == requests
+
+
+def test_an_environment_of_ones_own_needs_the_packages_that_are_named() -> None:
+    """What tests/e2e/test_commands.py exports with, but scikit-learn and NumPy, which the framework brings."""
+    (named,) = re.findall(r"^pip install (.*)$", MODELS, re.MULTILINE)
+    groups = tomllib.loads(Path("pyproject.toml").read_text())["dependency-groups"]
+    needed = {re.split("[=<>]", package)[0] for package in groups["train"]}
+
+    assert set(named.split()) == needed - {"numpy", "scikit-learn"}
 
 
 def wine_file(folder: Path) -> Any:
@@ -151,7 +166,7 @@ def run_row(code: str, **names: Any) -> bytes:
 
 def test_a_file_that_exists_is_described(tmp_path: Path) -> None:
     """By its training data, or with a file of labels beside it."""
-    _, _, describe = blocks(MODELS, "console")
+    *_, describe = blocks(MODELS, "console")
     (labels,) = blocks(MODELS, "json")
     wine_file(tmp_path / "wine")
     (tmp_path / "wine" / "label.json").write_text(labels)
