@@ -8,7 +8,7 @@ import pyarrow as pa
 from function.classifier.model import Columns, cut
 from model.cells import parse_cell
 from model.delimited import DelimitedFile
-from model.files import FileError, RowFile
+from model.files import FileError, RowFile, check_names, find_repeated, list_names
 from model.names import match
 
 
@@ -20,30 +20,80 @@ class Choice(NamedTuple):
 
 
 def choose(
-    file: RowFile, columns: Columns, target: str | None, *, by_position: bool = False, ignore: Collection[str] = ()
+    file: RowFile,
+    columns: Columns,
+    target: str | None,
+    *,
+    by_position: bool = False,
+    ignore: Collection[str] = (),
+    takes_target: bool = True,
 ) -> Choice:
     """Find the column of each feature by its name or, if requested, by its position.
+
+    Args:
+        file: of rows.
+        columns: the model's.
+        target: the column of the labels, if they are known.
+        by_position: the features are the columns in the file's order.
+        ignore: columns that are no features.
+        takes_target: the command has --target, for messages.
 
     Raises:
         FileError: one is missing, or that of the labels.
     """
     wanted = [feature.name for feature in columns.features]
+    found = match(wanted, [name for name in file.names if name != target and name not in ignore])
+    missing = [name for name in wanted if name not in found]
+    if by_position or missing or find_repeated(file.names):
+        check_header(file, file.names, _advise(file.names, len(wanted), takes_target=takes_target))
+    check_names(file.path, file.names)
     others = name_features(file, target, ignore)
     if not by_position and (features := [name for name in wanted if name == target or name in ignore]):
-        raise FileError(f"{file.path}: expected --target and --ignore to be no features, got {_list(features)}")
+        options = "--target and --ignore" if takes_target else "--ignore"
+        raise FileError(f"{file.path}: expected {options} to be no features, got {list_names(features)}")
     if by_position:
-        check_header(file, others, "--no-header takes the first line for a row")
         if len(others) != len(wanted):
-            message = f"expected {len(wanted)} columns, as the model takes, besides --target and --ignore"
-            raise FileError(f"{file.path}: {message}; got {len(others)}: {_list(others)}")
+            besides = "the column of --target and those of --ignore" if takes_target else "those of --ignore"
+            message = f"expected {len(wanted)} columns, as the model takes, besides {besides}"
+            raise FileError(f"{file.path}: {message}; got {len(others)}: {list_names(others)}")
         return check_types(file, Choice(others, target))
-    found = match(wanted, others)
-    if missing := [name for name in wanted if name not in found]:
-        missing = [name for name in missing if name not in others] or missing
-        message = f"expected a column for each feature, none is called {_list(missing)}; it has {_list(file.names)}"
-        fix = "give the columns the features' names, or use --by-position for their order"
-        raise FileError(f"{file.path}: {message}; {fix}")
+    if missing:
+        raise FileError(f"{file.path}: expected a column for each feature, {_explain_missing(file, missing, others)}")
     return check_types(file, Choice([found[name] for name in wanted], target))
+
+
+def _explain_missing(file: RowFile, missing: Sequence[str], others: Sequence[str]) -> str:
+    names = [name for name in missing if name not in others] or missing
+    if guess := _guess(names, others):
+        return f"none is called {list_names(names)}; {guess}"
+    fix = "give the columns the features' names, or use --by-position for their order"
+    if isinstance(file, DelimitedFile) and all(name.strip().isdigit() for name in file.names):
+        fix += ", or --no-header if the first line is a row"
+    return f"none is called {list_names(names)}; it has {list_names(file.names)}; {fix}"
+
+
+def _guess(missing: Sequence[str], names: Sequence[str]) -> str | None:
+    """Ask for the columns that are meant, if nothing but case and blanks differ."""
+    known = {_fold(name): name for name in names}
+    near = [known[_fold(name)] for name in missing if _fold(name) in known]
+    if len(near) < len(missing):
+        return None
+    return f"did you mean {list_names(near)}? Upper and lower case and blanks count"
+
+
+def _fold(name: str) -> str:
+    return "".join(name.casefold().split())
+
+
+def _advise(names: Sequence[str], n_wanted: int, *, takes_target: bool) -> str:
+    """Name the options that read a CSV without a header; the columns that are no numbers are the likeliest labels."""
+    if len(names) < n_wanted:
+        return f"--no-header is for a file without a header, but it has {len(names)} columns, and the model takes {n_wanted}"
+    places = sorted(range(len(names)), key=lambda place: (_is_number(names[place]), -place))[: len(names) - n_wanted]
+    options = ["--target" if takes_target and not number else "--ignore" for number in range(len(places))]
+    others = [f'{option} "column {place + 1}"' for option, place in zip(options, places, strict=True)]
+    example = cut(" ".join(["--no-header", *others]), 200)
+    return f"for a file without a header add {'for example ' if others else ''}{example}"
 
 
 def name_features(file: RowFile, target: str | None, ignore: Collection[str]) -> list[str]:
@@ -54,22 +104,31 @@ def name_features(file: RowFile, target: str | None, ignore: Collection[str]) ->
     """
     for name in (*ignore, *([] if target is None else [target])):
         if name not in file.names:
-            raise FileError(f"{file.path}: no column is called {_list([name])}; it has {_list(file.names)}")
+            check_header(file, file.names)
+            fix = _guess([name], file.names) or f"it has {list_names(file.names)}"
+            raise FileError(f"{file.path}: no column is called {list_names([name])}; {fix}")
     return [name for name in file.names if name != target and name not in ignore]
 
 
 def check_header(file: RowFile, names: Sequence[str], fix: str = "put names above the first row") -> None:
     """Refuse a CSV whose header is a row of numbers; by position nothing else would show it.
 
-    Whole numbers are names, as pandas gives them.
+    Whole numbers that ascend are names, as pandas gives them.
     """
-    if isinstance(file, DelimitedFile) and (numbers := [name for name in names if _is_measured(name)]):
-        raise FileError(f"{file.path}: expected a header with names, got the numbers {_list(numbers)}; {fix}")
+    if isinstance(file, DelimitedFile) and (numbers := _find_numbers(names, takes_comma=file.delimiter != ",")):
+        raise FileError(f"{file.path}: expected a header with names, got the numbers {list_names(numbers)}; {fix}")
 
 
-def _is_measured(name: str) -> bool:
-    number = parse_cell(name, "float64", takes_comma=False)
-    return isinstance(number, float) and not name.strip().isdigit()
+def _find_numbers(names: Sequence[str], *, takes_comma: bool) -> list[str]:
+    """Return the names that are no names but the numbers of a row."""
+    whole = [int(name) for name in names if name.strip().isdecimal()]
+    if len(whole) == len(names) and whole != sorted(set(whole)):
+        return list(names)
+    return [name for name in names if _is_number(name, takes_comma=takes_comma) and not name.strip().isdecimal()]
+
+
+def _is_number(cell: str, *, takes_comma: bool = True) -> bool:
+    return isinstance(parse_cell(cell, "float64", takes_comma=takes_comma), float)
 
 
 def check_types(file: RowFile, choice: Choice) -> Choice:
@@ -93,7 +152,3 @@ def is_value(type: pa.DataType) -> bool:
         is_kind(type)
         for is_kind in (is_of.is_integer, is_of.is_floating, is_of.is_decimal, is_of.is_boolean, is_of.is_null)
     ) or any(is_kind(type) for is_kind in (is_of.is_string, is_of.is_large_string, is_of.is_string_view))
-
-
-def _list(names: Sequence[str]) -> str:
-    return cut(", ".join(name or '""' for name in names), 400)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from model import lines
+from model.cells import parse_cell
 from model.files import Batch, Block, Fault, FileError, Located, Place, RowFile
 from model.lines import Chunk, read_chunks
 
@@ -20,7 +21,7 @@ class DelimitedFile(RowFile):
         """Read the first row.
 
         Raises:
-            FileError: there is none, or two columns have the same name.
+            FileError: there is none.
         """
         super().__init__(place)
         self._place = place
@@ -28,13 +29,11 @@ class DelimitedFile(RowFile):
         if first is None or not first.content.strip():
             raise FileError(f"{self.path}: expected rows, got an empty file")
         row, self._start = _read_first(self.path, first)
-        self.delimiter = max(",;\t", key=lambda delimiter: len(_split(row, delimiter)))
+        self.delimiter = _find_delimiter(row)
         cells = _split(row, self.delimiter)
         self.names = cells if has_header else [f"column {number}" for number in range(1, len(cells) + 1)]
         if not has_header:
             self._start = first.start
-        if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
-            raise FileError(f"{self.path}: expected a header of different names, {', '.join(repeated)} is there twice")
 
     def read(self, start: Place | None = None) -> Iterator[Block]:
         for chunk in read_chunks(self._place, start or self._start, has_quotes=True):
@@ -99,6 +98,20 @@ def _read_first(path: str, chunk: Chunk) -> tuple[str, Place]:
         return row.decode().rstrip("\r\n"), Place(chunk.start.position + end, line)
     except UnicodeDecodeError:
         raise FileError(f"{path}: expected a CSV in UTF-8, line {line - 1} isn't") from None
+
+
+def _find_delimiter(row: str) -> str:
+    """Choose the delimiter that gives the most cells, unless the commas are those of decimal numbers."""
+    for delimiter in ";\t":
+        cells = _split(row, delimiter)
+        with_comma = [cell for cell in cells if "," in cell]
+        if len(cells) > 1 and with_comma and all(_is_decimal(cell) for cell in with_comma):
+            return delimiter
+    return max(",;\t", key=lambda delimiter: len(_split(row, delimiter)))
+
+
+def _is_decimal(cell: str) -> bool:
+    return isinstance(parse_cell(cell, "float64", takes_comma=True), float)
 
 
 def _split(row: str, delimiter: str) -> list[str]:

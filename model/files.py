@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow import fs
 
-from function.classifier.model import Columns
+from function.classifier.model import Columns, cut
 from function.errors import ServiceError
 
 COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
@@ -242,9 +242,31 @@ def open_file(path: str, *, has_header: bool = True, columns: Columns | None = N
             return ParquetFile(place)
         if kind in (".jsonl", ".ndjson"):
             return JsonLinesFile(place, columns)
-        return DelimitedFile(place, has_header=has_header)
+        file = DelimitedFile(place, has_header=has_header)
     except (OSError, pa.ArrowException) as error:
         raise FileError(f"{path}: can't be read; {one_line(error)}") from None
+    if columns is None:  # else `choose` checks them, which knows how to read a file without a header
+        check_names(path, file.names)
+    return file
+
+
+def find_repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def check_names(path: str, names: Sequence[str]) -> None:
+    """Refuse columns of the same name.
+
+    Raises:
+        FileError: names them.
+    """
+    if repeated := find_repeated(names):
+        raise FileError(f"{path}: expected columns of different names, got {list_names(repeated)} more than once")
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Quote names, for they may have blanks and commas, and cut the list."""
+    return cut(", ".join(f'"{name}"' for name in names), 400)
 
 
 def one_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 from pyarrow import parquet
 
-from model.files import Batch, Block, FileError, Located, Place, RowFile, one_line
+from model.files import Batch, Block, FileError, Located, Place, RowFile, check_names, one_line
 from model.lines import GROUP
 
 MOST_ROWS = 60_000  # of a block: a multiple of GROUP
@@ -23,8 +23,7 @@ class ParquetFile(RowFile):
         with self._open() as file:
             schema, self._metadata = file.schema_arrow, file.metadata
         self.names, self.types = schema.names, dict(zip(schema.names, schema.types, strict=True))
-        if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
-            raise FileError(f"{self.path}: expected columns of different names, {', '.join(repeated)} is there twice")
+        check_names(self.path, self.names)
 
     def _open(self) -> parquet.ParquetFile:
         return parquet.ParquetFile(

@@ -34,6 +34,7 @@ def read_arguments(arguments: argparse.Namespace) -> Reading:
         by_position=arguments.by_position or arguments.no_header,
         has_header=not arguments.no_header,
         ignore=arguments.ignore,
+        takes_target="target" in arguments,
     )
 
 

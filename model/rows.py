@@ -8,7 +8,7 @@ from typing import Any
 from function.classifier.inputs import name_type
 from function.classifier.model import BOOL, TEXT
 from model.cells import parse_all, parse_cell, read_texts
-from model.files import Batch, FileError, RowFile
+from model.files import Batch, FileError, RowFile, list_names
 from model.table import Value, is_gap
 
 
@@ -19,7 +19,9 @@ def read_batches(file: RowFile, names: Sequence[str]) -> Iterator[Batch]:
         FileError: it lacks a column, or a row can't be read.
     """
     if missing := [name for name in names if name not in file.names]:
-        raise FileError(f"{file.path}: expected the columns of the first file, it has none called {', '.join(missing)}")
+        raise FileError(
+            f"{file.path}: expected the columns of the first file, it has none called {list_names(missing)}"
+        )
     for block in file.read():
         batch = block.parse(names)
         for line, reason in sorted(batch.faults)[:1]:

@@ -20,7 +20,7 @@ from model.answers import answer
 from model.cells import parse_column
 from model.columns import Choice
 from model.encode import Encoder, make_encoder, to_probability_columns
-from model.files import Batch, Block, Fault, FileError, RowFile, find_files, find_format
+from model.files import Batch, Block, Fault, FileError, RowFile, find_files, find_format, list_names
 from model.output import Output, Progress, name_errors
 from model.pipeline import in_order
 from model.progress import Meter
@@ -132,7 +132,7 @@ def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[s
     for file, _ in files:
         if missing := [name for name in kept if name not in file.names]:
             message = f"expected the columns of {first.path}" if keep is None else "expected the columns of --keep"
-            raise FileError(f"{file.path}: {message}, it has none called {', '.join(missing)}")
+            raise FileError(f"{file.path}: {message}, it has none called {list_names(missing)}")
     answers = name_answers(classifier.model, kept)
     types = [_find_type(classifier.model, first, choice, name, output) for name in kept]
     fields = [

@@ -34,6 +34,7 @@ class Reading:
         by_position: features are the columns in the file's order, whatever their names.
         has_header: the first line of a CSV names its columns.
         ignore: columns that aren't features.
+        takes_target: the command has --target, for messages.
     """
 
     files: Sequence[str]
@@ -41,11 +42,19 @@ class Reading:
     by_position: bool = False
     has_header: bool = True
     ignore: Sequence[str] = ()
+    takes_target: bool = True
 
     def open(self, path: str, model: Model) -> tuple[RowFile, Choice]:
         """Open a file, and find its columns."""
         file = open_file(path, has_header=self.has_header, columns=model.columns)
-        choice = choose(file, model.columns, self.target, by_position=self.by_position, ignore=self.ignore)
+        choice = choose(
+            file,
+            model.columns,
+            self.target,
+            by_position=self.by_position,
+            ignore=self.ignore,
+            takes_target=self.takes_target,
+        )
         return file, choice
 
 

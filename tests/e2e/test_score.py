@@ -114,7 +114,9 @@ def test_s3(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     lines = bucket.get_object(Bucket="data", Key="out/all.csv")["Body"].read().decode().splitlines()
     assert (len(lines), lines[1]) == (1999, "0,setosa,0.974183,0.024898142,0.00091884134")
     again = run("score", IRIS, "s3://data/in/*.csv", "s3://data/out/all.csv")
-    assert again.stderr.startswith("FileError: s3://data/out/all.csv: the last name is the output, and this file exists")
+    assert again.stderr.startswith(
+        "FileError: s3://data/out/all.csv: the last name is the output, and this file exists"
+    )
     errors = bucket.get_object(Bucket="data", Key="out/all.errors.jsonl")["Body"].read().splitlines()
     assert [json.loads(line)["file"] for line in errors] == ["s3://data/in/0.csv", "s3://data/in/1.csv"]
     assert [json.loads(line)["line"] for line in errors] == [9, 9]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def said(command: str, *arguments: Path | str) -> str:
     return line.partition(": ")[2]
 
 
+NUMBERS = 'expected a header with names, got the numbers "5.1", "3.5", "1.4", "0.2"'
 WRONG_ROWS = [
     ("no.csv", "no.csv: there is no such file"),
     ("*.tsv", "*.tsv: there is no file of such a name"),
@@ -98,8 +100,8 @@ def test_a_file_without_rows(command: str, name: str, message: str) -> None:
     ("name", "message"),
     [
         ("header.csv", "header.csv: expected rows, got none"),
-        ("no header.csv", "no header.csv: no column is called species; it has 5.1, 3.5, 1.4, 0.2, setosa"),
-        ("text.csv", "text.csv: no column is called species; it has hello"),
+        ("no header.csv", f"no header.csv: {NUMBERS}; "),
+        ("text.csv", 'text.csv: no column is called "species"; it has "hello"'),
         ("lists.parquet", "lists.parquet: expected numbers, texts or booleans in column species, got list<"),
         ("lists.jsonl", "lists.jsonl: expected "),
     ],
@@ -129,16 +131,20 @@ def test_a_file_that_is_no_model(command: str, name: str, message: str) -> None:
     assert said(command, *MODELS[command](Path(name))).startswith(message)
 
 
+def quoted(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 FIX = "give the columns the features' names, or use --by-position for their order"
-FEATURE = f"iris.csv: expected --target and --ignore to be no features, got {NAMES[0]}"
+FEATURE = f'to be no features, got "{NAMES[0]}"'
 MISTAKES: list[tuple[list[Path | str], str]] = [
-    (["evaluate", IRIS, "iris.csv", "--target", NAMES[0]], FEATURE),
-    (["score", IRIS, "iris.csv", "out.csv", "--ignore", NAMES[0]], FEATURE),
+    (["evaluate", IRIS, "iris.csv", "--target", NAMES[0]], f"iris.csv: expected --target and --ignore {FEATURE}"),
+    (["score", IRIS, "iris.csv", "out.csv", "--ignore", NAMES[0]], f"iris.csv: expected --ignore {FEATURE}"),
     (
         ["score", IRIS, "short.csv", "out.csv"],
-        f"short.csv: expected a column for each feature, none is called {NAMES[3]}; it has {', '.join(NAMES[:3])}; {FIX}",
+        f'short.csv: expected a column for each feature, none is called "{NAMES[3]}"; it has {quoted(NAMES[:3])}; {FIX}',
     ),
-    (["score", IRIS, "iris.csv", "out.csv", "--keep", "id"], "iris.csv: expected the columns of --keep, it has none called id"),
+    (["score", IRIS, "iris.csv", "out.csv", "--keep", "id"], 'iris.csv: expected the columns of --keep, it has none called "id"'),
     (["describe", IRIS, "iris.csv", "--target", "species", "--output", ""], "expected the name of a file to write, got none"),
     (
         ["export", "model.joblib", "iris.csv", "--target", "species", "--output", ""],
@@ -146,15 +152,15 @@ MISTAKES: list[tuple[list[Path | str], str]] = [
     ),
     (
         ["describe", IRIS, "no header.csv", "--target", "setosa", "--output", "out.onnx"],
-        "no header.csv: expected a header with names, got the numbers 5.1, 3.5, 1.4, 0.2; put names above the first row",
+        f"no header.csv: {NUMBERS}; put names above the first row",
     ),
     (
         ["export", "model.joblib", "no header.csv", "--target", "setosa", "--output", "out.onnx"],
-        "no header.csv: expected a header with names, got the numbers 5.1, 3.5, 1.4, 0.2; put names above the first row",
+        f"no header.csv: {NUMBERS}; put names above the first row",
     ),
     (
         ["evaluate", IRIS, "no header.csv", "--target", "setosa", "--by-position"],
-        "no header.csv: expected a header with names, got the numbers 5.1, 3.5, 1.4, 0.2; --no-header takes the first line for a row",
+        f'no header.csv: {NUMBERS}; for a file without a header add for example --no-header --target "column 5"',
     ),
 ]  # fmt: skip
 
@@ -166,6 +172,84 @@ def test_a_mistake_in_the_arguments(arguments: list[str], message: str) -> None:
 
     command, *others = arguments
     assert said(command, *others) == message
+
+
+HEADLESS = {
+    "features alone": ("5.1,3.5,1.4,0.2", "score", "--no-header"),
+    "and labels": ("5.1,3.5,1.4,0.2,setosa", "score", '--no-header --ignore "column 5"'),
+    "whole numbers alone": ("5,3,1,0", "score", "--no-header"),
+    "one of them twice": ("5.1,0.2,0.2,0.2", "score", "--no-header"),
+    "whole numbers, one of them twice": ("5,0,0,0,0", "score", '--no-header --ignore "column 5"'),
+    "decimal commas": ("5,1;3,5;1,4;0,2", "score", "--no-header"),
+    "decimal commas and labels": ("5,1\t3,5\t1,4\t0,2\tsetosa", "score", '--no-header --ignore "column 5"'),
+    "labels to evaluate": ("5.1,3.5,1.4,0.2,setosa", "evaluate", '--no-header --target "column 5"'),
+    "labels and an id": (
+        "5.1,3.5,1.4,0.2,setosa,7",
+        "evaluate",
+        '--no-header --target "column 5" --ignore "column 6"',
+    ),
+    "features to compare": ("5.1,3.5,1.4,0.2", "compare", "--no-header"),
+    "labels to compare": ("5.1,3.5,1.4,0.2,setosa", "compare", '--no-header --target "column 5"'),
+}
+
+
+ALL_ROWS: dict[str, Arguments] = {
+    "score": [IRIS, "rows.csv", "out.csv"],
+    "evaluate": [IRIS, "rows.csv"],
+    "compare": [IRIS, IRIS, "rows.csv"],
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--by-position"]])
+@pytest.mark.parametrize("kind", HEADLESS)
+def test_a_csv_without_a_header_is_read_at_the_second_try(kind: str, options: list[str]) -> None:
+    """The first says which options to add, and those are the command's own."""
+    row, command, added = HEADLESS[kind]
+    Path("rows.csv").write_text(f"{row}\n{row}\n")
+    needed = ["--target", "species"] if command == "evaluate" else []
+
+    line = said(command, *ALL_ROWS[command], *needed, *options)
+
+    assert line.startswith('rows.csv: expected a header with names, got the numbers "5')
+    assert line.replace("for example ", "").endswith(f"; for a file without a header add {added}")
+    assert run(command, *ALL_ROWS[command], *shlex.split(added)).stderr == ""
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "score"])
+def test_names_that_differ_in_case_and_blanks_are_asked_for(command: str) -> None:
+    """In place of advice to take the columns in their order."""
+    text = Path("iris.csv").read_text().replace(NAMES[0], NAMES[0].upper(), 1).replace(NAMES[3], f" {NAMES[3]} ", 1)
+    Path("other.csv").write_text(text)
+
+    line = said(command, *ROWS[command](Path("other.csv")))
+
+    meant = f'did you mean "{NAMES[0].upper()}", " {NAMES[3]} "? Upper and lower case and blanks count'
+    found = f'none is called "{NAMES[0]}", "{NAMES[3]}"; {meant}'
+    assert line == f"other.csv: expected a column for each feature, {found}"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "describe", "export"])
+def test_a_target_that_differs_in_case_is_asked_for(command: str) -> None:
+    """Whichever command reads it."""
+    given = [argument if argument != "species" else "Species" for argument in ROWS[command](Path("iris.csv"))]
+
+    expected = 'no column is called "Species"; did you mean "species"? Upper and lower case and blanks count'
+    assert said(command, *given) == f"iris.csv: {expected}"
+
+
+def test_columns_by_position_are_counted_by_the_options_of_the_command() -> None:
+    """score has no --target."""
+    Path("six.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,6\n")
+
+    line = said("score", IRIS, "six.csv", "out.csv", "--by-position", "--ignore", "f")
+    other = said("evaluate", IRIS, "six.csv", "--by-position", "--target", "f")
+
+    message = "six.csv: expected 4 columns, as the model takes, besides "
+    got = f"; got 5: {quoted(list('abcde'))}"
+    assert (line, other) == (
+        f"{message}those of --ignore{got}",
+        f"{message}the column of --target and those of --ignore{got}",
+    )
 
 
 def test_a_model_that_was_given_an_array_is_exported_by_a_file() -> None:

@@ -182,5 +182,5 @@ def test_models_of_other_features_are_said_to_be_so(tmp_path: Path, holdout: Pat
 
     assert result.returncode == 1
     assert result.stderr.startswith(
-        f"FileError: {holdout}: expected a column for each feature, none is called island, "
+        f'FileError: {holdout}: expected a column for each feature, none is called "island", '
     )

@@ -292,7 +292,7 @@ def test_files_of_other_columns_are_refused(wine_model: Path, wine_csv: Path, tm
     result = describe(wine_model, wine_csv, other, "--target", "cultivar")
 
     assert result.stderr.startswith(
-        f"FileError: {other}: expected the columns of the first file, it has none called alc"
+        f'FileError: {other}: expected the columns of the first file, it has none called "alc'
     )
 
 
@@ -316,8 +316,8 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
         [],
         "expected 13 columns, as the model takes, besides --target and --ignore; got 2: a, b",
     ),
-    "no such target": ([["a", "b"], [1, 2]], ["--target", "c"], "{csv}: no column is called c; it has a, b"),
-    "nothing to ignore": ([["a", "b"], [1, 2]], ["--ignore", "c"], "{csv}: no column is called c; it has a, b"),
+    "no such target": ([["a", "b"], [1, 2]], ["--target", "c"], '{csv}: no column is called "c"; it has "a", "b"'),
+    "nothing to ignore": ([["a", "b"], [1, 2]], ["--ignore", "c"], '{csv}: no column is called "c"; it has "a", "b"'),
     "text for a number": (
         [[*"abcdefghijklm"], [*range(12), "x"]],
         [],
@@ -344,12 +344,12 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "one name twice": (
         [["a", "a"], [1, 2]],
         [],
-        "{csv}: expected a header of different names, a is there twice",
+        '{csv}: expected columns of different names, got "a" more than once',
     ),
     "no header": (
         [[5.1, *range(12), "x"], [5, *range(12), "y"]],
         ["--target", "x"],
-        "{csv}: expected a header with names, got the numbers 5.1; put names above the first row",
+        '{csv}: expected a header with names, got the numbers "5.1"; put names above the first row',
     ),
     "labels that the rows don't show": (
         [[*"abcdefghijklmn"], [*range(13), "barolo"]],

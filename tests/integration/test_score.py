@@ -277,8 +277,8 @@ def test_lists_are_rows_in_the_order_of_the_features(tmp_path: Path) -> None:
     found = json.loads(evaluated.stdout)
     assert (found["n_rows"], found["left_out"]["n_rows"]) == (1, 2)
     assert found["left_out"]["reasons"]["it has no label"] == 2
-    columns = ", ".join(NAMES)
-    assert none.stderr == f"FileError: {tmp_path}/lists.jsonl: no column is called species; it has {columns}\n"
+    columns = ", ".join(f'"{name}"' for name in NAMES)
+    assert none.stderr == f'FileError: {tmp_path}/lists.jsonl: no column is called "species"; it has {columns}\n'
 
 
 def test_quoted_line_ends_are_counted_as_lines(tmp_path: Path) -> None:
@@ -440,7 +440,8 @@ def no_parquet(folder: Path) -> tuple[list[Path | str], str]:
 
 def no_column(folder: Path) -> tuple[list[Path | str], str]:
     (folder / "in.csv").write_text("a,b\n1,2\n")
-    message = f"expected a column for each feature, none is called {', '.join(NAMES)}; it has a, b; "
+    names = ", ".join(f'"{name}"' for name in NAMES)
+    message = f'expected a column for each feature, none is called {names}; it has "a", "b"; '
     return [folder / "in.csv", folder / "out.csv"], f"{folder}/in.csv: {message}"
 
 
@@ -449,7 +450,7 @@ def twice(folder: Path) -> tuple[list[Path | str], str]:
     return [
         folder / "in.csv",
         folder / "out.csv",
-    ], f"{folder}/in.csv: expected a header of different names, a is there twice"
+    ], f'{folder}/in.csv: expected columns of different names, got "a" more than once'
 
 
 def other_format(folder: Path) -> tuple[list[Path | str], str]:
