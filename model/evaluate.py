@@ -22,6 +22,7 @@ from model.truth import Judged, judge
 
 MOST_LABELS = 30  # of the confusion matrix in a terminal
 MOST_REASONS = 5
+MOST_PLACES = 3
 
 
 def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, Any]]:
@@ -91,7 +92,9 @@ def describe_rows(n_rows: int, judged: Judged) -> Iterator[str]:
     """Say how many rows count, and why others are left out."""
     yield f"{n_rows:,} rows of {n_rows + len(judged.left_out):,}, {len(judged.left_out):,} left out"
     reasons = judged.count_reasons()
-    yield from (f"  {n:,}: {reason}" for reason, n in reasons[:MOST_REASONS])
+    for reason, n in reasons[:MOST_REASONS]:
+        places = judged.find_places(reason, MOST_PLACES)
+        yield f"  {n:,}: {reason} ({', '.join(places)}{', …' if n > len(places) else ''})"
     if others := sum(n for _, n in reasons[MOST_REASONS:]):
         yield f"  {others:,}: {len(reasons) - MOST_REASONS:,} other reasons"
 

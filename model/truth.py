@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +14,15 @@ from numpy.typing import NDArray
 
 from function.classifier import Classifier, Model
 from function.classifier.inputs import leave_row_out
-from function.classifier.model import cut
 from model.answers import answer
 from model.columns import Choice, choose
-from model.files import Block, Fault, FileError, RowFile, find_files, open_file
+from model.files import Block, Fault, FileError, RowFile, find_files, list_names, open_file
 from model.pipeline import in_order
 from model.table import EMPTY
 from model.values import read_values
 
 NO_LABEL = "it has no label"
+UNKNOWN = "its label is none of the model's"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Answered(NamedTuple):
         classes: of each classifier, label indexes.
         left_out: the other rows, and why.
         n_refused: the number of rows that only this classifier refuses, for each.
+        n_known: the number of rows that have a model's label, answered or not.
+        unknown: the labels that no model has, and how many rows have them.
     """
 
     file: str
@@ -78,13 +81,15 @@ class Answered(NamedTuple):
     classes: list[NDArray[np.intp]]
     left_out: list[Fault]
     n_refused: list[int]
+    n_known: int
+    unknown: Counter[str]
 
 
 def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterator[Answered]:
     """Answer the rows of files with all classifiers.
 
     Raises:
-        FileError: a file can't be read, or its labels aren't the models'.
+        FileError: a file can't be read.
     """
     for path in find_files(reading.files):
         opened = [reading.open(path, classifier.model) for classifier in classifiers]
@@ -97,11 +102,18 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
     names = {name: None for choice in choices for name in choice.features} | ({target: None} if target else {})
     batch = block.parse(list(names))
     left_out = dict(enumerate(batch.faults, start=-len(batch.faults)))
-    truth = None
+    truth, unknown = None, Counter[str]()
+    taken = np.ones(batch.table.num_rows, dtype=bool)
     if target:
-        truth = find_truth(file.path, batch.table[target], find_labels(classifiers), classifiers[0].model.class_ids)
-    taken = np.ones(batch.table.num_rows, dtype=bool) if truth is None else truth >= 0
-    left_out |= {row: Fault(batch.locate(row), NO_LABEL) for row in np.flatnonzero(~taken).tolist()}
+        labels, class_ids = find_labels(classifiers), classifiers[0].model.class_ids or ()
+        texts = read_labels(file.path, batch.table[target], (*labels, *class_ids))
+        truth = find_truth(texts, labels, class_ids)
+        taken = truth >= 0
+        for row in np.flatnonzero(~taken).tolist():
+            label = texts[row].as_py()
+            unknown.update([] if label is None else [label])
+            reason = NO_LABEL if label is None else f"{UNKNOWN}: {list_names([label])}"
+            left_out[row] = Fault(batch.locate(row), reason)
     found = []
     for classifier, choice in zip(classifiers, choices, strict=True):
         values = read_values(classifier.model.columns, batch, choice.features)
@@ -119,6 +131,8 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
         [answers.classes[taken[answers.rows]] for answers in found],
         list(left_out.values()),
         count_alone([{row for row in answers.refused if truth is None or truth[row] >= 0} for answers in found]),
+        0 if truth is None else int((truth >= 0).sum()),
+        unknown,
     )
 
 
@@ -133,25 +147,26 @@ def find_labels(classifiers: Sequence[Classifier]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label for classifier in classifiers for label in classifier.model.labels))
 
 
-def find_truth(
-    path: str, column: pa.ChunkedArray, labels: Sequence[str], class_ids: Sequence[str] | None
-) -> NDArray[np.intp]:
-    """Return the index of each row's label, -1 if it has none.
+def find_truth(texts: pa.Array, labels: Sequence[str], class_ids: Sequence[str]) -> NDArray[np.intp]:
+    """Return the index of each row's label, -1 if it has none or an unknown one.
 
-    The values are labels, or all of them are a model's class ids.
+    The values are labels or, if more of them are, a model's class ids.
+    """
+    found = [
+        np.asarray(pc.index_in(texts, pa.array(names, pa.string())).fill_null(-1)) for names in (labels, class_ids)
+    ]
+    return max(found, key=lambda places: int((places >= 0).sum())).astype(np.intp)
+
+
+def check_labels(path: str, n_known: int, unknown: Counter[str], labels: Sequence[str]) -> None:
+    """Refuse files of which fewer than half of the labels are the models'.
 
     Raises:
-        FileError: they are neither; names both.
+        FileError: names both.
     """
-    texts = read_labels(path, column, (*labels, *(class_ids or ())))
-    found = [text for text in pc.unique(texts).to_pylist() if text is not None]
-    for names in (labels, class_ids or ()):
-        if set(found) <= set(names):
-            places = pc.index_in(texts, pa.array(names, pa.string())).fill_null(-1)
-            return np.asarray(places, dtype=np.intp)
-    unknown = cut(", ".join(sorted(set(found) - set(labels))), 300)
-    message = f"expected the model's labels, {cut(', '.join(labels), 300)}; got {unknown}"
-    raise FileError(f"{path}: {message}; --labels renames the model's classes")
+    if unknown.total() > n_known:
+        message = f"expected the model's labels, {list_names(labels)}; got {list_names(sorted(unknown))}"
+        raise FileError(f"{path}: {message}; --labels renames the model's classes")
 
 
 def read_labels(path: str, column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
@@ -189,14 +204,23 @@ class Judged(NamedTuple):
         """Count the reasons why rows are left out, the most common first."""
         return Counter(fault.reason for _, fault in self.left_out).most_common()
 
+    def find_places(self, reason: str, n: int) -> list[str]:
+        """Return the files and lines of the first rows that are left out for a reason."""
+        found = ((file, fault.line) for file, fault in self.left_out if fault.reason == reason)
+        return [f"{file}:{line}" for file, line in islice(found, n)]
+
 
 def judge(classifiers: Sequence[Classifier], reading: Reading) -> Judged:
     """Answer the rows of files with all classifiers, and join the results.
 
     Raises:
-        FileError: as `answer_files`, or no row is left.
+        FileError: as `answer_files`, most labels aren't the models', or no row is left.
     """
     found = list(answer_files(classifiers, reading))
+    n_known = sum(part.n_known for part in found)
+    check_labels(
+        ", ".join(reading.files), n_known, sum((part.unknown for part in found), Counter()), find_labels(classifiers)
+    )
     left_out = [(part.file, fault) for part in found for fault in part.left_out]
     if not sum(len(part.lines) for part in found):
         message = (

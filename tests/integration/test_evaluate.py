@@ -156,7 +156,8 @@ def test_a_real_table_with_gaps_says_what_was_left_out(tmp_path: Path) -> None:
     }
     lines = run("evaluate", tmp_path / "whole.onnx", PENGUINS, "--target", "species").stdout.splitlines()
     assert lines[0] == "333 rows of 344, 11 left out"
-    assert lines[1] == f'  9: "sex": expected a string, got null; {null}'
+    places = ", ".join(f"{PENGUINS}:{line}" for line in (10, 11, 12))
+    assert lines[1] == f'  9: "sex": expected a string, got null; {null} ({places}, …)'
 
 
 def test_every_format_gives_the_same(holdout: Path, tmp_path: Path) -> None:
@@ -216,16 +217,44 @@ def test_a_bound_that_means_nothing_is_refused(arguments: list[str], message: st
     assert message in result.stderr
 
 
-def test_labels_that_are_none_of_the_models_are_said_at_once(tmp_path: Path) -> None:
+def labelled(path: Path, *labels: str) -> Path:
+    return write(path, [[*load_iris().feature_names, "species"], *([5, 3, 1, 0, label] for label in labels)])
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["compare", IRIS]])
+@pytest.mark.parametrize("labels", [("rosa",), ("rosa", "setosa", "lily")])
+def test_labels_of_which_most_are_none_of_the_models_are_refused(
+    labels: tuple[str, ...], command: list[str | Path], tmp_path: Path
+) -> None:
     """With both lists."""
-    path = write(
-        tmp_path / "rows.csv", [[*load_iris().feature_names, "species"], [5, 3, 1, 0, "rosa"], [5, 3, 1, 0, "setosa"]]
-    )
+    path = labelled(tmp_path / "rows.csv", *labels)
 
-    result = run("evaluate", IRIS, path, "--target", "species")
+    result = run(*command, IRIS, path, "--target", "species")
 
-    message = f"FileError: {path}: expected the model's labels, setosa, versicolor, virginica; got rosa"
+    unknown = ", ".join(f'"{label}"' for label in sorted({*labels} - {"setosa"}))
+    message = f'FileError: {path}: expected the model\'s labels, "setosa", "versicolor", "virginica"; got {unknown}'
     assert (result.returncode, result.stderr) == (1, f"{message}; --labels renames the model's classes\n")
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["compare", IRIS]])
+def test_some_labels_that_the_model_doesnt_have_leave_their_rows_out(command: list[str | Path], tmp_path: Path) -> None:
+    """By file and line; in two files, one of which has none that is known."""
+    first = labelled(tmp_path / "1.csv", "setosa", "setosa ", "setosa", "", "setosa", "setosa")
+    second = labelled(tmp_path / "2.csv", *["rosa"] * 4)
+
+    result = run(*command, IRIS, first, labelled(tmp_path / "3.csv", *["setosa"] * 9), second, "--target", "species")
+    document = json.loads(run(*command, IRIS, first, "--target", "species", "--json").stdout)
+
+    unknown = "its label is none of the model's"
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    start = lines.index("13 rows of 19, 6 left out")
+    assert lines[start + 1 : start + 4] == [
+        f'  4: {unknown}: "rosa" ({second}:2, {second}:3, {second}:4, …)',
+        f'  1: {unknown}: "setosa " ({first}:3)',
+        f"  1: it has no label ({first}:5)",
+    ]
+    assert document["left_out"] == {"n_rows": 2, "reasons": {f'{unknown}: "setosa "': 1, "it has no label": 1}}
 
 
 def test_labels_may_be_the_models_own_class_ids(tmp_path: Path) -> None:
