@@ -22,7 +22,7 @@ class ParquetFile(RowFile):
         self._place = place
         with self._open() as file:
             schema, self._metadata = file.schema_arrow, file.metadata
-        self.names, self.types = schema.names, dict(zip(schema.names, schema.types, strict=True))
+        self.names, self.types = schema.names, dict(zip(schema.names, map(_plain, schema.types), strict=True))
         check_names(self.path, self.names)
 
     def _open(self) -> parquet.ParquetFile:
@@ -61,6 +61,13 @@ class ParquetFile(RowFile):
         first = end - len(rows) + 1
 
         def parse(names: Sequence[str]) -> Batch:
-            return Batch(rows.select(list(names)), None, [], lambda row: first + row)
+            table = rows.select(list(names))
+            schema = pa.schema([field.with_type(_plain(field.type)) for field in table.schema])
+            return Batch(table.cast(schema), None, [], lambda row: first + row)
 
         return Block(Place(end, end + 1), int(len(rows) * row_bytes), parse)
+
+
+def _plain(type: pa.DataType) -> pa.DataType:
+    """Replace string views, which pyarrow can neither take rows of nor write as CSV."""
+    return pa.string() if pa.types.is_string_view(type) else type

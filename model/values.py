@@ -75,6 +75,7 @@ class TableValues(Values):
     def __init__(self, columns: Columns, batch: Batch, names: Sequence[str]) -> None:
         n_rows = batch.table.num_rows
         self._columns = columns
+        self._is_text = batch.is_text
         self._takes_comma = batch.takes_comma
         self._given = [self._combine(batch, place, name) for place, name in enumerate(names)]
         self._wrong = np.zeros(n_rows, dtype=bool)  # certainly refused
@@ -97,7 +98,7 @@ class TableValues(Values):
         """Return a column's values, missing ones as NaN or a text; mark refused values and set them to anything."""
         given, type, fill = self._given[place], self._columns.types[place], self._columns.fills[place]
         is_wrong_type = False
-        if is_text(given.type) and type != TEXT:
+        if self._is_text and type != TEXT:
             given, is_gap = parse_column(given, type, takes_comma=self._takes_comma)
             self._wrong |= np.asarray(given.is_null()) & ~is_gap
         elif (is_text(given.type), pa.types.is_boolean(given.type)) != (type == TEXT, type == BOOL):
@@ -133,7 +134,7 @@ class TableValues(Values):
 
     def _get(self, place: int, value: Any) -> Any:
         type, fill = self._columns.types[place], self._columns.fills[place]
-        if isinstance(value, str) and type != TEXT:
+        if self._is_text and type != TEXT:
             return parse_cell(value, type, takes_comma=self._takes_comma)
         return None if isinstance(value, float) and np.isnan(value) and fill is not None else value
 
