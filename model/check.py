@@ -67,7 +67,7 @@ def _describe_signature(model: Model) -> Iterator[tuple[str, str]]:
     form = "a ZipMap" if signature.is_zipmap else "a tensor"
     yield "output", f"{signature.output_name}: the probabilities of {len(model.labels)} classes, {form}"
     if signature.label_name is not None:
-        yield "output", f"{signature.label_name}: the class id"
+        yield "output", f"{signature.label_name}: the predicted class"
     if signature.ignored:
         yield "output", f"{', '.join(signature.ignored)}: ignored"
     yield "features", columns.wanted
@@ -104,7 +104,7 @@ def _count_differing(classifier: Classifier) -> str:
 
 def _describe_certificate(model: Model) -> str:
     if (found := model.certificate) is None:
-        return "not compared with the framework that trained it; model.export does that"
+        return "not compared with the framework that trained it; `python -m model export` does that"
     return (
         f"{found.rows:,} rows compared with {found.framework} on {found.date}, {found.rows_missing:,} with missing values: "
         f"largest difference {found.largest_difference:.2g}, {found.labels_differ} labels differ"
@@ -125,7 +125,7 @@ def _hints(model: Model) -> Iterator[str]:
     if "float64" in model.columns.types and model.certificate is None:
         yield "the model, above all with trees, may round float64 inputs; a float32 sample exports float32 inputs"
     if model.version == "0":
-        yield "the file has no version: model describe --version 1, or version=1 of export, writes one into it"
+        yield "the file has no version: `python -m model describe … --version 1` writes one into it, and so does version=1 of export"
 
 
 def time_rows(classifier: Classifier, n_rows: int) -> float:

@@ -15,6 +15,7 @@ from pyarrow import fs
 from function.classifier.model import Columns, cut
 from function.errors import ServiceError
 
+SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
 S3 = "s3://"
 
@@ -163,7 +164,8 @@ def find_format(path: str) -> str:
     suffix = PurePosixPath(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
     if suffix.lower() not in FORMATS:
         expected = f"expected a name that ends in {', '.join(FORMATS)}, or that followed by {', '.join(COMPRESSIONS)}"
-        raise FileError(f"{path}: {expected}")
+        fix = "; save the sheet as CSV" if suffix.lower() in SHEETS else ""
+        raise FileError(f"{path}: {expected}{fix}")
     return suffix.lower()
 
 

@@ -247,11 +247,11 @@ def _run(arguments: argparse.Namespace) -> Progress:
 
 def describe(path: str, before: Progress, done: Progress, seconds: float) -> str:
     """Summarize the run in a line."""
-    n_here = done.n_rows + done.n_refused - before.n_rows - before.n_refused
-    text = f"{path}: {done.n_rows:,} rows in {seconds:,.1f} s, {n_here / seconds:,.0f} rows/s"
+    n_all, n_before = done.n_rows + done.n_refused, before.n_rows + before.n_refused
+    text = f"{path}: {done.n_rows:,} of {n_all:,} rows answered in {seconds:,.1f} s, {(n_all - n_before) / seconds:,.0f} rows/s"
     if before.place is not None:
-        text += f", {before.n_rows:,} of them before"
-    return f"{text}; {done.n_refused:,} can't be answered: {name_errors(path)}" if done.n_refused else text
+        text += f", {before.n_rows:,} of them by the run before"
+    return f"{text}; {name_errors(path)} says why not the other {done.n_refused:,}" if done.n_refused else text
 
 
 if __name__ == "__main__":

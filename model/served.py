@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from function.classifier import Classifier, load
+from function.errors import ArtifactError
 from function.settings import Settings
 
 
@@ -26,8 +27,13 @@ def load_served(settings: Settings) -> Classifier:
     Raises:
         ArtifactError: the service would refuse it.
     """
+    path = settings.model_filepath
+    try:
+        path.open("rb").close()
+    except OSError as error:  # not `load`'s, which speaks of the service's variables
+        raise ArtifactError(f"{path}: can't be read ({error.strerror})") from None
     return load(
-        settings.model_filepath,
+        path,
         label_path=settings.label_filepath,
         sha256=settings.model_sha256,
         label_rule=settings.label_rule,

@@ -24,7 +24,7 @@ export function showAbout(model) {
     make("div", { class: "panels two" },
       makeCard("Model", makeFacts(facts)),
       makeCard("Training", training ? makeFacts(flatten(training)) : makeHint("The file says nothing of it.")),
-      makeCard("Parity with its framework", certificate ? makeCertificate(certificate) : makeHint("The file carries no certificate; model.export writes one.")),
+      makeCard("Parity with its framework", certificate ? makeCertificate(certificate) : makeHint("The file carries no certificate; python -m model export writes one.")),
       makeCard("Service",
         make("p", { id: "health", role: "status" }),
         make("div", { id: "latency" }),

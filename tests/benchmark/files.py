@@ -60,7 +60,7 @@ def score(source: Path, target: Path) -> Scored:
         time.sleep(0.02)
     whole = time.perf_counter() - started
     output, _ = process.communicate()
-    said = re.search(r" rows in ([\d.,]+) s, ", output)
+    said = re.search(r" rows answered in ([\d.,]+) s, ", output)
     if process.returncode or said is None:
         raise RuntimeError(f"expected all rows to be answered, got status {process.returncode}: {output}")
     return Scored(float(said[1].replace(",", "")), whole, megabytes)

@@ -1024,7 +1024,7 @@ class TestAbout:
             assert fact in text
         assert visit.texts("#about-features tbody tr")[0] == "sepal length (cm)\tfloat32\t4.3 to 7.9\t5.8\tno\t5.1"
         assert "labels from\na label file" in text
-        assert "The file carries no certificate; model.export writes one." in text
+        assert "The file carries no certificate; python -m model export writes one." in text
         n_calls = visit.page.locator("#latency rect").count()
         assert n_calls >= 4  # the root, metadata, the sample, health; and why it is so
         visit.page.get_by_role("button", name="Check its health").click()

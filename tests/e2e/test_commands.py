@@ -35,7 +35,7 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
         ("missing", "null is refused in every feature"),
         ("labels", "setosa, versicolor, virginica (from a label file)"),
         ("rule", "MODEL: the label comes from label, by the graph the class with the highest probability"),
-        ("parity", "not compared with the framework that trained it; model.export does that"),
+        ("parity", "not compared with the framework that trained it; `python -m model export` does that"),
         ("request", request),
         ("answer", client.get("/predict/test").text),
         ("limits", "10,000 rows and 1,000,000 bytes per request"),

@@ -32,7 +32,9 @@ def test_a_million_rows_get_the_answers_of_predict_batch_to_the_bit(tmp_path: Pa
 
     output = score(IRIS, tmp_path / "in.parquet", tmp_path / "out.parquet")
 
-    assert re.fullmatch(rf"{tmp_path}/out.parquet: 1,000,000 rows in [\d.]+ s, [\d,]+ rows/s\n", output)
+    assert re.fullmatch(
+        rf"{tmp_path}/out.parquet: 1,000,000 of 1,000,000 rows answered in [\d.]+ s, [\d,]+ rows/s\n", output
+    )
     found = parquet.read_table(tmp_path / "out.parquet")
     assert found.schema.names == [*NAMES, *ANSWERS]
     assert found.select(NAMES).equals(table)
@@ -62,7 +64,9 @@ def test_a_run_that_is_killed_goes_on_at_the_last_whole_part(target: str, tmp_pa
     result = run("score", IRIS, tmp_path / "in.parquet", tmp_path / target, "--resume")
 
     assert result.returncode == whole.returncode == 2
-    assert re.search(r"799,960 rows in .* s, [\d,]+ rows/s, [\d,]+ of them before; 40 can't", result.stdout), result
+    assert re.search(
+        r"799,960 of 800,000 rows answered in .*/s, [\d,]+ of them by the run before; .* the other 40", result.stdout
+    ), result
     assert read_bytes(tmp_path / target) == read_bytes(tmp_path / f"whole{Path(target).suffix}")
     assert (tmp_path / "out.errors.jsonl").read_bytes() == (tmp_path / "whole.errors.jsonl").read_bytes()
     left = {path.name for path in tmp_path.iterdir() if "whole" not in path.name}

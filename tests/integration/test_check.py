@@ -46,7 +46,7 @@ def test_the_request_that_it_prints_gets_the_answer_that_it_prints(name: str, tm
     assert (answer.status_code, answer.text) == (200, found["answer"])
 
 
-NO_VERSION = "the file has no version: model describe --version 1, or version=1 of export, writes one into it"
+NO_VERSION = "the file has no version: `python -m model describe … --version 1` writes one into it, and so does version=1 of export"
 
 
 def test_it_hints_at_what_is_slow_or_unclear(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("text.model").write_text("hello")
     Path("no graph.model").write_bytes(b"\x08\x0a")
     Path("folder").mkdir()
+    Path("rows.xlsx").touch()
     joblib.dump(LogisticRegression(max_iter=1000).fit(X, table["species"]), "model.joblib")
     return tmp_path
 
@@ -77,10 +78,15 @@ def said(command: str, *arguments: Path | str) -> str:
 
 
 NUMBERS = 'expected a header with names, got the numbers "5.1", "3.5", "1.4", "0.2"'
+SHEET = "save the sheet as CSV"
 WRONG_ROWS = [
     ("no.csv", "no.csv: there is no such file"),
     ("*.tsv", "*.tsv: there is no file of such a name"),
     ("folder", f"folder: there is no file in it that ends in {FORMATS}"),
+    (
+        "rows.xlsx",
+        f"rows.xlsx: expected a name that ends in {FORMATS}, or that followed by .gz, .bz2, .zst, .lz4; {SHEET}",
+    ),
     ("text.model", "text.model: expected a name that ends in .csv, "),
     ("empty.csv", "empty.csv: expected rows, got an empty file"),
     ("empty.jsonl", "empty.jsonl: expected a row of JSON in each line; got an empty file"),
@@ -128,7 +134,10 @@ def test_a_file_without_labels(command: str, name: str, message: str) -> None:
 )
 def test_a_file_that_is_no_model(command: str, name: str, message: str) -> None:
     """Whichever command reads it."""
-    assert said(command, *MODELS[command](Path(name))).startswith(message)
+    line = said(command, *MODELS[command](Path(name)))
+
+    assert line.startswith(message)
+    assert "MODEL_FILEPATH" not in line  # which a command has no use for
 
 
 def quoted(names: list[str]) -> str:

@@ -167,7 +167,8 @@ def test_rows_that_cant_be_answered_are_listed_by_line(tmp_path: Path) -> None:
     ]
     assert result.returncode == 2
     assert re.fullmatch(
-        rf"{tmp_path}/out.csv: 10 rows in .* rows/s; 9 can't be answered: {tmp_path}/out.errors.jsonl\n", result.stdout
+        rf"{tmp_path}/out.csv: 10 of 19 rows answered in .* rows/s; {tmp_path}/out.errors.jsonl says why not the other 9\n",
+        result.stdout,
     )
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
     (tmp_path / "in.csv").write_text(f"{lines[0]}\n{good}\n")
