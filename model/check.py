@@ -81,13 +81,14 @@ def _describe_rule(classifier: Classifier) -> str:
     model = classifier.model
     name = model.signature.label_name
     if name is None:
-        return "HIGHEST: the class with the highest probability, because the model has no output of labels"
+        return "HIGHEST: the label is the class with the highest probability, because the model has no output of labels"
+    gives = f'the output "{name}" gives the label'
     if model.label_rule == "MODEL" and model.is_argmax:
-        return f"MODEL: the label comes from {name}, by the graph the class with the highest probability"
-    n_differ = f"{_count_differing(classifier)} rows around its sample"
+        return f"MODEL: {gives}, which is the class with the highest probability"
+    n_differ = f"another one in {_count_differing(classifier)} trial rows"
     if model.label_rule == "MODEL":
-        return f"MODEL: the label comes from {name}; in {n_differ} it isn't the class with the highest probability"
-    return f"HIGHEST: the class with the highest probability; in {n_differ} it isn't the label from {name}"
+        return f"MODEL: {gives}; the class with the highest probability is {n_differ}"
+    return f'HIGHEST: the label is the class with the highest probability; the output "{name}" gives {n_differ}'
 
 
 def _count_differing(classifier: Classifier) -> str:

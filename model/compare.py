@@ -231,10 +231,10 @@ def _show_measure(name: str, qualities: Sequence[Quality]) -> list[str]:
 
 
 def _describe_test(test: McNemar) -> str:
-    word = "more than" if test.is_more_than_chance else "no more than"
+    verdict = "that is more than chance" if test.is_more_than_chance else "that may be chance"
     return (
-        f"only the old model is right in {test.only_old:,} rows, only the new one in {test.only_new:,}: "
-        f"{word} chance explains (McNemar's exact test, p = {test.p:.2g})"
+        f"only the old model is right in {test.only_old:,} rows, only the new one in {test.only_new:,}; "
+        f"{verdict} (McNemar's exact test, p = {test.p:.2g})"
     )
 
 
@@ -243,10 +243,9 @@ def find_misses(found: Comparison, reasons: Sequence[str]) -> list[str]:
     misses = []
     if "worse" in reasons and found.is_worse:
         refused, qualities = found.judged.n_refused, found.qualities or []
-        accuracies = " and ".join(f"{quality.accuracy:.4f}" for quality in qualities)
-        misses.append(
-            f"worse: accuracy {accuracies}, refused only by one {refused[0]:,} and {refused[1]:,}, old and new"
-        )
+        accuracies = " → ".join(f"{quality.accuracy:.4f}" for quality in qualities)
+        only = f"rows refused only by the old model {refused[0]:,}, only by the new one {refused[1]:,}"
+        misses.append(f"worse: accuracy {accuracies}; {only}")
     if "incompatible" in reasons and found.breaks:
         misses.append(f"incompatible: {'; '.join(found.breaks)}")
     if "changed" in reasons and len(found.changed):

@@ -77,17 +77,18 @@ def found_of(artifact: bytes, folder: Path, **environ: str) -> list[tuple[str, s
 
 def test_it_says_what_makes_the_label(tmp_path: Path) -> None:
     """The model's own label or the highest probability, and how often they differ where it tried."""
+    gives, highest = 'MODEL: the output "label" gives the label', "the class with the highest probability"
     rules = {
-        "threshold 0.1, int64": r"MODEL: the label comes from label; in [1-9]\d* of \d+ rows around its sample it isn't .*",
-        "GaussianNB and its class labels": r"MODEL: the label comes from label; in 0 of \d+ rows around its sample it isn't .*",
-        "row number beside the label": r"MODEL: the label comes from label, by the graph the class with the highest probability",
-        "batch of 3": r"HIGHEST: the class with the highest probability, because the model has no output of labels",
+        "threshold 0.1, int64": rf"{gives}; {highest} is another one in [1-9]\d* of \d+ trial rows",
+        "GaussianNB and its class labels": rf"{gives}; {highest} is another one in 0 of \d+ trial rows",
+        "row number beside the label": f"{gives}, which is {highest}",
+        "batch of 3": f"HIGHEST: the label is {highest}, because the model has no output of labels",
     }
     for name, expected in rules.items():
         assert re.fullmatch(expected, dict(found_of(KINDS[name]().artifact, tmp_path))["rule"])
-    highest = found_of(KINDS["threshold 0.1, int64"]().artifact, tmp_path, LABEL_RULE="HIGHEST")
-    expected = r"HIGHEST: the class with the highest probability; in [1-9]\d* of \d+ rows around its sample it isn't the label from label"
-    assert re.fullmatch(expected, dict(highest)["rule"])
+    found = found_of(KINDS["threshold 0.1, int64"]().artifact, tmp_path, LABEL_RULE="HIGHEST")
+    expected = rf'HIGHEST: the label is {highest}; the output "label" gives another one in [1-9]\d* of \d+ trial rows'
+    assert re.fullmatch(expected, dict(found)["rule"])
 
 
 def test_it_says_what_is_ignored_and_how_rows_are_run(tmp_path: Path) -> None:

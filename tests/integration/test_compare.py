@@ -93,8 +93,12 @@ def test_worse_is_a_reason_to_fail(good: Path, weak: Path, holdout: Path) -> Non
 
     assert worse.returncode == 1
     assert re.fullmatch(
-        r"worse: accuracy 0\.\d{4} and 0\.\d{4}, refused only by one 0 and 0, old and new\n", worse.stderr
+        r"worse: accuracy 0\.\d{4} → 0\.\d{4}; rows refused only by the old model 0, only by the new one 0\n",
+        worse.stderr,
     )
+    counts = r"only the old model is right in \d+ rows, only the new one in \d+"
+    last = worse.stdout.splitlines()[-1]
+    assert re.fullmatch(rf"{counts}; that is more than chance \(McNemar's exact test, p = .*\)", last), last
     assert (better.returncode, better.stderr) == (0, "")
 
 
@@ -156,7 +160,7 @@ def test_a_new_one_that_refuses_more_rows_is_worse(tmp_path: Path) -> None:
     assert "  feature feature 0: null was accepted before, and is refused now\n" in result.stdout
     assert f"  {n_refused} of them refused only by the new model, and answered by the old one\n" in result.stdout
     assert result.returncode == 1
-    assert result.stderr.endswith(f"refused only by one 0 and {n_refused}, old and new\n")
+    assert result.stderr.endswith(f"rows refused only by the old model 0, only by the new one {n_refused}\n")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def measured(text: str) -> str:
     patterns |= {
         r"\d{4}-\d\d-\d\d": "…",
         r"difference \d\.?\d*e-\d+": "difference …",
-        r"in \d+ of \d+ rows": "in … rows",
+        r"in \d+ of \d+ trial rows": "in … trial rows",
     }
     for pattern, stands_for in patterns.items():
         text = re.sub(pattern, stands_for, text)
