@@ -313,7 +313,7 @@ class TestGate:
         lines = told("gate", *given).splitlines()
 
         assert "accuracy           0.9800, 95 % interval 0.8950 to 0.9965" in lines
-        assert lines[-1].startswith("only the old model is right in 0 rows, only the new one in 16: ")
+        assert lines[-1].startswith("only the old model is right in 0 rows, only the new one in 16; that is more than chance (")
 
     def test_one_that_isnt_is_not_deployed(self, holdout: Path, cloud: None) -> None:
         """Nothing is built, and nothing sent."""
