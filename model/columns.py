@@ -51,15 +51,13 @@ def choose(
     if not by_position and (features := [name for name in wanted if name == target or name in ignore]):
         options = "--target and --ignore" if takes_target else "--ignore"
         raise FileError(f"{file.path}: expected {options} to be no features, got {list_names(features)}")
-    if by_position:
-        if len(others) != len(wanted):
-            besides = "the column of --target and those of --ignore" if takes_target else "those of --ignore"
-            message = f"expected {len(wanted)} columns, as the model takes, besides {besides}"
-            raise FileError(f"{file.path}: {message}; got {len(others)}: {list_names(others)}")
-        return check_types(file, Choice(others, target))
-    if missing:
+    if by_position and len(others) != len(wanted):
+        besides = "the column of --target and those of --ignore" if takes_target else "those of --ignore"
+        message = f"expected {len(wanted)} columns, as the model takes, besides {besides}"
+        raise FileError(f"{file.path}: {message}; got {len(others)}: {list_names(others)}")
+    if missing and not by_position:
         raise FileError(f"{file.path}: expected a column for each feature, {_explain_missing(file, missing, others)}")
-    return check_types(file, Choice([found[name] for name in wanted], target))
+    return check_types(file, Choice(others if by_position else [found[name] for name in wanted], target))
 
 
 def _explain_missing(file: RowFile, missing: Sequence[str], others: Sequence[str]) -> str:

@@ -102,18 +102,14 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
     names = {name: None for choice in choices for name in choice.features} | ({target: None} if target else {})
     batch = block.parse(list(names))
     left_out = dict(enumerate(batch.faults, start=-len(batch.faults)))
-    truth, unknown = None, Counter[str]()
-    taken = np.ones(batch.table.num_rows, dtype=bool)
+    truth, without = None, dict[int, str | None]()
     if target:
         labels, class_ids = find_labels(classifiers), classifiers[0].model.class_ids or ()
         texts = read_labels(file.path, batch.table[target], (*labels, *class_ids))
         truth = find_truth(texts, labels, class_ids)
-        taken = truth >= 0
-        for row in np.flatnonzero(~taken).tolist():
-            label = texts[row].as_py()
-            unknown.update([] if label is None else [label])
-            reason = NO_LABEL if label is None else f"{UNKNOWN}: {list_names([label])}"
-            left_out[row] = Fault(batch.locate(row), reason)
+        without = {row: texts[row].as_py() for row in np.flatnonzero(truth < 0).tolist()}
+    taken = np.ones(batch.table.num_rows, dtype=bool) if truth is None else truth >= 0
+    left_out |= {row: Fault(batch.locate(row), _explain(label)) for row, label in without.items()}
     found = []
     for classifier, choice in zip(classifiers, choices, strict=True):
         values = read_values(classifier.model.columns, batch, choice.features)
@@ -132,8 +128,12 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
         list(left_out.values()),
         count_alone([{row for row in answers.refused if truth is None or truth[row] >= 0} for answers in found]),
         0 if truth is None else int((truth >= 0).sum()),
-        unknown,
+        Counter(label for label in without.values() if label is not None),
     )
+
+
+def _explain(label: str | None) -> str:
+    return NO_LABEL if label is None else f"{UNKNOWN}: {list_names([label])}"
 
 
 def count_alone(refused: Sequence[set[int]]) -> list[int]:
