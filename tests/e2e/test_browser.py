@@ -109,6 +109,24 @@ def posts(visit: Visit) -> list[str]:
 
 
 class TestTry:
+    def test_it_shows_that_the_first_answer_is_on_its_way(self, browser: Browser, url: str) -> None:
+        """To eyes by a mark, to a screen reader by aria-busy; both go with the answer."""
+        mark = "getComputedStyle(document.querySelector('#answer .top'), '::before').content"
+        with Visit.start(browser, url) as visit:
+            visit.answered().page.goto("about:blank")  # which gives up what is still asked
+            waiting: list[Route] = []
+            visit.page.route("**/predict/batch", lambda route: route.continue_() if waiting else waiting.append(route))
+            visit.page.goto(url)
+            visit.page.wait_for_selector("#answer[aria-busy='true']:visible")
+            before = visit.page.evaluate(mark)
+            while not waiting:
+                visit.page.wait_for_timeout(20)
+            waiting[0].continue_()
+            visit.page.wait_for_selector("#answer[aria-busy='false']")
+
+            assert (before, visit.page.evaluate(mark)) == ('"…"', "none")
+            assert visit.text("#label") == "setosa"
+
     def test_it_starts_at_the_sample(self, visit: Visit) -> None:
         """With the model's name, and controls within the training ranges."""
         assert visit.page.title() == visit.text("h1") == "iris_svc"
@@ -1031,6 +1049,19 @@ class TestAbout:
         visit.page.wait_for_function(f"document.querySelectorAll('#latency rect').length > {n_calls}")
         assert re.match(r"Last \d requests: median ", visit.text("#latency p"))
         assert visit.page.get_by_role("link", name="Docs").get_attribute("href") == f"{url}/docs"
+
+    def test_a_certificate_is_shown(self, browser: Browser, passenger_url: str) -> None:
+        """As `model.export` wrote it."""
+        certificate = httpx2.get(f"{passenger_url}/metadata").json()["model"]["certificate"]
+
+        with Visit.start(browser, passenger_url) as visit:
+            visit.answered().go("About")
+            text = visit.text("#certificate")
+
+        assert text.startswith(f"On {certificate['rows']} rows it answers as {certificate['framework']} does: no label")
+        assert f"rows with missing values\n{certificate['rows_missing']}" in text
+        (difference,) = re.findall(r"largest difference\n(\S+) of a probability", text)
+        assert float(difference) == float(f"{certificate['largest_difference']:.2g}")
 
     def test_a_failed_request_shows(self, visit: Visit) -> None:
         """In the plot, and in words."""
