@@ -183,7 +183,7 @@ class TestTry:
         visit.page.fill("#feature-0", "9")
 
         visit.page.wait_for_selector("#outside:not(:empty)")
-        assert visit.text("#outside") == "Outside of what the model was trained on: sepal length (cm) (4.3 to 7.9)"
+        assert visit.text("#outside") == "Outside the training data: sepal length (cm) (4.3 to 7.9)"
         visit.page.fill("#feature-0", "5")
         visit.page.wait_for_selector("#outside:empty", state="attached")
 
@@ -220,7 +220,7 @@ class TestTry:
 
         visit.page.fill("#feature-0", typed)
 
-        message = f"“{typed}” may be a thousand and more, or have decimals: write it without the comma, or with a point"
+        message = f"“{typed}” is ambiguous: write thousands without the comma, decimals with a point"
         visit.page.wait_for_selector("#try-fault:not(:empty)")
         assert visit.text("#try-fault") == f"sepal length (cm): {message}"
         assert not [body for body in posts(visit)[before:] if '"data":[[5.1,' not in body]
@@ -252,7 +252,7 @@ class TestTry:
             visit.page.wait_for_selector("#why-bars li:has-text('Dream → Biscoe')")
             visit.page.select_option("#feature-0", "Biscoe")
 
-            visit.page.wait_for_selector("#why-notes:has-text('typical already')")
+            visit.page.wait_for_selector("#why-notes:has-text('already typical')")
             visit.page.wait_for_selector("#why:not(.old)")
             assert "island" not in visit.text("#why-bars")
 
@@ -346,7 +346,7 @@ class TestTry:
 
         visit.page.fill("#feature-0", "5.2")
 
-        visit.page.wait_for_selector("#notice:has-text('The service has another model by now.')")
+        visit.page.wait_for_selector("#notice:has-text('The service has another model now.')")
 
 
 def run(*command: str) -> str:
@@ -409,7 +409,7 @@ class TestFile:
 
         given = np.array(answer["prediction"])
         assert "146 of 150 rows right. Actual labels from “species”." in visit.text("#quality")
-        assert "Always saying “setosa” would be right in 33.3%." in visit.text("#quality")
+        assert "Always predicting “setosa” would be right in 33.3%." in visit.text("#quality")
         assert visit.text("#accuracy-note") == "of 150 rows"
         figures = visit.texts(".figures .big")
         assert figures == [
@@ -539,8 +539,8 @@ class TestFile:
         ("content", "message"),
         [
             ("", "it is empty, 0 bytes"),
-            ("\n \n", "there are no rows in it, only blank lines"),
-            (",".join(FEATURES) + "\n", "there are no rows in it, only a header"),
+            ("\n \n", "it has no rows, only blank lines"),
+            (",".join(FEATURES) + "\n", "it has no rows, only a header"),
             ('a,b\n1,"2\n', "line 2: a quoted field is never closed"),
             ('a,b\n1,"2"3\n', "line 2: expected the separator after a quoted field; a quote within one is written twice"),
         ],
@@ -772,7 +772,7 @@ class TestKinds:
     def test_columns_go_by_their_order_only_where_there_is_no_header(self, visit: Visit) -> None:
         """And that is said."""
         visit.choose("iris.csv", iris_csv(has_header=False))
-        assert visit.text("#file-note") == "There is no header, so the columns are taken in the model's order."
+        assert visit.text("#file-note") == "There is no header, so the columns are used in the model's order."
         assert visit.page.locator("#actual option:checked").inner_text() == "column 5"
 
         visit.choose("others.csv", "a,b,c,d\n5.1,3.5,1.4,0.2\n")
@@ -821,7 +821,7 @@ class TestKinds:
         text = iris_csv().replace("2.5,3.0,1.1,versicolor", "2.5,3.0,1.1,unsure").replace("2,setosa", "2,", 3)
         text = text.replace("5.1,3.3,1.7,0.5,setosa", "5.1,3.3,1.7,0.5,unsure")
         visit.choose("iris.csv", text)
-        assert "1 value of “species” is no label: “unsure”." in visit.text("#actual-question")
+        assert "1 value of “species” is not a label: “unsure”." in visit.text("#actual-question")
 
         visit.predict()
 
@@ -883,7 +883,7 @@ class TestKinds:
             visit.answered().choose("titanic.csv", table.to_csv(index=False))
             fares = passengers()["fare"]
             assert visit.text("#unseen").split("\n") == [
-                "Outside of what the model was trained on:",
+                "Outside the training data:",
                 "sex: “Male” in 1 row; trained on female, male",
                 f"fare: 9999 in 1 row; trained on {fares.min():.6g} to {fares.max():.6g}",
             ]
@@ -896,7 +896,7 @@ class TestKinds:
     def test_the_decimal_mark_can_be_chosen_where_it_is_a_guess(self, visit: Visit) -> None:
         """1,234 may be a thousand and more."""
         visit.choose("thousands.csv", f"{';'.join(FEATURES)}\n1,234;2,345;3,456;4,567\n")
-        assert visit.text("#file-note").startswith("All its commas stand before three digits, and are read as decimal")
+        assert visit.text("#file-note").startswith("All commas are before three digits and read as decimal")
 
         visit.page.select_option("#mark", ".")
 
@@ -914,7 +914,7 @@ class TestKinds:
             (
                 "one.csv",
                 "sepal length (cm)\n5.1\n4.9\n",
-                f"expected 4 columns ({', '.join(FEATURES)}), found one, whichever separator is tried",
+                f"expected 4 columns ({', '.join(FEATURES)}), found one with every separator",
             ),
             ("bytes.csv", bytes(range(256)), "it isn't a text. Save it as CSV and choose that"),
         ],
@@ -1027,7 +1027,7 @@ class TestAbout:
         assert "The file carries no certificate; model.export writes one." in text
         n_calls = visit.page.locator("#latency rect").count()
         assert n_calls >= 4  # the root, metadata, the sample, health; and why it is so
-        visit.page.get_by_role("button", name="Check its health").click()
+        visit.page.get_by_role("button", name="Check health").click()
         visit.page.wait_for_function(f"document.querySelectorAll('#latency rect').length > {n_calls}")
         assert re.match(r"Last \d requests: median ", visit.text("#latency p"))
         assert visit.page.get_by_role("link", name="Docs").get_attribute("href") == f"{url}/docs"
@@ -1150,7 +1150,7 @@ class TestEveryone:
             )
 
         names = [name for name, _, _ in reached]
-        assert names[:7] == ["Try", "File", "About", "API", "Back to the sample", "feature-0", "sepal length (cm)"]
+        assert names[:7] == ["Try", "File", "About", "API", "Reset to the sample", "feature-0", "sepal length (cm)"]
         assert {"curl", "Python", "JavaScript", "Copy"} <= set(names)
         assert {(style, width) for _, style, width in reached[:-1]} == {("solid", "2px")}
 
