@@ -74,7 +74,7 @@ def cancer_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def locked_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service that wants a key, and takes little at once."""
+    """A service that requires a key, and has a low limit of rows."""
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     log = tmp_path_factory.mktemp("locked") / "log"
     with LocalServer.start(log, API_KEY_SHA256=digest, MAX_ROWS="40", MAX_BODY_BYTES="500") as server:
@@ -133,7 +133,7 @@ class TestTry:
         wait_for_label(visit, "setosa")
 
     def test_changes_are_coalesced(self, visit: Visit) -> None:
-        """A hundred steps while one answer is on its way make two requests."""
+        """A hundred steps during one request cause two requests."""
         slide = """slider => {
             for (let step = 0; step <= 100; step++) {
                 slider.value = 1 + 0.05 * step;
@@ -151,7 +151,7 @@ class TestTry:
         assert len(rows) <= 3
 
     def test_a_slow_answer_never_overwrites_a_newer_one(self, visit: Visit) -> None:
-        """Even if it still comes: here none can be given up."""
+        """Even if it still arrives, because requests can't be aborted here."""
         late = []
 
         def answer(route: Route) -> None:
@@ -214,7 +214,7 @@ class TestTry:
 
     @pytest.mark.parametrize("typed", ["1,234", "-12,345", "1,234,567"])
     def test_a_comma_that_may_separate_thousands_is_asked_about(self, visit: Visit, typed: str) -> None:
-        """Neither a thousand and more nor one and something is sent."""
+        """Neither 1234 nor 1.234 is sent."""
         visit.page.wait_for_selector("#why:not(.old) #why-bars li")
         before = len(posts(visit))
 
@@ -328,7 +328,7 @@ class TestTry:
         assert visit.text("#try-fault") == ""
 
     def test_a_service_that_is_gone_is_told(self, visit: Visit) -> None:
-        """In words of its own."""
+        """In its own words."""
         visit.page.route("**/predict/batch", lambda route: route.abort())
 
         visit.page.fill("#feature-0", "5.2")
@@ -336,7 +336,7 @@ class TestTry:
         visit.page.wait_for_selector("#try-fault:text-is('The service can\\'t be reached.')")
 
     def test_another_model_is_told(self, visit: Visit) -> None:
-        """What is on the page is of the old one."""
+        """The page still shows the old model."""
         visit.page.route(
             "**/predict/batch",
             lambda route: route.fulfill(
@@ -617,7 +617,7 @@ class TestFile:
         assert [line[4] for line in lines[1:]] == (predict(url, iris.tolist())["label"] * 667)[:100_000]
 
     def test_it_can_be_cancelled(self, visit: Visit) -> None:
-        """What has been answered stays."""
+        """The answers so far stay."""
         n_batches = 0
 
         def answer(route: Route) -> None:
@@ -642,7 +642,7 @@ class TestFile:
         assert visit.text("#file-fault") == ""
 
     def test_a_failure_ends_it_and_is_told(self, visit: Visit) -> None:
-        """A 500 is nothing that passes."""
+        """A 500 isn't retried."""
         detail = [{"loc": [], "msg": "unexpected failure; its request id is 7", "type": "internal"}]
         visit.page.route("**/predict/batch", lambda route: route.fulfill(status=500, json={"detail": detail}))
         visit.choose("iris.csv", iris_csv())
@@ -654,7 +654,7 @@ class TestFile:
         assert visit.page.is_hidden("#results")
 
     def test_what_passes_is_tried_again(self, visit: Visit) -> None:
-        """A 503; and of what is too large for something on the way, half."""
+        """A 503 is retried; a batch that is too large for a proxy is halved."""
         statuses = [503, 413]
         sizes = []
 
@@ -791,7 +791,7 @@ class TestKinds:
         assert visit.page.is_disabled("#run")
 
     def test_labels_by_other_names_are_asked_about_and_remembered(self, visit: Visit) -> None:
-        """Neither no score nor a wrong one."""
+        """The score is neither missing nor wrong."""
         text = iris_with(f"{HEAD},Species", cells=lambda row: [*row[:4], f"Iris-{row[4]}"])
         visit.choose("iris.csv", text)
         question = (
@@ -923,7 +923,7 @@ class TestKinds:
     def test_what_is_no_csv_of_this_model_is_told(
         self, name: str, content: str | bytes, message: str, visit: Visit
     ) -> None:
-        """In words of its own, and another file can be chosen."""
+        """In plain words, and another file can be chosen."""
         visit.choose(name, content)
 
         assert visit.text("#file-fault") == f"{name}: {message}"

@@ -67,7 +67,7 @@ def iris_table(n_rows: int) -> pa.Table:
 
 
 def hold(path: Path, probabilities: np.ndarray, labels: Sequence[str], answers: Sequence[str] = ANSWERS) -> None:
-    """Hold the answers in a file, to the bit."""
+    """Check the answers in a file, to the bit."""
     table = read(path)
     found = np.stack([np.asarray(table[name], dtype=np.float32) for name in answers[1:]], axis=1)
     assert found.tobytes() == probabilities.tobytes()

@@ -1,4 +1,4 @@
-"""What a cell of a CSV means where files are scored in bulk."""
+"""How a CSV's cells are read in scoring in bulk."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from function.scoring.values import read_cells
 
 @pytest.mark.parametrize("takes_missing", [True, False])
 def test_an_empty_cell_is_no_text_of_a_choice(*, takes_missing: bool) -> None:
-    """Whoever judges it refuses null; an encoder that ignores what it doesn't know would answer an empty text."""
+    """The check of values refuses null; an encoder that ignores unknown texts would answer an empty text."""
     cells = read_cells(["male", "", "NA", "x"], "string", takes_missing=takes_missing, known=("male", "female"))
 
     assert cells == ["male", None, None, "x"]
 
 
 def test_a_text_that_the_model_knows_is_itself() -> None:
-    """Though others write it for a value that is missing."""
+    """Even if it usually marks a missing value."""
     assert read_cells(["NA", "", "null"], "string", takes_missing=True, known=("NA", "")) == ["NA", "", None]
 
 
