@@ -445,7 +445,7 @@ def test_another_run_cant_be_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "out.csv.partial").write_text("")
     arguments = [IRIS, tmp_path / "in.parquet", tmp_path / "out.csv"]
 
-    message = "expected the model, the files and the options of the run before; start anew without --resume"
+    message = "expected the model, the files and the options of the run before; start again without --resume"
     assert run("score", *arguments, "--resume").stderr == f"FileError: {tmp_path}/out.csv: {message}\n"
     with (tmp_path / "out.csv.partial").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
