@@ -121,7 +121,7 @@ def test_it_is_a_function_of_its_own_on_the_same_package(stack: dict[str, str]) 
 
 
 def test_an_alarm_hears_of_failed_executions(stack: dict[str, str]) -> None:
-    """And tells whom the other one tells."""
+    """And notifies the same topic as the other alarm."""
     (alarm,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[stack["BulkFailures"]])["MetricAlarms"]
 
     assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/States", "ExecutionsFailed", 1.0)
@@ -218,7 +218,7 @@ def test_make_score_scores_a_folder(stack: dict[str, str], invoked: list[str]) -
 
 
 def test_make_score_again_scores_what_is_left(stack: dict[str, str], invoked: list[str]) -> None:
-    """Once the object is mended; the status says that rows were refused."""
+    """Once the object is fixed; the status says that rows were refused."""
     put("rows/3.csv.gz", gzip.compress(f"{HEADER}\n5.1,3.5,1.4,0.2\n".encode()))
     before = boto3.client("s3").head_object(Bucket=OUTPUT, Key="scored/july/0.csv")["LastModified"]
 

@@ -162,7 +162,7 @@ def test_lambda_answers_the_whole_table(
 
 
 def test_under_lambda_it_needs_no_command(image: str, event: Event) -> None:
-    """Its own finds out where it runs."""
+    """The image's command detects Lambda."""
     with Container.emulate(image, command=inspect(image)["Config"]["Cmd"]) as emulated:
         assert answer_of(emulated.invoke(event("predict_label"))).json == {"prediction": "setosa"}
 
@@ -187,7 +187,7 @@ def _wait_for_health(container: Container) -> str:
 
 
 def test_sigterm_reaches_it_and_open_requests_are_answered(image: str) -> None:
-    """It is process 1, which gets no signal that it doesn't ask for; nobody has to kill it."""
+    """As process 1 it only gets signals that it handles; it needs no SIGKILL."""
     body = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
     with Container.serve(image, *SETUP) as container:
         address = urlsplit(container.url)

@@ -201,7 +201,7 @@ class TestGradually:
         assert codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]["status"] == "Stopped"
 
     def test_another_version_waits_for_its_end(self, stack: str) -> None:
-        """Whoever takes the rollout back would take that back too."""
+        """Undoing the rollout would undo that too."""
         share_traffic(stack, 0.1)
         before = alias(stack)
 
@@ -274,7 +274,7 @@ def reach(resources: dict[str, Any], name: str, seen: tuple[str, ...] = ()) -> N
 
 @pytest.mark.parametrize("rollout", ["AllAtOnce", "Canary10Percent5Minutes"])
 def test_nothing_wants_itself(rollout: str, cloud: None) -> None:
-    """The API wants the alias, whose rollout wants the alarms, which want the API: by name, where it isn't there yet."""
+    """The API needs the alias, whose rollout needs the alarms, which need the API; they are referred to by name."""
     resources = json.loads(translated(Rollout=rollout))["Resources"]
 
     for name in resources:

@@ -124,7 +124,7 @@ def test_a_route_behaves_as_fastapi_documents(
 
 
 def test_a_route_may_take_head_itself(app: FastAPI) -> None:
-    """Else HEAD is answered as its GET, whoever calls it, and a stream has no body either."""
+    """Otherwise HEAD is answered like GET, for direct and other routes, and a stream has no body either."""
 
     @app.head("/top")
     async def head_of_top() -> Response:
@@ -172,7 +172,7 @@ def test_its_failures_are_answered_and_logged_once(client: TestClient, caplog: p
 
 
 def test_an_answer_that_breaks_off_is_broken_off(client: TestClient) -> None:
-    """Whoever reads half of it must see that it isn't whole."""
+    """So that the client sees that it isn't complete."""
     with pytest.raises(ZeroDivisionError):
         client.get("/broken")
 
@@ -213,7 +213,7 @@ def test_a_middleware_stands_around_every_route(app: FastAPI) -> None:
 
 
 def test_every_route_is_logged_by_its_path(client: TestClient, access_lines: AccessLines) -> None:
-    """Whoever calls it."""
+    """Whether the entry or FastAPI calls it."""
     client.post("/predict", json=ROW)
     client.get("/top?k=3")
 
