@@ -236,8 +236,14 @@ def test_make_score_again_scores_what_is_left(stack: dict[str, str], invoked: li
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["", f"s3://{OUTPUT}/scored/"], "expected INPUT=s3://bucket/folder/, the bucket's name of 3 to 63 characters; got none"),
-        ([f"s3://{INPUT}/rows/", "scored/"], "expected OUTPUT=s3://bucket/folder/, the bucket's name of 3 to 63 characters; got scored/"),
+        (
+            ["", f"s3://{OUTPUT}/scored/"],
+            "expected INPUT=s3://bucket/folder/, the bucket's name of 3 to 63 characters; got none",
+        ),
+        (
+            [f"s3://{INPUT}/rows/", "scored/"],
+            "expected OUTPUT=s3://bucket/folder/, the bucket's name of 3 to 63 characters; got scored/",
+        ),
         (
             [f"s3://{INPUT}/row/", f"s3://{OUTPUT}/scored/"],
             f"expected INPUT within s3://{INPUT}/rows/, which the stack {STACK} may use, got s3://{INPUT}/row/",
