@@ -1046,7 +1046,7 @@ class TestAbout:
         n_calls = visit.page.locator("#latency rect").count()
         assert n_calls >= 4  # the root, metadata, the sample, health; and why it is so
         visit.page.get_by_role("button", name="Check health").click()
-        visit.page.wait_for_function(f"document.querySelectorAll('#latency rect').length > {n_calls}")
+        visit.page.locator("#latency rect").nth(n_calls).wait_for(state="attached")
         assert re.match(r"Last \d requests: median ", visit.text("#latency p"))
         assert visit.page.get_by_role("link", name="Docs").get_attribute("href") == f"{url}/docs"
 
@@ -1285,9 +1285,11 @@ def test_the_label_is_the_models_own(browser: Browser, kind_url: str) -> None:
 def test_missing_values_may_be_left_empty(browser: Browser, kind_url: str) -> None:
     """In the columns that take them: a field, and cells of a file; in the others they are told."""
     with Visit.start(browser, kind_url) as visit:
-        visit.answered().page.fill("#feature-0", "")
-        visit.answered()
-        assert json.loads(posts(visit)[-1]) == {"data": [[None, 0, 0, 0, 0, 0]]}
+        with visit.answered().page.expect_response(
+            lambda response: "[[null" in (response.request.post_data or "")
+        ) as found:
+            visit.page.fill("#feature-0", "")
+        assert found.value.request.post_data_json == {"data": [[None, 0, 0, 0, 0, 0]]}
         assert visit.text("#try-fault") == ""
         assert "[[null, 0, 0, 0, 0, 0]]" in visit.text("#snippet")
 
