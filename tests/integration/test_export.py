@@ -91,7 +91,7 @@ def prepare(texts: Any, numbers: Any = None) -> ColumnTransformer:
 
 
 def check(model: Any, X: Any, y: Any, path: Path, **options: Any) -> tuple[Classifier, Certificate]:
-    """Export a trained model, and hold what is served against the framework's own answers, gaps as null."""
+    """Export a trained model, and compare the service's answers with the framework's, with null for missing values."""
     certificate = export(model, X, y, path, **options)
     classifier = load(path)
     rows = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
@@ -378,7 +378,7 @@ def test_a_threshold_decides_the_label(target: str, place: int, penguins: pd.Dat
 
 
 def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Path) -> None:
-    """In place of those that it was trained on."""
+    """Instead of the training rows."""
     seen, unseen = penguins[::2], penguins[1::2]
     model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(seen, seen["species"])
 

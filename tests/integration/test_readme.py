@@ -114,7 +114,7 @@ def test_every_page_says_first_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("route", ["Python", "files"])
 def test_a_model_of_ones_own_is_served_in_three_commands(route: str, tmp_path: Path) -> None:
-    """From a DataFrame with gaps and texts to an endpoint that takes null."""
+    """From a DataFrame with missing values and texts to an endpoint that accepts null."""
     train, save = blocks(MODELS, "python")
     check, requests, export, _ = blocks(MODELS, "console")
     if route == "files":
@@ -139,7 +139,7 @@ def test_an_environment_of_ones_own_needs_the_packages_that_are_named() -> None:
 
 
 def wine_file(folder: Path) -> Any:
-    """A file as the table has it for scikit-learn, and a CSV beside it; give scikit-learn's model."""
+    """Write a file as the table shows for scikit-learn, and a CSV beside it; return scikit-learn's model."""
     wine = load_wine()
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.data, wine.target)
     folder.mkdir()
