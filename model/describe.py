@@ -26,7 +26,7 @@ from model.files import FileError, RowFile, find_files, open_file
 from model.names import find_columns
 from model.reading import FILES, add_artifact
 from model.rows import read_batches, read_values
-from model.table import Table, count_rows
+from model.table import Table, count_rows, is_boolean, to_numbers
 from model.truth import read_labels
 
 TYPES = {onnx.TensorProto.STRING: TEXT, onnx.TensorProto.BOOL: BOOL}
@@ -101,6 +101,8 @@ def read_table(
                 table[column.name] += read_values(file, batch, column.name, column.type, column.known)
             if target is not None:
                 truth += read_labels(file.path, batch.table[target], labels).to_pylist()
+    for name, values in table.items():
+        table[name] = values if is_boolean(values) else to_numbers(values)
     if not count_rows(table):
         raise FileError(f"{files[0].path}: expected rows, got none")
     return table, None if target is None else truth

@@ -164,7 +164,8 @@ class Export:
 
     def describe(self, candidate: Candidate, certificate: Certificate) -> Described:
         """Find the facts in the training data, and the accuracy on the holdout rows, if there are any."""
-        trained, certified = candidate.take(self.trained.table), candidate.take(self.certified.table)
+        trained = {name: self.trained.table[name] for name in candidate.columns}
+        certified = candidate.take(self.certified.table)
         gaps = {name for name, values in certified.items() if None in values}
         described = find_facts(
             candidate.model, trained, self.trained.truth, self.labels, takes_missing=gaps, certificate=certificate

@@ -11,11 +11,12 @@ import onnx
 
 from function.classifier import Classifier, Model, load_bytes
 from function.classifier.facts import Certificate, Facts, Feature, Sample
+from function.classifier.model import BOOL, TEXT
 from function.errors import ArtifactError, FeaturesError
 from model import artifact
 from model.bins import find_bins
 from model.predictions import predict
-from model.table import Row, Table, Value, count_rows, read_rows
+from model.table import Row, Table, Value, count_rows, is_boolean, read_rows
 
 MOST_VALUES = 100  # a column with more texts, or whose texts hardly repeat, is free text
 
@@ -107,7 +108,8 @@ def load(
 ) -> Classifier:
     """Load a classifier that accepts missing values; its sample is the first complete row, else the first values."""
     sample = next((row for row in read_rows(table) if None not in row), tuple(map(_first, table.values())))
-    facts = Facts(features=tuple(Feature(name=name) for name in table), sample=Sample(row=sample))
+    features = (Feature(name=name, boolean=is_boolean(values) or None) for name, values in table.items())
+    facts = Facts(features=tuple(features), sample=Sample(row=sample))
     return load_bytes(artifact.write(model, facts), name="the model", labels=labels, allow_missing=allow_missing)
 
 
@@ -234,7 +236,7 @@ def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | 
     """Describe a column; `fill` replaces missing values, None if there may be none."""
     present = [value for value in values if value is not None]
     texts = [value for value in present if isinstance(value, str)]
-    numbers = [value for value in present if not isinstance(value, str | bool)]
+    numbers = [] if type in (TEXT, BOOL) else [float(value) for value in present]
     repeats = len(set(texts)) <= len(texts) / 2
     choice = tuple(sorted(set(texts))) if repeats and len(set(texts)) <= MOST_VALUES else ()
     return Feature(
@@ -244,6 +246,7 @@ def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | 
         values=choice or None,
         median=_median(numbers),
         commonest=_commonest([value for value in present if isinstance(value, str | bool)] if repeats else ()),
+        boolean=True if numbers and is_boolean(values) else None,
         missing=None if fill is None else True,
         missing_text=fill if isinstance(fill, str) else None,
         **find_bins(values, type, choice)._asdict(),

@@ -28,7 +28,7 @@ def read_batches(file: RowFile, names: Sequence[str]) -> Iterator[Batch]:
 
 
 def read_values(file: RowFile, batch: Batch, name: str, type: str, known: tuple[str, ...] = ()) -> list[Value]:
-    """Read a column's values as those of an input's type, gaps as None; booleans are 1 and 0 where numbers are taken.
+    """Read a column's values as those of an input's type, gaps as None; booleans stay such where numbers are taken.
 
     Args:
         file: for messages.
@@ -78,6 +78,8 @@ def _convert(value: Any, type: str) -> Value:
     if type in (TEXT, BOOL) or not isinstance(value, bool | int | float | Decimal):
         expected = {TEXT: "a string", BOOL: "true or false"}.get(type, "a number")
         raise ValueError(f"expected {expected}, got {name_type(value)}")
+    if isinstance(value, bool):
+        return value
     number = _to_float(value)
     if math.isinf(number):
         raise ValueError("expected a finite number, got an infinite one")

@@ -104,7 +104,8 @@ def _cast(file: RowFile, batch: Batch, name: str, type: pa.DataType) -> pa.Chunk
         if batch.is_text and type != pa.string():
             whole = column.combine_chunks()
             kind = BOOL if type == pa.bool_() else "float64"
-            column = pa.chunked_array([parse_column(whole, kind, takes_comma=batch.takes_comma)[0]])
+            found, _ = parse_column(whole, kind, takes_comma=batch.takes_comma, takes_booleans=True)
+            column = pa.chunked_array([found])
         return column.cast(type)
     except pa.ArrowException:
         first = batch.locate(0)

@@ -312,6 +312,86 @@ def test_booleans_whole_numbers_and_names_of_any_kind(penguins: pd.DataFrame, tm
     ]  # fmt: skip
 
 
+BOOLEANS: dict[str, Callable[[], Any]] = {
+    "XGBoost": lambda: XGBClassifier(n_estimators=10, random_state=SEED),
+    "LightGBM": lightgbm,
+    "HistGradientBoosting": lambda: HistGradientBoostingClassifier(max_iter=10, random_state=SEED),
+    "RandomForest": lambda: RandomForestClassifier(10, random_state=SEED),
+}
+
+
+def flags() -> pd.DataFrame:
+    """100 rows of a number, a boolean, a whole number, and the class that they make."""
+    random = np.random.default_rng(SEED)
+    table = pd.DataFrame(
+        {"a": random.normal(size=100), "is_b": random.random(100) < 0.5, "c": random.integers(9, size=100)}
+    )
+    return table.assign(y=((table["a"] > 0) ^ table["is_b"] ^ (table["c"] > 4)).astype(int))
+
+
+@pytest.mark.parametrize("make", BOOLEANS.values(), ids=BOOLEANS)
+def test_a_model_is_asked_as_it_was_trained(make: Callable[[], Any], tmp_path: Path) -> None:
+    """With true and false in a column of numbers, if it was trained on them there, and nowhere else."""
+    table, path = flags(), tmp_path / "x.onnx"
+    X, y = table.drop(columns="y"), table["y"]
+
+    classifier, _ = check(make().fit(X, y), X, y, path)
+
+    client = TestClient(create_app(Settings(), classifier))
+    answers = [
+        client.post("/predict/batch", json={"data": [[0.25, value, 2], *X.to_numpy(dtype=object).tolist()]})
+        for value in (True, 1, 1.0)
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert client.post("/predict", json={"data": [[True, True, 2]]}).json()["detail"][0]["msg"] == (
+        'row 0, "a": expected a number, got a boolean'
+    )
+    assert client.post("/predict", json={"data": [[0.25, "true", 2]]}).json()["detail"][0]["msg"] == (
+        'row 0, "is_b": expected a number, true or false, got a string'
+    )
+    facts = client.get("/metadata").json()
+    assert {key: facts["features"][1].get(key) for key in ("name", "type", "min", "commonest")} == {
+        "name": "is_b", "type": "bool", "min": None, "commonest": bool(X["is_b"].mode()[0])
+    }  # fmt: skip
+    assert facts["data_sample"] == [[X["a"][0], bool(X["is_b"][0]), X["c"][0]]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_the_training_file_is_evaluated_and_scored(ending: str, tmp_path: Path) -> None:
+    """All its rows, whatever it has for true and false."""
+    table, artifact, path = flags(), tmp_path / "x.onnx", tmp_path / f"in.{ending}"
+    model = RandomForestClassifier(10, random_state=SEED).fit(table.drop(columns="y"), table["y"])
+    export(model, table.drop(columns="y"), table["y"], artifact)
+    EXPORT_FORMATS[f"in.{ending}"](table, path)
+
+    evaluated = command("evaluate", artifact, path, "--target", "y", "--json")
+    scored = command("score", artifact, path, tmp_path / "out.parquet")
+
+    assert (evaluated.returncode, json.loads(evaluated.stdout)["accuracy"]) == (
+        0,
+        model.score(table.drop(columns="y"), table["y"]),
+    )
+    assert (scored.returncode, scored.stderr) == (0, "")
+    assert pd.read_parquet(tmp_path / "out.parquet")["is_b"].astype(bool).tolist() == table["is_b"].tolist()
+
+
+def test_a_boolean_may_be_missing_where_the_model_was_trained_so(tmp_path: Path) -> None:
+    """As pandas' own booleans may be."""
+    table = flags()
+    X = table.drop(columns="y").assign(is_b=table["is_b"].astype("boolean").where(table.index % 5 > 0))
+    model = HistGradientBoostingClassifier(max_iter=10, random_state=SEED).fit(X, table["y"])
+
+    classifier, _ = check(model, X, table["y"], tmp_path / "x.onnx")
+
+    assert [feature.name for feature in classifier.model.features if feature.boolean] == ["is_b"]
+    for n_rows in (1, 100):
+        rows = [[0.25, value, 2] for value in (None, True, False)] * n_rows
+        assert classifier.predict(rows) == pytest.approx(
+            model.predict_proba(pd.DataFrame(rows, columns=X.columns).astype({"is_b": "boolean"})), abs=TOLERANCE
+        )
+
+
 def test_a_column_of_texts(tmp_path: Path) -> None:
     """A series is one, and its words are counted as in Lambda's locale."""
     texts = pd.Series(["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5, name="review")
