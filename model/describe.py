@@ -21,11 +21,11 @@ except ImportError as error:
     sys.exit(f"model describe needs the package {error.name}, which is missing: `make .venv/files` installs it")
 from model import artifact
 from model.columns import Choice, check_header, check_types, name_features
-from model.facts import find_facts
+from model.facts import LabelError, find_facts
 from model.files import FileError, RowFile, find_files, open_file
 from model.names import find_columns
 from model.reading import FILES, add_artifact
-from model.rows import read_batches, read_values
+from model.rows import locate, read_batches, read_values
 from model.table import Table, count_rows, is_boolean, to_numbers
 from model.truth import read_labels
 
@@ -141,7 +141,10 @@ def _run(arguments: argparse.Namespace, output: Path) -> None:
         check_header(file, names)
         check_types(file, Choice(names, target))
     table, truth = read_table(files, columns, target, labels or ())
-    described = find_facts(model, table, truth, labels)
+    try:
+        described = find_facts(model, table, truth, labels)
+    except LabelError as error:
+        raise FileError(f"{locate(files, str(target), error.row)}: {error.message}") from None
     artifact.save(output, model, described.name_target(target).facts, arguments.version)
     print(f"{output}: {described.summarize(count_rows(table))}")
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from function.classifier.facts import Certificate
+from function.classifier.facts import Certificate, read_labels
 from function.errors import ArtifactError, FeaturesError, ServiceError
 
 try:
@@ -29,7 +29,7 @@ except ImportError:
     message = "model.export writes with the package onnx, which is missing: `make .venv/train` installs it"
     raise ImportError(message, name="onnx") from None
 from model import artifact, frameworks
-from model.facts import Described, find_facts, load
+from model.facts import Described, LabelError, check_labels, find_facts, load
 from model.frameworks import Answers, Framework
 from model.predictions import predict
 from model.table import Table, count_rows, is_gap, read_features, read_rows
@@ -172,6 +172,9 @@ class Export:
         )
         if self.certified is self.trained or self.certified.truth is None:
             return described
+        names = (*(described.facts.labels or ()), *(label for label in self.trained.truth or () if label is not None))
+        true = {row: label for row, label in enumerate(self.certified.truth) if label is not None}
+        check_labels(true, tuple(dict.fromkeys(names)), "holdout")
         unseen = find_facts(candidate.model, certified, self.certified.truth, self.labels, takes_missing=gaps)
         rating = {
             "accuracy": (unseen.facts.training or {})["accuracy"],
@@ -256,6 +259,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--holdout", nargs="+", default=[], help="other rows to certify the model on, and to measure how good it is"
     )
+    parser.add_argument("--labels", type=Path, help="index -> label, JSON, other names for the model's own classes")
     parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     parser.add_argument("--output", type=Path, required=True, help="where to write")
     arguments = parser.parse_args(given)
@@ -266,7 +270,9 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from model.frames import read_frame, read_pickle  # noqa: PLC0415 - export() needs neither pyarrow nor joblib
+    from model.files import FileError, find_files, open_file  # noqa: PLC0415 - export() needs neither pyarrow nor joblib
+    from model.frames import read_frame, read_pickle  # noqa: PLC0415
+    from model.rows import locate  # noqa: PLC0415
 
     model = read_pickle(arguments.model)
     has_names = hasattr(model, "feature_names_in_")
@@ -276,7 +282,12 @@ def _run(arguments: argparse.Namespace) -> None:
         if files
     ]
     (X, y), holdout = frames[0], frames[1] if len(frames) > 1 else None
-    export(model, X, y, arguments.output, holdout=holdout, version=arguments.version)
+    labels = None if arguments.labels is None else read_labels(arguments.labels)
+    try:
+        export(model, X, y, arguments.output, holdout=holdout, labels=labels, version=arguments.version)
+    except LabelError as error:
+        files = map(open_file, find_files(arguments.files if error.of == "training" else arguments.holdout))
+        raise FileError(f"{locate(list(files), arguments.target, error.row)}: {error.message}") from None
 
 
 if __name__ == "__main__":

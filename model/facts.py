@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median, median_low
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import onnx
 
 from function.classifier import Classifier, Model, load_bytes
 from function.classifier.facts import Certificate, Facts, Feature, Sample
-from function.classifier.model import BOOL, TEXT
+from function.classifier.model import BOOL, TEXT, cut
 from function.errors import ArtifactError, FeaturesError
 from model import artifact
 from model.bins import find_bins
@@ -22,6 +22,19 @@ MOST_VALUES = 100  # a column with more texts, or whose texts hardly repeat, is 
 
 Best = Mapping[int, int]  # row -> the model's class; without rows that it doesn't answer
 Truth = Sequence[str | None]  # the label of each row, None if it isn't known
+
+
+class LabelError(ArtifactError):
+    """A row's label is none of the model's.
+
+    `row` is its place, counted from 0, in `of`: the rows that the model was trained on, or was held out from.
+    """
+
+    def __init__(self, message: str, row: int, of: Literal["training", "holdout"] = "training") -> None:
+        super().__init__(f"{'holdout, ' if of == 'holdout' else ''}row {row}: {message}")
+        self.message = message
+        self.row = row
+        self.of = of
 
 
 class Described(NamedTuple):
@@ -162,12 +175,50 @@ def _judge(model: Model, table: Table, truth: Truth | None, best: Best) -> tuple
     if truth is None:
         return names, dict.fromkeys(best, True)
     true = {index: str(truth[index]) for index in best}
-    if not set(true.values()) <= set(names) or model.labels_from == "their positions":
+    if _shows_names(model, set(true.values())):
+        check_labels(true, names)
+    else:
         whole = [index for index in best if all(values[index] is not None for values in table.values())]
         called = _vote([(best[index], true[index]) for index in whole or best], len(names))
+        check_labels(true, called)
         if model.labels_from != "a label file":
             names = called
     return names, {index: called[found] == true[index] for index, found in best.items()}
+
+
+def _shows_names(model: Model, found: Collection[str]) -> bool:
+    """Decide whether the rows' labels are meant to be the model's, or are names for its numbers or positions."""
+    if model.labels_from == "their positions":
+        return False
+    is_renamed = model.labels_from == "a label file"
+    has_texts = not is_renamed and any(not _is_number(name) for name in model.class_ids or ())
+    return has_texts or not set(found).isdisjoint(model.labels)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_labels(
+    true: Mapping[int, str], names: Sequence[str], of: Literal["training", "holdout"] = "training"
+) -> None:
+    """Check that each row's label is one of the model's.
+
+    Raises:
+        LabelError: names the first row whose label isn't, and all such labels.
+    """
+    strays = sorted(set(true.values()) - set(names))
+    if strays:
+        rows = [index for index in sorted(true) if true[index] in strays]
+        n_rows = f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
+        message = (
+            f"expected the model's labels, {cut(', '.join(names), 300)}; got {cut(', '.join(strays), 300)} in {n_rows}"
+        )
+        raise LabelError(f"{message}; --labels, or labels= of export, renames the model's classes", rows[0], of)
 
 
 def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:

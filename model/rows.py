@@ -27,6 +27,17 @@ def read_batches(file: RowFile, names: Sequence[str]) -> Iterator[Batch]:
         yield batch
 
 
+def locate(files: Sequence[RowFile], name: str, row: int) -> str:
+    """Say in which file and line a row of all files is, by a column that they have."""
+    before = 0
+    for file in files:
+        for batch in read_batches(file, [name]):
+            if row < before + batch.table.num_rows:
+                return f"{file.path}, line {batch.locate(row - before)}"
+            before += batch.table.num_rows
+    raise IndexError(row)
+
+
 def read_values(file: RowFile, batch: Batch, name: str, type: str, known: tuple[str, ...] = ()) -> list[Value]:
     """Read a column's values as those of an input's type, gaps as None; booleans stay such where numbers are taken.
 

@@ -434,6 +434,26 @@ def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, 
     assert result.stderr == f"ArtifactError: {message}\n"
 
 
+def test_labels_of_other_names_are_refused(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """By the line of the first; a model whose classes are numbers takes the rows' names, but no more of them."""
+    lines = wine_csv.read_text().splitlines()
+    lines[7] = lines[7].replace("barolo", "brolo")
+    (tmp_path / "stray.csv").write_text("\n".join(lines))
+    rows = [[float(number), "yes" if number > 5 else "no"] for number in range(10)]
+    model = LogisticRegression().fit([row[:1] for row in rows], [row[1] for row in rows])
+    texts = write_model(tmp_path / "texts.onnx", model, [("x", FloatTensorType([None, 1]))])
+    table = write_csv(tmp_path / "texts.csv", [["x", "y"], *([number, str(label).upper()] for number, label in rows)])
+
+    of_numbers = describe(wine_model, tmp_path / "stray.csv", "--target", "cultivar").stderr
+    of_texts = describe(texts, table, "--target", "y").stderr
+
+    renames = "--labels, or labels= of export, renames the model's classes"
+    expected = "expected the model's labels, barolo, grignolino, barbera; got brolo in 1 row"
+    assert of_numbers == f"FileError: {tmp_path}/stray.csv, line 8: {expected}; {renames}\n"
+    expected = "expected the model's labels, no, yes; got NO, YES in 10 rows"
+    assert of_texts == f"FileError: {table}, line 2: {expected}; {renames}\n"
+
+
 def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
     """A model that labels no better than one label for all is described, and the line says so."""
     rows = [[float(index % 10), "yes" if index == 9 else "no"] for index in range(100)]

@@ -437,6 +437,72 @@ def test_classes_that_are_numbers_take_the_names_that_the_rows_show(penguins: pd
     assert classifier.model.labels == ("Chinstrap", "Gentoo", "Adelie")
 
 
+OWN = "expected the model's labels, Adelie, Chinstrap, Gentoo; got"
+RENAMES = "--labels, or labels= of export, renames the model's classes"
+OTHERS: dict[str, tuple[Callable[[pd.Series], pd.Series], str]] = {
+    "all": (lambda y: y.str.upper(), f"row 0: {OWN} ADELIE, CHINSTRAP, GENTOO in 344 rows; {RENAMES}"),
+    "one class": (lambda y: y.replace("Gentoo", "GENTOO"), f"row 152: {OWN} GENTOO in 124 rows; {RENAMES}"),
+    "one row": (lambda y: y.where(y.index != 99, "Adelia"), f"row 99: {OWN} Adelia in 1 row; {RENAMES}"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), OTHERS.values(), ids=OTHERS)
+def test_labels_that_arent_the_models_are_refused(
+    change: Callable[[pd.Series], pd.Series], message: str, penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Both lists are named, and the first such row; in files by their line."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    X.assign(y=y).to_csv(tmp_path / "right.csv", index=False)
+    X.assign(y=change(y))[:150].to_csv(tmp_path / "first.csv", index=False)
+    X.assign(y=change(y))[150:].to_csv(tmp_path / "second.csv", index=False)
+    files = (tmp_path / "first.csv", tmp_path / "second.csv")
+    options = ("--target", "y", "--output", tmp_path / "x.onnx")
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, change(y), tmp_path / "x.onnx")
+    trained = command("export", tmp_path / "model.joblib", *files, *options)
+    held_out = command("export", tmp_path / "model.joblib", tmp_path / "right.csv", "--holdout", *files, *options)
+
+    assert str(error.value) == message
+    row, _, text = message.partition(": ")
+    number = int(row.removeprefix("row "))
+    path, line = (files[0], number + 2) if number < 150 else (files[1], number - 150 + 2)
+    assert trained.stderr == held_out.stderr == f"FileError: {path}, line {line}: {text}\n"
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_labels_may_be_renamed(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """If the caller says so, in the function and in a file."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    X.assign(y=y.str.upper()).to_csv(tmp_path / "in.csv", index=False)
+    (tmp_path / "names.json").write_text('{"0": "ADELIE", "1": "CHINSTRAP", "2": "GENTOO"}')
+
+    export(model, X, y, tmp_path / "a.onnx", labels=["a", "c", "g"])
+    result = command("export", tmp_path / "model.joblib", tmp_path / "in.csv", "--target", "y",
+                     "--labels", tmp_path / "names.json", "--output", tmp_path / "b.onnx")  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert load(tmp_path / "a.onnx").model.labels == ("a", "c", "g")
+    assert load(tmp_path / "b.onnx").model.labels == ("ADELIE", "CHINSTRAP", "GENTOO")
+
+
+def test_a_stray_label_is_no_name_of_a_number(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Though the rows name the classes."""
+    codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
+    model = XGBClassifier(n_estimators=10, random_state=SEED).fit(penguins[NUMBERS], codes)
+    y = penguins["species"].where(penguins.index != 7, "Adelia")
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, penguins[NUMBERS], y, tmp_path / "x.onnx")
+
+    expected = "expected the model's labels, Chinstrap, Gentoo, Adelie"
+    assert str(error.value) == f"row 7: {expected}; got Adelia in 1 row; {RENAMES}"
+
+
 @pytest.mark.parametrize("target", ["texts", "booleans", "whole numbers"])
 @pytest.mark.parametrize("place", [0, 1], ids=["first", "second"])
 def test_a_threshold_decides_the_label(target: str, place: int, penguins: pd.DataFrame, tmp_path: Path) -> None:
