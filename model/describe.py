@@ -146,7 +146,9 @@ def _run(arguments: argparse.Namespace, output: Path) -> None:
     except LabelError as error:
         raise FileError(f"{locate(files, str(target), error.row)}: {error.message}") from None
     artifact.save(output, model, described.name_target(target).facts, arguments.version)
-    print(f"{output}: {described.summarize(count_rows(table))}")
+    print(f"{output}: {described.summarize(count_rows(table))}", flush=True)
+    if warning := described.warn():
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":

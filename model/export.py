@@ -108,7 +108,9 @@ def export(  # noqa: PLR0913 - one call in a notebook
     described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
     path.parent.mkdir(parents=True, exist_ok=True)
     artifact.save(path, candidate.model, described.facts, version)
-    print(f"{path}: {described.summarize(count_rows(trained.table))}")
+    print(f"{path}: {described.summarize(count_rows(trained.table))}", flush=True)
+    if warning := described.warn():
+        print(warning, file=sys.stderr)
     return certificate
 
 

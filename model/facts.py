@@ -41,19 +41,18 @@ class Described(NamedTuple):
     """A model's facts, the number of rows that they come from, and how many it labels correctly, if that is known.
 
     Attributes:
-        is_better: it labels more rows correctly than a constant label would.
+        n_constant: how many rows a constant label would label correctly.
     """
 
     facts: Facts
     n_rows: int
     n_missing: int
     n_right: int | None = None
-    is_better: bool = True
+    n_constant: int = 0
 
     def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
-        """Count the correctly labelled rows, and find out whether a constant label would do as well."""
-        is_better = sum(rated) > Counter(truth).most_common(1)[0][1]
-        return self._replace(n_right=sum(rated), is_better=is_better)
+        """Count the correctly labelled rows, and those that a constant label would label correctly."""
+        return self._replace(n_right=sum(rated), n_constant=Counter(truth).most_common(1)[0][1])
 
     def name_target(self, name: str | None) -> "Described":
         """Add the name of the column of the true labels, if it is known."""
@@ -70,10 +69,17 @@ class Described(NamedTuple):
         rows = f"{self.n_rows} rows of {n_rows}, {self.n_missing} of them with missing values"
         if not self.n_missing:
             rows = f"{self.n_rows} complete rows of {n_rows}"
-        text += f" from {rows}, {self.n_right / self.n_rows:.2%} of them labelled correctly"
-        if not self.is_better:
-            text += ", no more than with a constant label; are the columns, or the labels, in another order?"
-        return text
+        return f"{text} from {rows}, {self.n_right / self.n_rows:.2%} of them labelled correctly"
+
+    def warn(self) -> str | None:
+        """Return a warning if a constant label would do as well on these rows."""
+        if self.n_right is None or self.n_right > self.n_constant:
+            return None
+        share, constant = self.n_right / self.n_rows, self.n_constant / self.n_rows
+        text = (
+            f"{share:.2%} of the rows are labelled correctly, and {constant:.2%} would be by the commonest label alone"
+        )
+        return f"warning: {text}; are the columns, or the labels, in another order?"
 
 
 def find_facts(

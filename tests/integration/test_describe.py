@@ -50,14 +50,14 @@ class Result(NamedTuple):
 
 def describe(*arguments: str | Path) -> Result:
     """Run the command in this process, which has imported onnx already."""
-    output = io.StringIO()
+    output, errors = io.StringIO(), io.StringIO()
     given = [str(argument) for argument in arguments]
     try:
-        with contextlib.redirect_stdout(output):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             main(given if "--output" in given else [*given, "--in-place"])
     except SystemExit as end:
         return Result(1, output.getvalue(), f"{end.code}\n")
-    return Result(0, output.getvalue(), "")
+    return Result(0, output.getvalue(), errors.getvalue())
 
 
 def test_the_command_itself(penguin_model: Path, tmp_path: Path) -> None:
@@ -455,15 +455,24 @@ def test_labels_of_other_names_are_refused(wine_model: Path, wine_csv: Path, tmp
 
 
 def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
-    """A model that labels no better than one label for all is described, and the line says so."""
+    """A model that labels no better than one label for all is described, with a warning."""
     rows = [[float(index % 10), "yes" if index == 9 else "no"] for index in range(100)]
     model = LogisticRegression().fit([row[:1] for row in rows], [row[1] for row in rows])
     write_model(tmp_path / "rare.onnx", model, [("x", FloatTensorType([None, 1]))])
     path = write_csv(tmp_path / "rare.csv", [["x", "bought"], *rows])
 
-    assert describe(tmp_path / "rare.onnx", path, "--target", "bought").stdout == (
+    result = describe(tmp_path / "rare.onnx", path, "--target", "bought")
+
+    assert result.stdout == (
         f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes from 100 complete rows of 100, 99.00% of them "
-        "labelled correctly, no more than with a constant label; are the columns, or the labels, in another order?\n"
+        "labelled correctly\n"
+    )
+    assert (result.returncode, result.stderr) == (
+        0,
+        (
+            "warning: 99.00% of the rows are labelled correctly, and 99.00% would be by the commonest label alone; are the "
+            "columns, or the labels, in another order?\n"
+        ),
     )
 
 

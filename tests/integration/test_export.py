@@ -490,6 +490,22 @@ def test_labels_may_be_renamed(penguins: pd.DataFrame, tmp_path: Path) -> None:
     assert load(tmp_path / "b.onnx").model.labels == ("ADELIE", "CHINSTRAP", "GENTOO")
 
 
+def test_labels_that_are_swapped_are_warned_of(
+    penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is written, for a model of a rare class may be no better than its commonest label either."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+
+    export(model, X, y.map({"Adelie": "Gentoo", "Gentoo": "Chinstrap", "Chinstrap": "Adelie"}), tmp_path / "x.onnx")
+
+    assert (tmp_path / "x.onnx").exists()
+    assert capsys.readouterr().err == (
+        "warning: 0.58% of the rows are labelled correctly, and 44.19% would be by the commonest label alone; are the "
+        "columns, or the labels, in another order?\n"
+    )
+
+
 def test_a_stray_label_is_no_name_of_a_number(penguins: pd.DataFrame, tmp_path: Path) -> None:
     """Though the rows name the classes."""
     codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
