@@ -42,6 +42,7 @@ class Described(NamedTuple):
 
     Attributes:
         n_constant: how many rows a constant label would label correctly.
+        unseen: how many rows that it wasn't trained on it labels correctly, and of how many.
     """
 
     facts: Facts
@@ -49,6 +50,7 @@ class Described(NamedTuple):
     n_missing: int
     n_right: int | None = None
     n_constant: int = 0
+    unseen: tuple[int, int] | None = None
 
     def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
         """Count the correctly labelled rows, and those that a constant label would label correctly."""
@@ -69,7 +71,11 @@ class Described(NamedTuple):
         rows = f"{self.n_rows} rows of {n_rows}, {self.n_missing} of them with missing values"
         if not self.n_missing:
             rows = f"{self.n_rows} complete rows of {n_rows}"
-        return f"{text} from {rows}, {self.n_right / self.n_rows:.2%} of them labelled correctly"
+        text += f" from {rows}, {self.n_right / self.n_rows:.2%} of them labelled correctly"
+        if self.unseen is not None:
+            n_right, n_unseen = self.unseen
+            text += f", and {n_right / n_unseen:.2%} of {n_unseen} rows held out"
+        return text
 
     def warn(self) -> str | None:
         """Return a warning if a constant label would do as well on these rows."""

@@ -7,7 +7,7 @@ import importlib
 import re
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,12 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.float64]
     classes: NDArray[np.intp]
     labels: tuple[str, ...] | None
+
+
+def join(parts: Sequence[Answers]) -> Answers:
+    """Join the answers to several parts of the rows."""
+    probabilities = np.concatenate([part.probabilities for part in parts])
+    return Answers(probabilities, np.concatenate([part.classes for part in parts]), parts[0].labels)
 
 
 class Framework(NamedTuple):

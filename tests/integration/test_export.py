@@ -123,7 +123,8 @@ def test_from_a_notebook_to_a_route(titanic: pd.DataFrame, tmp_path: Path, capsy
     share = model.score(X, y)
     assert capsys.readouterr().out == (
         f"{path}: described 6 features and the labels 0, 1 from 400 rows of 400, {n_missing} of them with missing values, "
-        f"{share:.2%} of them labelled correctly\n"
+        f"{share:.2%} of them labelled correctly; 400 rows compared with scikit-learn {version('scikit-learn')}: largest "
+        f"difference {certificate.largest_difference:.2g}, 0 labels differ\n"
     )
     assert (certificate.framework, certificate.tolerance) == (f"scikit-learn {version('scikit-learn')}", 1e-5)
     assert [(feature.name, feature.values, feature.missing) for feature in classifier.model.features] == [
@@ -539,8 +540,10 @@ def test_a_threshold_decides_the_label(target: str, place: int, penguins: pd.Dat
     assert classifier.predict_label(rows) != labels
 
 
-def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Path) -> None:
-    """In place of those that it was trained on."""
+def test_rows_held_out_certify_and_rate_it(
+    penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are compared with the framework beside those that it was trained on, and rate it in place of them."""
     seen, unseen = penguins[::2], penguins[1::2]
     model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(seen, seen["species"])
 
@@ -549,7 +552,15 @@ def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Pat
     )  # fmt: skip
 
     training = load(tmp_path / "x.onnx").model.training or {}
-    assert certificate.rows == len(unseen)
+    share = model.score(unseen, unseen["species"])
+    assert capsys.readouterr().out.endswith(
+        f" of them labelled correctly, and {share:.2%} of {len(unseen)} rows held out; 344 rows compared with "
+        f"{certificate.framework}: largest difference {certificate.largest_difference:.2g}, 0 labels differ\n"
+    )
+    assert (certificate.rows, certificate.rows_missing) == (
+        len(penguins),
+        int(penguins[[*NUMBERS, *TEXTS]].isna().any(axis=1).sum()),
+    )
     assert training["accuracy"] == round(model.score(unseen, unseen["species"]), 4)
     assert training["accuracy_from"] == f"{len(unseen)} rows that it wasn't trained on"
 
@@ -588,6 +599,19 @@ def test_a_model_that_onnxruntime_answers_otherwise_is_refused(penguins: pd.Data
     )
     assert not path.exists()
     assert export(model, X, y, path, tolerance=0.3).largest_difference == pytest.approx(0.25, abs=TOLERANCE)
+
+
+def test_rows_held_out_are_compared_too(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """And named as such."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    own = model.predict_proba
+    model.predict_proba = lambda rows: (
+        own(rows) + (np.arange(len(rows)) == 2)[:, None] * ((len(rows) == 7) * np.array([0.25, -0.25, 0]))
+    )
+
+    with pytest.raises(ArtifactError, match=r"; 1 of 344 rows differ, row 2 of holdout by 0\.25; "):
+        export(model, X[7:], y[7:], tmp_path / "x.onnx", holdout=X[:7])
 
 
 def test_gaps_that_the_export_loses_are_told(penguins: pd.DataFrame, tmp_path: Path) -> None:
