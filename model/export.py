@@ -252,6 +252,8 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
                 f"expected X to have the columns that the model was trained on, got none called {lacks}"
             )
         X = X if missing else X[names]
+    if (n_columns := np.size(y, 1) if np.ndim(y) == 2 else 1) > 1:
+        raise ArtifactError(f"expected y to have one column, got {n_columns}; multi-label isn't served")
     table = read_features(X)
     labels = None if y is None else [None if is_gap(label) else str(label) for label in np.asarray(y).ravel().tolist()]
     if labels is not None and len(labels) != count_rows(table):

@@ -14,9 +14,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from catboost import CatBoostClassifier
+from catboost import CatBoost, CatBoostClassifier
 from palmerpenguins import load_penguins
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -30,6 +31,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -37,7 +39,7 @@ from sklearn.semi_supervised import LabelPropagation
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
-from xgboost import XGBClassifier
+from xgboost import XGBClassifier, XGBRegressor
 
 from function.api.app import create_app
 from function.classifier import Classifier, load
@@ -647,7 +649,14 @@ CALIBRATED = "CalibratedClassifierCV makes one of a classifier that gives none"
 
 
 REFUSED: dict[str, tuple[Any, Callable[[pd.DataFrame], Any], str]] = {
-    "regressor": (LinearRegression(), whole, f"{PROBABILITIES} LinearRegression; {CALIBRATED}"),
+    "regressor": (LinearRegression(), whole, f"{PROBABILITIES} LinearRegression; regressors aren't served"),
+    "regressor of XGBoost": (
+        XGBRegressor(n_estimators=2),
+        whole,
+        f"{PROBABILITIES} XGBRegressor; regressors aren't served",
+    ),
+    "clusterer": (KMeans(2), whole, f"{PROBABILITIES} KMeans; clusterers aren't served"),
+    "mixture": (GaussianMixture(2), whole, f"{PROBABILITIES} GaussianMixture; only classifiers are served"),
     "no probabilities": (SVC(), whole, f"{PROBABILITIES} SVC; {CALIBRATED}"),
     "no converter": (
         LabelPropagation(max_iter=5000),
@@ -709,6 +718,41 @@ def test_a_model_that_cant_be_exported_is_told(
 
     assert str(error.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+NATIVE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "XGBoost": (lambda X, y: XGBClassifier(n_estimators=2).fit(X, y).get_booster(), "Booster; use XGBClassifier"),
+    "LightGBM": (lambda X, y: lightgbm().fit(X, y).booster_, "Booster; use LGBMClassifier"),
+    "CatBoost": (
+        lambda X, y: CatBoost({"iterations": 2, "verbose": False, "allow_writing_files": False}).fit(X, y),
+        "CatBoost; use CatBoostClassifier",
+    ),
+}
+
+
+@pytest.mark.parametrize(("train", "message"), NATIVE.values(), ids=NATIVE)
+def test_a_booster_without_classes_is_told_which_class_has_them(
+    train: Callable[[Any, Any], Any], message: str, penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """As the frameworks' own training functions return it."""
+    X, y = whole(penguins), (penguins["species"] == "Gentoo").astype(int)
+
+    with pytest.raises(ArtifactError) as error:
+        export(train(X, y), X, y, tmp_path / "x.onnx")
+
+    assert str(error.value) == f"{PROBABILITIES} {message}, which knows its classes"
+
+
+def test_several_labels_a_row_are_refused(tmp_path: Path) -> None:
+    """One column of y is its labels."""
+    X, y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
+    model = DecisionTreeClassifier().fit(X, y)
+
+    export(model, X, pd.DataFrame({"y": y}), tmp_path / "x.onnx")
+    with pytest.raises(ArtifactError) as error:
+        export(DecisionTreeClassifier().fit(X, np.c_[y, y]), X, np.c_[y, y], tmp_path / "x.onnx")
+
+    assert str(error.value) == "expected y to have one column, got 2; multi-label isn't served"
 
 
 def test_something_else_is_no_model(tmp_path: Path) -> None:
