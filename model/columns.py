@@ -28,7 +28,7 @@ def choose(
         FileError: one is missing, or that of the labels.
     """
     wanted = [feature.name for feature in columns.features]
-    others = name_features(file, target, ignore)
+    others = name_features(file, target, ignore, () if by_position else wanted)
     if not by_position and (features := [name for name in wanted if name == target or name in ignore]):
         raise FileError(f"{file.path}: expected --target and --ignore to be no features, got {_list(features)}")
     if by_position:
@@ -46,8 +46,10 @@ def choose(
     return check_types(file, Choice([found[name] for name in wanted], target))
 
 
-def name_features(file: RowFile, target: str | None, ignore: Collection[str]) -> list[str]:
-    """Return the columns that may be features.
+def name_features(
+    file: RowFile, target: str | None, ignore: Collection[str], wanted: Collection[str] = ()
+) -> list[str]:
+    """Return the columns that may be features; an index of pandas is none, unless it is `wanted`.
 
     Raises:
         FileError: the column of the labels, or one to ignore, is missing.
@@ -55,7 +57,8 @@ def name_features(file: RowFile, target: str | None, ignore: Collection[str]) ->
     for name in (*ignore, *([] if target is None else [target])):
         if name not in file.names:
             raise FileError(f"{file.path}: no column is called {_list([name])}; it has {_list(file.names)}")
-    return [name for name in file.names if name != target and name not in ignore]
+    left_out = {target, *ignore, *(name for name in file.index if name not in wanted)}
+    return [name for name in file.names if name not in left_out]
 
 
 def check_header(file: RowFile, names: Sequence[str], fix: str = "put names above the first row") -> None:

@@ -135,7 +135,8 @@ def _run(arguments: argparse.Namespace, output: Path) -> None:
     artifact.check_version(arguments.version)
     model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
     files, target = [open_file(path) for path in find_files(arguments.files)], arguments.target
-    columns = read_columns(model, name_features(files[0], target, arguments.ignore))
+    inputs = [found.name for found in model.graph.input]
+    columns = read_columns(model, name_features(files[0], target, arguments.ignore, inputs))
     names = [column.name for column in columns]
     for file in files:
         check_header(file, names)

@@ -240,7 +240,8 @@ def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:
     names = tuple(max(truth, key=lambda name: counts[index, name]) for index in range(n_classes))
     if len(set(names)) < n_classes or not all(counts[index, name] for index, name in enumerate(names)):
         raise ArtifactError(
-            "the rows don't show which class has which label; name them: --labels, or labels= of export"
+            "the rows don't show which class has which label; are the columns in the model's order, and is the target "
+            "right? Then name the labels: --labels, or labels= of export"
         )
     return names
 

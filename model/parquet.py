@@ -23,6 +23,8 @@ class ParquetFile(RowFile):
         with self._open() as file:
             schema, self._metadata = file.schema_arrow, file.metadata
         self.names, self.types = schema.names, dict(zip(schema.names, schema.types, strict=True))
+        of_pandas = schema.pandas_metadata or {}
+        self.index = [name for name in of_pandas.get("index_columns", ()) if name in self.names]
         if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise FileError(f"{self.path}: expected columns of different names, {', '.join(repeated)} is there twice")
 

@@ -310,6 +310,11 @@ def test_what_the_artifact_says_besides_stays(wine_model: Path, wine_csv: Path) 
     assert [entry.key for entry in onnx.load(wine_model).metadata_props] == ["author", "classifier"]
 
 
+UNCLEAR = (
+    "the rows don't show which class has which label; are the columns in the model's order, and is the target right? "
+    "Then name the labels: --labels, or labels= of export"
+)
+
 FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "too few columns": (
         [["a", "b"], [1, 2]],
@@ -354,7 +359,7 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "labels that the rows don't show": (
         [[*"abcdefghijklmn"], [*range(13), "barolo"]],
         ["--target", "n"],
-        "the rows don't show which class has which label; name them: --labels, or labels= of export",
+        UNCLEAR,
     ),
 }
 
@@ -430,8 +435,7 @@ def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, 
 
     result = describe(wine_model, reverse, "--target", "cultivar")
 
-    message = "the rows don't show which class has which label; name them: --labels, or labels= of export"
-    assert result.stderr == f"ArtifactError: {message}\n"
+    assert result.stderr == f"ArtifactError: {UNCLEAR}\n"
 
 
 def test_labels_of_other_names_are_refused(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
@@ -483,6 +487,23 @@ def write_model(path: Path, estimator: Any, types: list[tuple[str, Any]]) -> Pat
 
 
 COUNTRIES = ["NA", "NL", "NZ"]  # Namibia, the Netherlands, New Zealand
+
+
+def test_an_index_of_pandas_is_no_feature(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """Whether it has a name or not, unless an input of the model has its name."""
+    table = pd.read_csv(wine_csv).sample(100, random_state=0)
+    table.to_parquet(tmp_path / "unnamed.parquet")
+    table.rename_axis("id").to_parquet(tmp_path / "named.parquet")
+    features = table.drop(columns="cultivar")
+    inputs = [(f"x{place}", FloatTensorType([None, 1])) for place in range(13)]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, table["cultivar"])
+    separate = write_model(tmp_path / "separate.onnx", model, inputs)
+    renamed = table.rename(columns=dict(zip(features, (name for name, _ in inputs), strict=True)))
+    renamed.set_index("x0").to_parquet(tmp_path / "wanted.parquet")
+
+    for artifact, name in ((wine_model, "unnamed"), (wine_model, "named"), (separate, "wanted")):
+        result = describe(artifact, tmp_path / f"{name}.parquet", "--target", "cultivar")
+        assert (" 13 features " in result.stdout, result.stderr) == (True, "")
 
 
 def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
