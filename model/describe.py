@@ -133,6 +133,8 @@ def main(given: Sequence[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace, output: Path) -> None:
     artifact.check_version(arguments.version)
+    if arguments.output is not None:
+        artifact.check_output(output)
     model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
     files, target = [open_file(path) for path in find_files(arguments.files)], arguments.target
     inputs = [found.name for found in model.graph.input]

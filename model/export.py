@@ -94,7 +94,8 @@ def export(  # noqa: PLR0913 - one call in a notebook
             is written.
     """
     artifact.check_version(version)
-    path, framework = Path(path), frameworks.find_framework(model)
+    artifact.check_output(path := Path(path))
+    framework = frameworks.find_framework(model)
     if framework.module == "torch":
         model = copy.deepcopy(model).eval()  # without dropout
     trained = _read(model, X, y)
@@ -288,6 +289,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from model.frames import read_frame, read_pickle  # noqa: PLC0415
     from model.rows import locate  # noqa: PLC0415
 
+    artifact.check_output(arguments.output)
     model = read_pickle(arguments.model)
     has_names = hasattr(model, "feature_names_in_")
     frames = [

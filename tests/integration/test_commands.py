@@ -145,6 +145,14 @@ MISTAKES: list[tuple[list[Path | str], str]] = [
         "expected the name of a file to write, got none",
     ),
     (
+        ["describe", IRIS, "iris.csv", "--target", "species", "--output", "iris.csv"],
+        "iris.csv: expected a name that ends in .onnx, for the model is written there",
+    ),
+    (
+        ["export", "model.joblib", "iris.csv", "--target", "species", "--output", "out.pkl"],
+        "out.pkl: expected a name that ends in .onnx, for the model is written there",
+    ),
+    (
         ["describe", IRIS, "no header.csv", "--target", "setosa", "--output", "out.onnx"],
         "no header.csv: expected a header with names, got the numbers 5.1, 3.5, 1.4, 0.2; put names above the first row",
     ),

@@ -205,6 +205,12 @@ def test_a_gate_says_each_miss_and_ends_with_status_1(holdout: Path) -> None:
         (["--fail-under", "log_loss=0.1"], "log_loss is bounded by --fail-over"),
         (["--fail-over", "accuracy=0.1"], "accuracy is bounded by --fail-under"),
         (["--fail-under", "accuracy"], "expected one of accuracy, balanced_accuracy, "),
+        (["--fail-under", "accuracy=90"], "expected accuracy from 0 to 1, got 90; 0.9 is 90 %"),
+        (
+            ["--fail-under", "macro_f1=0.5,recall:setosa=nan"],
+            "expected recall:setosa from 0 to 1, got nan; 0.9 is 90 %",
+        ),
+        (["--fail-over", "calibration_error=5"], "expected calibration_error from 0 to 1, got 5; 0.9 is 90 %"),
         (["--fail-under", "accuracy=high"], "expected accuracy=NUMBER, got 'accuracy=high'"),
     ],
 )
