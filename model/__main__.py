@@ -34,7 +34,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     except ImportError as error:
         if error.name is None:
             raise
-        sys.exit(f"model {command} needs the package {error.name}, which is missing: `make .venv/files` installs it")
+        sys.exit(f"model {command} needs the package {error.name}, which is missing: `make model` installs it")
     except BrokenPipeError:  # as of `| head`: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -18,7 +18,7 @@ try:
     import onnx
     import pyarrow as pa  # noqa: F401 - reads the files
 except ImportError as error:
-    sys.exit(f"model describe needs the package {error.name}, which is missing: `make .venv/files` installs it")
+    sys.exit(f"model describe needs the package {error.name}, which is missing: `make model` installs it")
 from model import artifact
 from model.columns import Choice, check_header, check_types, name_features
 from model.facts import LabelError, find_facts

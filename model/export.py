@@ -26,7 +26,7 @@ from function.errors import ArtifactError, FeaturesError, ServiceError
 try:
     import onnx
 except ImportError:
-    message = "model.export writes with the package onnx, which is missing: `make .venv/train` installs it"
+    message = "model.export writes with the package onnx, which is missing: `make model` installs it"
     raise ImportError(message, name="onnx") from None
 from model import artifact, frameworks
 from model.facts import Described, LabelError, check_labels, find_facts, load

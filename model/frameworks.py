@@ -116,7 +116,7 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
     except ArtifactError:
         raise
     except ImportError as error:
-        fix = "`make .venv/train` installs it" if error.name in TRAIN else f"`pip install {error.name}` brings it"
+        fix = "`make model` installs it" if error.name in TRAIN else f"`pip install {error.name}` brings it"
         raise ArtifactError(f"expected the package {error.name} to export {framework.name}; {fix}") from None
     except Exception as error:  # noqa: BLE001 - it may be any
         cause = _one_line(error)

@@ -59,7 +59,7 @@ NEEDED = [
 def test_a_command_says_what_it_lacks_and_how_to_get_it(
     lock: str, command: str, package: str, environments: Path, tmp_path: Path
 ) -> None:
-    """In one line, where less is installed than `make .venv/files` does."""
+    """In one line, where less is installed than `make model` does."""
     python = with_packages("python3.11", lock, environments)
     arguments = ["a.joblib", "b.csv", "--target", "c", "--output", "d.onnx"] if command == "export" else ["a", "b"]
 
@@ -67,7 +67,7 @@ def test_a_command_says_what_it_lacks_and_how_to_get_it(
         [python, "-m", "model", command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
-    fix = f"model {command} needs the package {package}, which isn't here: `make .venv/files` installs it"
+    fix = f"model {command} needs the package {package}, which is missing: `make model` installs it"
     assert (result.returncode, result.stderr) == (1, f"{fix}\n")
 
 
@@ -81,7 +81,7 @@ export(LogisticRegression().fit([[0.0], [1.0]], ["no", "yes"]), [[0.0], [1.0]], 
 
 
 def test_a_notebook_exports_with_what_train_installs(environments: Path, tmp_path: Path) -> None:
-    """`make .venv/train` is all that docs/models.md asks for."""
+    """Less than `make model`, which docs/models.md asks for."""
     python = with_packages("python3.11", "model/requirements.txt", environments)
 
     command = [str(python), "-c", EXPORT, str(tmp_path / "x.onnx")]

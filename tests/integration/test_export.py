@@ -844,7 +844,7 @@ def test_a_package_that_is_missing_is_named(package: str, message: str) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     *_, last = result.stderr.splitlines()
-    assert re.sub("[:;] `make", "; `make", last) == f"{message}; `make .venv/train` installs it"
+    assert re.sub("[:;] `make", "; `make", last) == f"{message}; `make model` installs it"
 
 
 def test_kinds_of_gaps_in_texts_that_cant_be_told_apart(penguins: pd.DataFrame, tmp_path: Path) -> None:
