@@ -30,7 +30,7 @@ DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format model train gate build start-api invoke lambda-image docker deploy rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
+.PHONY: help run test test-more test-all check format model train gate build start-api invoke lambda-image base-image docker lambda-base free-port event deploy deploy-arguments gate-arguments smoke-arguments rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
 
 ##@ Start
 help: ## Print this list
@@ -50,41 +50,54 @@ model: .venv/files ## Install and list the commands check, describe, export, eva
 train: .venv/train ## Train the shipped model again: the same bytes for the same DATE (2026-11-22)
 	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
 
-gate: .venv/all ## Fail unless the model is good enough: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
-	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
-		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
+gate: gate-arguments .venv/all ## Fail unless the model is good enough: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
 	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \
 		$(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)') $(if $(FAIL_OVER),--fail-over '$(FAIL_OVER)')
 	@$(if $(MODEL_BEFORE),.venv/bin/python -m model compare '$(MODEL_BEFORE)' '$(MODEL)' '$(HOLDOUT)' \
 		--target '$(TARGET)' --fail-if $(or $(FAIL_IF),worse))
 
+gate-arguments:
+	@test -n '$(HOLDOUT)' -a -n '$(TARGET)' || \
+		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
+	@test -n '$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE)' || \
+		{ echo "gate: expected FAIL_UNDER=…, FAIL_OVER=… or MODEL_BEFORE=…, what the model must reach" >&2; exit 1; }
+	@test -z '$(MODEL_BEFORE)' -o -f '$(MODEL_BEFORE)' || \
+		{ echo "gate: expected MODEL_BEFORE to be the file of a model, there is no $(MODEL_BEFORE)" >&2; exit 1; }
+
 ##@ AWS Lambda: docs/deploy.md
 build: .venv/all .aws-sam/sbom.json ## Build the package and its bill of materials into .aws-sam/; ARCHITECTURE=x86_64 or arm64; needs Python 3.13
+	@.venv/bin/python -m model check '$(MODEL)' >/dev/null
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@echo "Deploy this with 'make deploy', not with 'sam deploy': only that publishes a version for the alias."
 
-start-api: docker build ## Run the package as Lambda does, on http://localhost:3000; needs Docker
-	.venv/bin/sam local start-api $(LOCAL)
+start-api: free-port lambda-base build ## Run the package as Lambda does, on http://localhost:3000, or PORT=…; needs Docker
+	.venv/bin/sam local start-api --port $(or $(PORT),3000) $(LOCAL)
 
-invoke: events/$(EVENT).json docker build ## Run the package on one event of events/, EVENT=predict; needs Docker
-	.venv/bin/sam local invoke ClassifierFunction --event $< $(LOCAL)
+invoke: event lambda-base build ## Run the package on one event of events/, EVENT=predict; needs Docker
+	.venv/bin/sam local invoke ClassifierFunction --event events/$(EVENT).json $(LOCAL)
 
-lambda-image: build ## Make a stand-in for AWS's image, for machines without a registry; needs Docker and Debian's busybox-static
+lambda-image: docker build ## Make a stand-in for AWS's image, for machines without a registry; needs Docker and Debian's busybox-static
 	@.venv/bin/python -m tests.support.lambda_image
 
-# sam tells it late, and not what to do.
+# sam says these late, and not what to do.
 docker:
 	@docker info >/dev/null 2>&1 || { echo "expected a Docker engine that 'docker info' reaches, got none" >&2; exit 1; }
-	@test -n '$(IMAGE)' || docker image inspect $(AWS_IMAGE) >/dev/null 2>&1 || docker pull --quiet $(AWS_IMAGE) || \
-		{ echo "expected a registry to pull AWS's image from, got none; 'make lambda-image' makes a stand-in: add IMAGE=$(STAND_IN)" >&2; exit 1; }
 
-deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
-	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
-		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
-	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
-		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
-	@.venv/bin/python -c "$$CHECK_AWS"
-	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
+lambda-base: docker
+	@docker image inspect $(or $(IMAGE),$(AWS_IMAGE)) >/dev/null 2>&1 || docker pull --quiet $(or $(IMAGE),$(AWS_IMAGE)) || \
+		{ echo "expected $(or $(IMAGE),AWS's image) here or in a registry; 'make lambda-image' makes a stand-in: add IMAGE=$(STAND_IN)" >&2; exit 1; }
+
+free-port:
+	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(or $(PORT),3000)))' 2>/dev/null || \
+		{ echo "start-api: expected a free port, $(or $(PORT),3000) isn't; PORT=… names another" >&2; exit 1; }
+
+event:
+	@test -f 'events/$(EVENT).json' || \
+		{ echo "invoke: expected EVENT to be one of $(basename $(notdir $(wildcard events/*.json))), got $(EVENT)" >&2; exit 1; }
+
+deploy: deploy-arguments .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
+	@.venv/bin/python -m model.preflight '$(STACK)' '$(PARAMETERS)' '$(MODEL)'
+	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
 	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
 	@.venv/bin/sam deploy --stack-name '$(STACK)' \
 		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
@@ -92,15 +105,26 @@ deploy: .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=
 		$(if $(filter image,$(PACKAGE)),--template-file .aws-sam/image.json $(if $(REPOSITORY),--image-repository $(REPOSITORY),--resolve-image-repos))
 	@.venv/bin/python -m model.versions '$(STACK)' tell
 
-rollback: .venv/all ## Let the version before answer again, or VERSION=3; VERSION=? lists them
+# Before .venv/all, which takes minutes on a fresh clone.
+deploy-arguments:
+	@$(foreach name,$(shell sed -n '/^Parameters:/,/^Conditions:/s/^  \([A-Za-z0-9]*\):$$/\1/p' template.yaml),$(if \
+		$(filter command,$(origin $(name))),$(error expected PARAMETERS='$(name)=…' in place of $(name)=…)))
+	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
+		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
+	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
+		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
+
+rollback: .venv/all ## Activate the version before, or VERSION=3; VERSION=? lists them
 	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'
 
 prune: .venv/all ## Delete all versions of the deployed function but the last KEEP=5
 	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
 
-smoke: .venv/all ## Test a deployment, whatever its model: URL=https://…, API_KEY=… if it has one
-	@$(if $(URL),,$(error smoke: expected an address, such as make smoke URL=https://…))
+smoke: smoke-arguments .venv/all ## Test a deployment, whatever its model: URL=https://…, API_KEY=… if it has one
 	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
+
+smoke-arguments:
+	@test -n '$(URL)' || { echo "smoke: expected an address, such as make smoke URL=https://…" >&2; exit 1; }
 
 score: .venv/all ## Score the files of a folder of S3: INPUT=s3://… OUTPUT=s3://…; docs/bulk.md
 	@.venv/bin/python -m function.scoring.start '$(INPUT)' '$(OUTPUT)' --stack '$(STACK)'
@@ -111,6 +135,9 @@ layer: .venv/all ## Install what sends OpenTelemetry spans into .aws-sam/layer, 
 ##@ Container image: docs/image.md
 image: .venv/all ## Build a container image of both entry points, TAG=web-single, on BASE=python:3.13-slim; needs Docker
 	@.venv/bin/python -m function.image $(ARCHITECTURE) --base '$(BASE)' --tag '$(TAG)'
+
+base-image: docker .venv/all ## Make a stand-in for python:3.13-slim, for machines without a registry; needs Docker and Debian's busybox-static
+	@.venv/bin/python -m tests.support.base_image
 
 ##@ Development: CONTRIBUTING.md
 test-more: .venv/all ## Run the tests that take longer: package, sam, a mock of AWS, Docker, browser, fuzzing, faults
@@ -155,10 +182,10 @@ lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files
 	done
 
 ##@ Measurements: docs/performance.md, docs/reliability.md
-battery: .venv/all ## Measure the reliability battery, the worst of RUNS=5; about 20 minutes
+battery: .venv/all ## Run the reliability tests RUNS=5 times and print the worst; about 20 minutes
 	@.venv/bin/python -m tests.reliability.battery --runs $(or $(RUNS),5) $(LINES)
 
-bench: .venv/all ## Measure speed beside the least that this could be and what it was; 8 minutes, needs wrk; PART=scoring for one part
+bench: .venv/all ## Measure speed beside bare servers and the original service; 8 minutes, needs wrk; PART=scoring for one part
 	@.venv/bin/python -m tests.benchmark.speed $(if $(JSON),--json $(JSON)) $(PART)
 
 bench-peers: .venv/all ## The same beside MLServer, LitServe and BentoML; 10 minutes
@@ -183,16 +210,6 @@ screenshots: .venv/all ## Take the README's pictures of the page; needs Chromium
 clean: ## Remove all that make has made
 	rm -rf .venv .aws-sam tests/page/node_modules .mypy_cache .coverage* .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -r {} +
-
-# Before minutes of building.
-define CHECK_AWS
-import boto3, botocore.exceptions, sys
-try:
-    boto3.client("sts").get_caller_identity()
-except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-    sys.exit(f"deploy: expected AWS credentials and a region that work, got: {error}")
-endef
-export CHECK_AWS
 
 LOCK = .venv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 COMPILE = $(LOCK) --universal --python-version 3.11

@@ -6,6 +6,7 @@ python -m function.image x86_64 --base python:3.13-slim --tag web-single
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -32,6 +33,8 @@ def build(folder: Path, architecture: str, base: str, tag: str) -> None:
     Raises:
         SystemExit: one line that says what is missing or wrong; the tag is then unchanged.
     """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(:[\w][\w.-]*)?", tag):
+        raise failure(f"expected TAG to be an image's name such as web-single:1, got {tag!r}")
     find_base(base, PLATFORMS[architecture])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -85,7 +88,8 @@ def find_base(base: str, platform: str) -> None:
         return
     pulled = run("docker", "pull", "--quiet", f"--platform=linux/{platform}", base)
     if pulled.returncode:
-        raise failure(f"the base {base} for linux/{platform} can't be pulled; BASE=… names another: {pulled.stderr}")
+        way_out = "`make base-image` makes a stand-in, BASE=… names another"
+        raise failure(f"the base {base} for linux/{platform} can't be pulled; {way_out}: {pulled.stderr}")
 
 
 def engine(wanted: str) -> str:

@@ -85,7 +85,7 @@ def _describe_rule(classifier: Classifier) -> str:
     if name is None:
         return "HIGHEST: the class with the highest probability, because the model has no output of labels"
     if model.label_rule == "MODEL" and model.is_argmax:
-        return f"MODEL: the label comes from {name}, by the graph the class with the highest probability"
+        return f"MODEL: the label comes from {name}; by the graph it is the class with the highest probability"
     n_differ = f"{_count_differing(classifier)} rows around its sample"
     if model.label_rule == "MODEL":
         return f"MODEL: the label comes from {name}; in {n_differ} it isn't the class with the highest probability"

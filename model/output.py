@@ -86,7 +86,7 @@ class Output:
         if not lines:
             return None
         if json.loads(lines[0]) != self._identity:
-            fix = "start anew without --resume"
+            fix = "start again without --resume"
             raise FileError(f"{self.path}: expected the model, the files and the options of the run before; {fix}")
         lengths = [os.fstat(file.fileno()).st_size for file in self._files[:2]]
         sizes, journal = [len(self._encoder.head), 0], len(lines[0])

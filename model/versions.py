@@ -54,7 +54,7 @@ class Stack:
             if "does not exist" in str(error):
                 region = boto3.session.Session().region_name
                 raise SystemExit(
-                    f"expected a stack called {name} in {region}, there is none; STACK=… names it"
+                    f"expected a stack called {name} in {region}, there is none; STACK=… names another"
                 ) from None
             raise
         resources = {one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in found}
@@ -151,7 +151,7 @@ def _find_target(stack: Stack, to: str) -> int:
     numbers = [version.number for version in stack.versions]
     if to:
         if to not in map(str, numbers):
-            raise SystemExit(f"expected VERSION to be one of {', '.join(map(str, sorted(numbers)))}, or ?, got another")
+            raise SystemExit(f"expected VERSION to be one of {', '.join(map(str, sorted(numbers)))}, or ?, got {to}")
         return int(to)
     if len(stack.shares) > 1:
         return stack.main  # the version before the rollout

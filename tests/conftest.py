@@ -39,7 +39,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def trained() -> "Trained":
-    """What `make train` makes."""
+    """The result of `make train`."""
     from model.train import train  # noqa: PLC0415 - a second of imports, which most tests don't want
 
     return train(TRAINED_ON)
@@ -87,7 +87,7 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServ
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """What spans are sent to."""
+    """The receiver of spans."""
     with Collector() as collector:
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         yield collector

@@ -4,11 +4,16 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from fastapi import Security
+from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
 from function.api import responses
+
+# For the OpenAPI document; the entry does the check, for unknown paths too.
+LOCK = Security(APIKeyHeader(name="X-API-Key", auto_error=False))
 
 
 def refuse(scope: Scope, digests: Sequence[str]) -> Response | None:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Request, Security
+from fastapi import Request
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
-from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from function.api import responses
+from function.api.api_key import LOCK
 from function.api.entry import Service, answer_failure, answer_request_error
 from function.api.inference import Runner
 from function.api.limits import find_limits
@@ -53,6 +54,7 @@ def create_app(settings: Settings, classifier: Classifier) -> Service:
         exception_handlers={
             RequestError: answer_request_error,
             HTTPException: _answer_http_error,
+            RequestValidationError: _answer_validation_error,
             Exception: answer_failure,
         },
         routes=routes,
@@ -71,7 +73,7 @@ def _check_base_path(base_path: str, routes: Sequence[BaseRoute]) -> None:
 def _create_routes(settings: Settings, classifier: Classifier, recorder: Recorder | None) -> list[BaseRoute]:
     model, limits = classifier.model, find_limits(classifier.model, settings)
     runner = Runner(classifier, limits)
-    lock = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if settings.api_key_sha256 else []
+    lock = [LOCK] if settings.api_key_sha256 else []
     routers = [
         health.create_router(**_options(Errors)),
         metadata.create_router(model, limits, **_options(Errors, lock)),
@@ -87,7 +89,6 @@ def _create_routes(settings: Settings, classifier: Classifier, recorder: Recorde
 
 
 def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str, Any]:
-    # The lock is for the OpenAPI document; the entry does the check, for unknown paths too.
     return {
         "route_class": DirectRoute,
         "generate_unique_id_function": lambda route: route.name,
@@ -107,3 +108,9 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         message = "no such path; GET /openapi.json lists them all"
         return responses.error(path, 404, message, type="not_found", loc=["path"], headers=error.headers)
     return await http_exception_handler(request, error)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI refuses."""
+    assert isinstance(error, RequestValidationError)
+    return responses.validation_error(request.scope["path"], error.errors())

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from function.api import api_key, responses
 from function.api.routing import Found
@@ -56,6 +57,11 @@ class Service(FastAPI):
         if settings.cors_origins:  # before the key check, because a preflight request has no key
             methods, headers = ["GET", "POST"], ["*"]
             self._cors = CORSMiddleware(self._answer, settings.cors_origins, methods, headers, expose_headers=EXPOSED)
+
+    def add_exception_handler(self, exc_class_or_status_code: int | type[Exception], handler: ExceptionHandler) -> None:
+        """Add a handler; from then on FastAPI calls every route, because only it calls the handler."""
+        super().add_exception_handler(exc_class_or_status_code, handler)
+        self._direct_routes = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, log it and count it."""
@@ -107,6 +113,9 @@ class Service(FastAPI):
                 await super().__call__(scope, receive, send if self._cors else self._with_headers(record, send))
         except RequestError as error:
             await self._send(await answer_request_error(Request(scope), error), scope, receive, send)
+        except HTTPException as error:
+            answer: Any = self.exception_handlers[HTTPException]
+            await self._send(await answer(Request(scope), error), scope, receive, send)
         except ClientDisconnect:
             log.info("the client left before its request was complete")
         except Exception as error:

@@ -1,10 +1,12 @@
 """Values → bodies, and errors → the one JSON shape of all errors."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 from starlette.responses import Response
 
+from function.classifier.model import cut
 from function.errors import BodyError, FeaturesError, RequestError, TooLargeError, UnknownModelError
 
 # Under /v2 a 422 becomes a 400, as its protocol demands.
@@ -16,6 +18,7 @@ STATUSES: dict[type[RequestError], int] = {
 }
 
 
+MOST_ERRORS = 5  # in one response
 NO_STORE = (b"cache-control", b"no-store")  # else a cache could return a keyed caller's response to others
 
 
@@ -57,9 +60,13 @@ def error(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Answer an error in the shape of all errors, or under /v2 in that of the Open Inference Protocol."""
-    if path == "/v2" or path.startswith("/v2/"):
+    if _is_protocol(path):
         return JSON({"error": message}, 400 if status == 422 else status, headers)
     return JSON({"detail": [{"loc": loc, "msg": message, "type": type}]}, status, headers)
+
+
+def _is_protocol(path: str) -> bool:
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def request_error(path: str, error_: RequestError, *, is_encoded: bool) -> Response:
@@ -70,3 +77,24 @@ def request_error(path: str, error_: RequestError, *, is_encoded: bool) -> Respo
         return error(path, 415, message, type="content_encoding", loc=("body",), headers=headers)
     place = ("data", *error_.where) if isinstance(error_, FeaturesError) else error_.where
     return error(path, STATUSES[type(error_)], error_.message, type=error_.type, loc=("body", *place))
+
+
+def validation_error(path: str, errors: Sequence[Mapping[str, Any]]) -> Response:
+    """Answer FastAPI's errors of validation, without the values that it adds to them."""
+    details = []
+    for error_ in errors[:MOST_ERRORS]:
+        loc = [cut(part, 100) if isinstance(part, str) else part for part in error_["loc"]]
+        details.append({"loc": loc, "msg": _without_value(error_), "type": error_["type"]})
+    if _is_protocol(path):
+        place, message = ".".join(map(str, details[0]["loc"])), details[0]["msg"]
+        return JSON({"error": f"{place}: {message}"}, 400)
+    return JSON({"detail": details}, 422)
+
+
+def _without_value(error_: Mapping[str, Any]) -> str:
+    """Cut what pydantic takes from the value; the text of a validator's own ValueError stays."""
+    message, context = str(error_["msg"]), error_.get("ctx", {})
+    for name in ("error", "encoding_error"):
+        if isinstance(text := context.get(name), str):
+            message = message.removesuffix(text).rstrip(",: ")
+    return message.replace(f"'{context['tag']}' ", "", 1) if "tag" in context else message

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from function.api.responses import MOST_ERRORS
 from function.classifier import Model
 from function.classifier.facts import Certificate
 from function.classifier.inputs import RANGES
 from function.classifier.model import BOOL, TEXT, WHOLE
-
-MOST_ERRORS = 5
 
 
 class Health(BaseModel):

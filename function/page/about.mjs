@@ -1,4 +1,4 @@
-// What the model and its service say of themselves.
+// The facts about the model and its service.
 
 import { $, make, makeCard, makeFacts, makeHint, makeTable, save } from "./elements.mjs";
 import { spread, typical } from "./features.mjs";
@@ -12,8 +12,8 @@ import { brief, count, decimals, list, whole } from "./words.mjs";
 export function showAbout(model) {
   const { name, version, sha256, producer, training, certificate } = model.model;
   const { max_rows, max_body_bytes, max_answer_bytes } = model.limits;
-  const facts = { name, version, "SHA-256": sha256, "made by": producer, labels: list(model.labels, 40), "labels from": model.labels_from, "label rule": model.label_rule === "MODEL" ? "what the model itself says" : "the highest probability" };
-  const limits = { "rows a request": whole(max_rows), "bytes a request": whole(max_body_bytes), "bytes an answer": whole(max_answer_bytes) };
+  const facts = { name, version, "SHA-256": sha256, "made by": producer, labels: list(model.labels, 40), "labels from": model.labels_from, "label rule": model.label_rule === "MODEL" ? "the model's own label" : "the highest probability" };
+  const limits = { "rows per request": whole(max_rows), "bytes per request": whole(max_body_bytes), "bytes per response": whole(max_answer_bytes) };
   const heads = ["Feature", "Type", "In training", "Median or commonest", "May be missing", "Sample"];
   const rows = model.features.map((feature, index) => [
     feature.name, feature.type, spread(feature) || "–", typical(feature) === undefined ? "–" : brief(typical(feature)), feature.missing ? "yes" : "no", brief(model.data_sample[0][index]),
@@ -23,12 +23,12 @@ export function showAbout(model) {
   $("about").replaceChildren(
     make("div", { class: "panels two" },
       makeCard("Model", makeFacts(facts)),
-      makeCard("Training", training ? makeFacts(flatten(training)) : makeHint("The file says nothing of it.")),
+      makeCard("Training", training ? makeFacts(flatten(training)) : makeHint("The file has no training facts.")),
       makeCard("Parity with its framework", certificate ? makeCertificate(certificate) : makeHint("The file carries no certificate; model.export writes one.")),
       makeCard("Service",
         make("p", { id: "health", role: "status" }),
         make("div", { id: "latency" }),
-        make("p", {}, make("button", { type: "button", click: checkHealth }, "Check its health")),
+        make("p", {}, make("button", { type: "button", click: checkHealth }, "Check health")),
         makeFacts(limits),
         make("p", {}, make("a", { href: service.wantsKey ? "#api" : address("docs") }, "Docs"), " · ", makeOpenApiLink())),
       features));
@@ -43,13 +43,13 @@ function makeCertificate({ framework, rows, rows_missing, largest_difference, la
     makeFacts({ "rows with missing values": whole(rows_missing), "largest difference": `${largest_difference.toPrecision(2)} of a probability`, tolerance, date }));
 }
 
-/** Make a link to the OpenAPI document; one can't bring the key: then it is fetched. */
+/** Make a link to the OpenAPI document; a link can't send the key, so with a key the document is fetched. */
 export const makeOpenApiLink = () =>
   make("a", { href: address("openapi.json"), click: async (/** @type {Event} */ event) => {
     if (!service.wantsKey) return;
     event.preventDefault();
     const { answer } = await ask("openapi.json");
-    const servers = [{ url: address("").slice(0, -1) }]; // the document's own is relative to where it was
+    const servers = [{ url: address("").slice(0, -1) }]; // the document's own address is relative
     save("openapi.json", JSON.stringify({ ...answer, servers }, null, 2));
   } }, "OpenAPI document");
 
@@ -61,7 +61,7 @@ const flatten = (facts) =>
   Object.fromEntries(Object.entries(facts).flatMap(([name, value]) =>
     value !== null && typeof value === "object" && !Array.isArray(value) ? Object.entries(flatten(value)) : [[name.replaceAll("_", " "), value]]));
 
-/** Ask the service how it is. */
+/** Check the service's health. */
 export async function checkHealth() {
   try {
     const { answer, milliseconds } = await ask("health");

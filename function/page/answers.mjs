@@ -1,4 +1,4 @@
-// The answers to a file's rows: a table of which only what is seen is made, and a file.
+// The answers to a file's rows: a table that only creates the visible rows, and a file to download.
 
 import { $, field, make, save } from "./elements.mjs";
 import { isUnseen } from "./features.mjs";
@@ -10,8 +10,8 @@ import { brief, count, percent } from "./words.mjs";
 /** @typedef {{ title: string, kind?: string, text: (row: FileRow) => string, isOut?: (row: FileRow) => boolean }} Column */
 
 const ORDERS = { mistakes: "worst mistakes first", doubts: "least confident first", file: "as in the file" };
-const ROW_HEIGHT = 33; // pixels, as the style has it
-const SPARE = 15; // rows above and below what is seen
+const ROW_HEIGHT = 33; // pixels, as in page.css
+const SPARE = 15; // rows above and below the visible ones
 const MOST_WIDE = 28; // characters of a column
 
 /** @type {{ answers?: Answers, sorted: FileRow[], columns: Column[], first: number }} */
@@ -21,7 +21,7 @@ const view = { sorted: [], columns: [], first: -1 };
 const confidence = ({ probabilities, predicted }) => probabilities?.[predicted] ?? 0;
 
 /**
- * Show the answers; the worst mistakes first where the actual labels are known.
+ * Show the answers, the worst mistakes first if the actual labels are known.
  * @param {Answers} answers
  */
 export function showAnswers(answers) {
@@ -60,14 +60,14 @@ function makeColumns({ model: { features, labels }, actual }) {
 
 function sortAnswers() {
   const rows = (view.answers?.rows ?? []).filter(({ probabilities }) => probabilities);
-  // What it gave the actual label, the least first; a right answer comes after every wrong one.
+  // By the probability of the actual label, lowest first; all correct answers come after the wrong ones.
   const blame = (/** @type {FileRow} */ row) => (row.actual < 0 ? 3 : row.predicted === row.actual ? 1 + confidence(row) : row.probabilities?.[row.actual] ?? 0);
   const key = { mistakes: blame, doubts: confidence, file: () => 0 }[field("order").value] ?? confidence;
   view.sorted = rows.map((row) => ({ row, by: key(row) })).sort((a, b) => a.by - b.by).map(({ row }) => row);
   makeFrame();
 }
 
-/** Make the table's head and, of fixed widths, its columns. */
+/** Create the table's head and its columns, with fixed widths. */
 function makeFrame() {
   const { columns, sorted } = view;
   const shown = [...sorted.slice(0, 100), ...sorted.slice(-100)];
@@ -88,11 +88,11 @@ function makeFrame() {
   showWindow();
 }
 
-/** Make the rows that are seen, between two that are as high as all before and all after them. */
+/** Create the visible rows, between two spaces as high as all rows before and after them. */
 function showWindow() {
   const { clientHeight, scrollTop } = $("table-scroll");
   const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - SPARE);
-  const steady = first - (first % 10); // not at each step of a wheel
+  const steady = first - (first % 10); // doesn't change at each step of a wheel
   const body = $("table").querySelector("tbody");
   if (steady === view.first || !body) return;
   view.first = steady;
@@ -118,7 +118,7 @@ function makeRow(row, place) {
   return make("tr", { class: row.actual >= 0 && row.actual !== row.predicted ? "wrong" : "", "aria-rowindex": place + 2 }, ...cells, make("td", {}, retry));
 }
 
-/** Hand out the file as it came, each line with its answer, or with what kept it from one. */
+/** Download the file as it came, each line with its answer, or with the reason why it has none. */
 function download() {
   if (!view.answers) return;
   const { model: { labels }, name, header, rows, separator } = view.answers;

@@ -1,4 +1,4 @@
-// The routes, out of the OpenAPI document: what they take and answer, and a way to send each.
+// The routes, from the OpenAPI document: requests, responses, and a form to send one.
 
 import { makeOpenApiLink } from "./about.mjs";
 import { $, make, makeFacts } from "./elements.mjs";
@@ -8,7 +8,7 @@ import { decimals } from "./words.mjs";
 
 /** @typedef {{ path: string, method: string, operation: any }} Route */
 
-const MOST_SHOWN = 100_000; // characters of an answer
+const MOST_SHOWN = 100_000; // characters of a response
 
 /** @type {[string, RegExp][]} */
 const GROUPS = [
@@ -42,8 +42,8 @@ export async function showApi(model) {
   }
 }
 
-// It isn't in the document, which is the same at every entry point.
-const METRICS = { description: "Give the counters in Prometheus' text format.", responses: { 200: { description: "Successful Response", content: { "text/plain": {} } } } };
+// It isn't in the document, because that is the same at every entry point.
+const METRICS = { description: "Return the counters in Prometheus' text format.", responses: { 200: { description: "Successful Response", content: { "text/plain": {} } } } };
 
 async function hasMetrics() {
   const { response } = await send("metrics", { method: "HEAD" });
@@ -70,7 +70,7 @@ function makeRoute(openapi, { path, method, operation }, { model: { name, versio
       ...makeSender(here, method, body, `${method} ${path}`),
       ...(parameters ? [make("h4", {}, "Parameters"), makeFacts(Object.fromEntries(parameters))] : []),
       ...(schema ? [details("Body", schema)] : []),
-      make("h4", {}, "Answers"), makeFacts(describeAnswers(operation)),
+      make("h4", {}, "Responses"), makeFacts(describeAnswers(operation)),
       ...(Object.keys(shapes).length ? [details("Schemas", shapes)] : [])));
 }
 
@@ -102,7 +102,7 @@ function findShapes(openapi, operation) {
 }
 
 /**
- * Make what sends a route's request and shows the answer as it comes.
+ * Make the form that sends a route's request and shows the unchanged response.
  * @param {string} path
  * @param {string} method
  * @param {string | undefined} body
@@ -114,7 +114,7 @@ function makeSender(path, method, body, name) {
   if (input) input.value = body;
   const output = make("div", { class: "sent", role: "status" });
   const click = async () => {
-    output.replaceChildren("Sent …");
+    output.replaceChildren("Sending …");
     try {
       const sent = await send(path, { method, body: input?.value });
       if (sent.response.status === 401) service.onKeyWanted("Status 401");
@@ -138,5 +138,5 @@ function makeAnswer({ response, text, milliseconds }, name) {
   const block = (/** @type {string} */ content, /** @type {string} */ label) => make("pre", { tabindex: 0, role: "region", "aria-label": `${label} of ${name}` }, make("code", {}, content));
   return [
     make("p", { class: response.ok ? "status" : "status failed" }, `${response.status} ${response.statusText}`, make("span", { class: "hint" }, ` ${decimals(milliseconds)} ms, ${new TextEncoder().encode(text).length.toLocaleString("en")} bytes`)),
-    block(headers, "Headers"), block(shown, "Answer")];
+    block(headers, "Headers"), block(shown, "Response")];
 }

@@ -5,18 +5,18 @@ import { ask, ServiceError } from "./service.mjs";
 
 /** @typedef {import("./rows.mjs").FileRow} FileRow */
 
-const BATCH_ROWS = 2_000; // at most: smaller steps show that it goes on
+const BATCH_ROWS = 2_000; // at most; smaller steps show progress
 const MOST_REFUSALS = 100; // each of them is a request
-const AGAIN = [429, 502, 503, 504]; // what passes
+const AGAIN = [429, 502, 503, 504]; // temporary errors
 const TRIES = 3;
 const encoder = new TextEncoder();
 
 /**
- * Send all rows; one that the service refuses is noted, and the others go on.
+ * Send all rows; if the service refuses one, note that and send the others.
  * @param {FileRow[]} rows
  * @param {import("./service.mjs").Model} model
  * @param {AbortSignal} signal
- * @param {(n: number) => void} tell how many rows are through
+ * @param {(n: number) => void} tell the number of rows that are done
  */
 export async function sendRows(rows, model, signal, tell) {
   const { max_rows, max_body_bytes } = model.limits;
@@ -39,8 +39,8 @@ export async function sendRows(rows, model, signal, tell) {
       const { status = 0, detail } = /** @type {ServiceError} */ (error);
       const row = batch[Number(detail?.loc[2])];
       if (status === 422 && detail && row) refusals.note(row, detail);
-      else if (status === 413 && batch.length > 1) most = Math.ceil(batch.length / 2); // something on the way takes less than the service
-      else if (status === 413) blame(batch[0], "refused by the service", "it is larger than the service takes");
+      else if (status === 413 && batch.length > 1) most = Math.ceil(batch.length / 2); // a proxy takes less than the service
+      else if (status === 413) blame(batch[0], "refused by the service", "it is too large for the service");
       else if (AGAIN.includes(status) && tries++ < TRIES) {
         await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries));
         signal.throwIfAborted();
@@ -50,7 +50,7 @@ export async function sendRows(rows, model, signal, tell) {
 }
 
 /**
- * Take rows from a position on, as many as one request may have; those that are known to be refused are left out.
+ * Take rows from a position on, as many as one request may have, without those that are known to be refused.
  * @param {FileRow[]} rows
  * @param {number} position
  * @param {{ most: number, max_body_bytes: number }} limits
@@ -77,7 +77,7 @@ function takeBatch(rows, position, { most, max_body_bytes }, refusals) {
   return { batch, body: `{"data":[${bodies.join()}]}`, end };
 }
 
-/** What the service has refused: a value of a column is refused wherever it stands. */
+/** The values that the service has refused: a value of a column is refused in every row. */
 class Refusals {
   /** @type {Map<string, { column: number, value: unknown, message: string }>} */
   known = new Map();

@@ -1,4 +1,4 @@
-// The calibration curve: confidence against how often it is right, with the band of chance.
+// The calibration curve: confidence against the share of correct rows, with the band of chance.
 
 import { make, makeHint, makeTable } from "./elements.mjs";
 import { count, decimals, percent } from "./words.mjs";
@@ -8,7 +8,7 @@ import { count, decimals, percent } from "./words.mjs";
 const [LEFT, TOP, SIZE] = [44, 10, 250];
 
 /**
- * Draw the curve, say what it shows, and give its figures.
+ * Draw the curve, explain it, and list its figures.
  * @param {{ bins: Bin[], gap: number }} scores
  */
 export function makeCalibration({ bins, gap }) {
@@ -16,12 +16,12 @@ export function makeCalibration({ bins, gap }) {
   const verdict = bins.length < 2
     ? "Too few rows, or too few different confidences, for a curve."
     : n_outside
-      ? `In ${n_outside} of ${count(bins.length, "bin")} it is further off than chance explains.`
-      : "No bin is further off than chance explains.";
+      ? `${n_outside} of ${count(bins.length, "bin")} differ by more than chance explains.`
+      : "No bin differs by more than chance explains.";
   const rows = bins.map(({ n, confidence, right, low, high }) => [percent(confidence), percent(right), `${percent(low)} to ${percent(high)}`, n]);
   const figures = makeTable("Bins of the calibration curve", "bins", ["Confidence", "Right", "By chance", "Rows"], rows, false);
   return make("div", { id: "calibration" }, drawCurve(bins),
-    makeHint(`${verdict} On average it is ${decimals(100 * gap)} points off. Above the band it is better than it says, below it worse.`),
+    makeHint(`${verdict} The average error is ${decimals(100 * gap)} points. Above the band the model is better than its confidence, below it worse.`),
     make("details", {}, make("summary", {}, `The ${count(bins.length, "bin")}`), figures));
 }
 
@@ -30,7 +30,7 @@ function drawCurve(bins) {
   const words = bins.map(({ n, confidence, right }) => `${count(n, "row")} with ${percent(confidence)}, right in ${percent(right)}`);
   const text = (/** @type {string} */ content, /** @type {number} */ left, /** @type {number} */ top, /** @type {Record<string, string>} */ how = {}) =>
     make("svg:text", { x: left, y: top, "text-anchor": "middle", ...how }, content);
-  // From a tenth below all of it: confidences are often high.
+  // The axes start a tenth below all values, because confidences are often high.
   const least = Math.max(0, Math.floor(10 * Math.min(...bins.flatMap(({ confidence, right, low }) => [confidence, right, low])) - 0.2) / 10);
   const x = (/** @type {number} */ share) => LEFT + (SIZE * (share - least)) / (1 - least);
   const y = (/** @type {number} */ share) => TOP + SIZE - (SIZE * (share - least)) / (1 - least);

@@ -1,4 +1,4 @@
-// Which column of a file is which feature, and which one holds the actual labels: by name, else it is a question.
+// Finds the columns of the features and of the actual labels by name; otherwise the page asks.
 
 import { readNumber } from "./features.mjs";
 import { isIndex, readLabels } from "./labels.mjs";
@@ -7,7 +7,7 @@ import { plain } from "./words.mjs";
 /** @typedef {import("./csv.mjs").Row} Row */
 /** @typedef {import("./features.mjs").Feature} Feature */
 
-// What a column of actual labels is called where nobody has said so.
+// Usual names of a column of actual labels.
 const USUAL = ["actual", "class", "classlabel", "label", "labels", "outcome", "response", "target", "truth", "y", "ytrue"];
 
 const WHICH = "Which column holds the actual labels?";
@@ -24,11 +24,11 @@ export function looksLikeHeader(records, features, labels, mark) {
   const [first, ...others] = records.slice(0, 200).map(({ cells }) => cells);
   if (matchColumns(first, features).columns.some((column) => column >= 0)) return true;
   const figures = first[0] === "" ? first.slice(1) : first;
-  if (figures.length > 1 && figures.every((cell, index) => cell === String(index))) return true; // pandas' own
+  if (figures.length > 1 && figures.every((cell, index) => cell === String(index))) return true; // pandas' default names
   const isValue = (cell = "") => /^\s*(true|false)\s*$/i.test(cell) || !Number.isNaN(readNumber(cell, mark));
   if (first.some(isValue)) return false;
   if (others[0]?.some(isValue)) return true;
-  // Texts alone: the name of a column of labels is none itself.
+  // Only texts: the name of a column of labels isn't a label itself.
   return first.some((cell, index) => {
     const column = others.map((cells) => cells[index] ?? "");
     const n_labels = column.filter((other) => labels.includes(other.trim())).length;
@@ -37,11 +37,11 @@ export function looksLikeHeader(records, features, labels, mark) {
 }
 
 /**
- * Match features and columns by name, a looser way only where a stricter one found nothing: as it is, without case and
- * signs, without units in brackets.
+ * Match features and columns by name: as it is, then without case and signs, then without units in brackets. Use a
+ * looser way only if a stricter one finds nothing.
  * @param {string[]} header
  * @param {Feature[]} features
- * @returns {{ columns: number[], unclear: number[][] }} of each feature its column or −1, and the columns that may be it
+ * @returns {{ columns: number[], unclear: number[][] }} for each feature its column or −1, and the possible columns
  */
 export function matchColumns(header, features) {
   const columns = features.map(() => -1);
@@ -62,10 +62,10 @@ export function matchColumns(header, features) {
 }
 
 /**
- * Find the column of the actual labels among those that hold no feature.
- * @param {{ names: string[], header: string[], data: Row[], free: number[], labels: string[], target?: string }} file of
- *   its columns the names, which may be empty, and what they are called here
- * @returns {{ index: number, question: string }} −1 without one; a question where more than one may be it, or none is sure
+ * Find the column of the actual labels among those that aren't features.
+ * @param {{ names: string[], header: string[], data: Row[], free: number[], labels: string[], target?: string }} file with
+ *   the names of its columns, which may be empty, and the names that the page shows
+ * @returns {{ index: number, question: string }} −1 without one; a question if several fit, or none for sure
  */
 export function findActual({ names, header, data, free, labels, target }) {
   const quote = (/** @type {number[]} */ columns) => columns.map((index) => `“${header[index]}”`).join(" and ");
@@ -76,7 +76,7 @@ export function findActual({ names, header, data, free, labels, target }) {
   for (const kind of ["labels", "alike"]) {
     const found = of(kind);
     if (found.length === 1) return { index: found[0], question: "" };
-    if (found.length > 1) return { index: -1, question: `${WHICH} ${quote(found)} both may.` };
+    if (found.length > 1) return { index: -1, question: `${WHICH} ${quote(found)} both fit.` };
   }
   const figures = of("figures");
   const isUsual = (/** @type {number} */ index) => USUAL.includes(plain(names[index]));
@@ -88,7 +88,7 @@ export function findActual({ names, header, data, free, labels, target }) {
 }
 
 /**
- * Say what a column holds: labels, texts that are like labels, or figures that may be class ids.
+ * Return what a column contains: labels, texts similar to labels, or numbers that may be class ids.
  * @param {string[]} cells
  * @param {string} name
  * @param {string[]} labels

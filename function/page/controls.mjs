@@ -1,4 +1,4 @@
-// The fields of a row: a choice, a text, or a number with a slider for each feature.
+// The fields of a row: for each feature a choice, a text, or a number with a slider.
 
 import { make } from "./elements.mjs";
 import { isUnseen, isWhole, readNumber } from "./features.mjs";
@@ -10,8 +10,8 @@ import { brief } from "./words.mjs";
  * @typedef {object} Control
  * @property {HTMLElement} element
  * @property {(value: Value) => void} write
- * @property {() => Value} read NaN stands for what is no value
- * @property {() => string} fault what is wrong with what was typed, where there is more to say than what was expected
+ * @property {() => Value} read NaN if it isn't a value
+ * @property {() => string} fault what is wrong with the input, if that needs more words than what is expected
  */
 
 const MISSING = "\0";
@@ -56,7 +56,7 @@ function makeText(feature, id, changed) {
 }
 
 /**
- * One of some texts, or true or false; where a value may be missing, none of them too.
+ * One of some texts, or true or false, or missing if that is allowed.
  * @param {Feature} feature
  * @param {string} id
  * @param {string[]} values
@@ -80,7 +80,7 @@ function makeChoice(feature, id, values, changed) {
 }
 
 /**
- * A number is typed as a text: a browser's own field for numbers reads 5,7 as 57.
+ * A number in a text field, because a browser's number field reads 5,7 as 57.
  * @param {Feature} feature
  * @param {string} id
  * @param {() => void} changed
@@ -112,12 +112,12 @@ function makeNumber(feature, id, changed) {
     element,
     write: (value) => (field.value = slider.value = value ?? ""),
     read,
-    fault: () => (isUnclear() ? `“${field.value.trim()}” may be a thousand and more, or have decimals: write it without the comma, or with a point` : ""),
+    fault: () => (isUnclear() ? `“${field.value.trim()}” is ambiguous: write thousands without the comma, decimals with a point` : ""),
   };
 }
 
 /**
- * Mark the controls whose values are outside of what the model was trained on, and give their features.
+ * Mark the controls with values outside the training data, and return their features.
  * @param {Control[]} controls
  * @param {Feature[]} features
  */

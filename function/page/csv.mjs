@@ -1,11 +1,11 @@
-// CSV as RFC 4180 has it, and as spreadsheets write it: comma, semicolon or tab, quoted fields, BOM, decimal commas.
+// CSV as in RFC 4180 and as spreadsheets write it: comma, semicolon or tab, quoted fields, BOM, decimal commas.
 
 /** @typedef {{ line: number, cells: string[] }} Row a record, with the line that it starts on */
 
 /** @type {Record<string, string>} */
 export const SEPARATORS = { "\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", "\0": "none: one column" };
 
-const NAMES_SEPARATOR = /^sep=(.)(?=\r|\n)/i; // Excel's own first line
+const NAMES_SEPARATOR = /^sep=(.)(?=\r|\n)/i; // a first line that Excel writes
 
 /** @type {[RegExp, string][]} */
 const FORMATS = [
@@ -19,9 +19,9 @@ const FORMATS = [
 ];
 
 /**
- * Read the text of a file: UTF-8, UTF-16, else what Western spreadsheets write.
+ * Decode a file: UTF-8, UTF-16, else the encoding of Western spreadsheets.
  * @param {ArrayBuffer} buffer
- * @throws with what it is, if it is no text
+ * @throws with the kind of file, if it isn't text
  */
 export function decode(buffer) {
   const bytes = new Uint8Array(buffer);
@@ -48,7 +48,7 @@ function nameEncoding(bytes) {
 }
 
 /**
- * Read records; blank lines are left out, and a first line that names the separator.
+ * Read records, without blank lines and without a first line that names the separator.
  * @param {string} text
  * @param {string} separator
  * @returns {Row[]}
@@ -88,7 +88,7 @@ export function parseCsv(text, separator) {
 }
 
 /**
- * Return the separator that the file names, else the first that gives most of the first lines the same columns.
+ * Return the separator that the file names, else the first one that gives most first lines the same number of columns.
  * @param {string} text
  */
 export function guessSeparator(text) {
@@ -101,14 +101,14 @@ export function guessSeparator(text) {
       const usual = widths.slice().sort((a, b) => a - b)[widths.length >> 1];
       if (usual > 1 && widths.filter((width) => width === usual).length > widths.length / 2) return separator;
     } catch {
-      // a quote that the cut has left open
+      // the cut has left a quote open
     }
   }
   return ",";
 }
 
 /**
- * Find what stands before the decimals, and whether that is a guess: 1,234 may be a thousand and more.
+ * Find the decimal mark, and whether it is a guess: 1,234 may be more than a thousand.
  * @param {Row[]} records
  * @param {string} separator
  * @returns {{ mark: "." | ",", isGuess: boolean }}
@@ -122,12 +122,12 @@ export function findMark(records, separator) {
   return { mark: commas.length > 0 && !hasPoint ? "," : ".", isGuess: isGuess && !hasPoint };
 }
 
-// What a spreadsheet would run, whoever wrote it: "CSV injection" in the words of OWASP.
+// A spreadsheet would run these as formulas: OWASP's "CSV injection".
 const FORMULA = /^\s*[=+\-@＝＋－＠]|^[\t\r]/;
-const FIGURE = /^\s*[+-]?[.,]?\d[\d.,]*(e[+-]?\d+)?\s*$/i; // in whatever notation
+const FIGURE = /^\s*[+-]?[.,]?\d[\d.,]*(e[+-]?\d+)?\s*$/i; // in any notation
 
 /**
- * Write records; an apostrophe before what isn't a number keeps a spreadsheet from running it.
+ * Write records; an apostrophe before a formula that isn't a number keeps a spreadsheet from running it.
  * @param {(string | number)[][]} rows
  * @param {string} separator
  */

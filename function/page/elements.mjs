@@ -1,4 +1,4 @@
-// Elements of the page: found, made, handed out as files.
+// Finds and makes elements of the page, and downloads files.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -19,8 +19,8 @@ export const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id)
 export const field = (id) => /** @type {HTMLInputElement} */ ($(id));
 
 /**
- * Make an element: functions among the attributes listen, false and undefined ones are left out.
- * @param {string} tag with "svg:" before it of a drawing's
+ * Make an element; functions among the attributes become listeners, false and undefined ones are skipped.
+ * @param {string} tag "svg:" before the name for SVG
  * @param {Record<string, Attribute>} [attributes]
  * @param {(Node | string)[]} children
  * @returns {any}
@@ -36,7 +36,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Make a table in a region of its own that scrolls; of a row's cells the first is its name if it is a text in an array.
+ * Make a table in its own region that scrolls.
  * @param {string} name
  * @param {string} id
  * @param {string[]} heads
@@ -73,7 +73,7 @@ export const makeHint = (text) => make("p", { class: "hint" }, text);
 export const makeCard = (title, ...children) => make("div", { class: "card" }, make("h3", {}, title), ...children);
 
 /**
- * Make a list of names and what they stand for.
+ * Make a list of names and values.
  * @param {Record<string, unknown>} facts
  */
 export function makeFacts(facts) {
@@ -82,7 +82,7 @@ export function makeFacts(facts) {
 }
 
 /**
- * Hand a file out.
+ * Download a file.
  * @param {string} name
  * @param {string} text
  */

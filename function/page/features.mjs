@@ -1,22 +1,22 @@
-// What a model takes in a column: how a text is read as its value, and which values it was trained on.
+// The values of a feature: how a text is read as one, and which values the training data had.
 
 import { brief } from "./words.mjs";
 
 /**
  * @typedef {object} Feature as /metadata has it
  * @property {string} name
- * @property {string} type NumPy's of a number, "bool" or "string"
+ * @property {string} type NumPy's name of a number's type, "bool" or "string"
  * @property {number} [min]
  * @property {number} [max]
  * @property {string[]} [values]
  * @property {number} [median]
  * @property {string | boolean} [commonest]
- * @property {boolean} [missing] null is taken
+ * @property {boolean} [missing] null is accepted
  */
-/** @typedef {number | string | boolean | null} Value NaN stands for a text that can't be read */
+/** @typedef {number | string | boolean | null} Value NaN is a text that can't be read */
 
 const WHOLE = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"];
-const GAPS = ["", "na", "n/a", "nan", "null", "none", "<na>", "nat", "?"]; // as others write a value that is missing
+const GAPS = ["", "na", "n/a", "nan", "null", "none", "<na>", "nat", "?"]; // usual marks of a missing value
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** @param {Feature} feature */
@@ -27,7 +27,7 @@ export const expected = (feature) =>
   ({ bool: "true or false", string: "a text" })[feature.type] ?? `a ${isWhole(feature) ? "whole " : ""}number`;
 
 /**
- * Say which values a feature was trained on.
+ * Describe the values of a feature in the training data.
  * @param {Feature} feature
  */
 export const spread = ({ values, min, max }) => (values ? values.join(", ") : min === undefined ? "" : `${brief(min)} to ${brief(max)}`);
@@ -35,7 +35,7 @@ export const spread = ({ values, min, max }) => (values ? values.join(", ") : mi
 /**
  * Read a finite number, or NaN.
  * @param {string} text
- * @param {string} [mark] before its decimals, "." or ","
+ * @param {string} [mark] the decimal mark, "." or ","
  */
 export function readNumber(text, mark = ".") {
   const plain = mark === "," && !text.includes(".") ? text.trim().replace(",", ".") : text.trim();
@@ -44,14 +44,14 @@ export function readNumber(text, mark = ".") {
 }
 
 /**
- * Return whether a text stands for a value that is missing.
+ * Return whether a text marks a missing value.
  * @param {string} text
  * @param {Feature} feature
  */
 export const isGap = (text, { type }) => text.trim() === "" || (type !== "string" && GAPS.includes(text.trim().toLowerCase()));
 
 /**
- * Read a text as a feature's value: null where one is missing and may be, NaN where it is none.
+ * Read a text as a feature's value: null if it is missing and may be, NaN if it isn't a value.
  * @param {string} text
  * @param {Feature} feature
  * @param {string} [mark]
@@ -67,19 +67,19 @@ export function readValue(text, feature, mark = ".") {
 }
 
 /**
- * Return whether a value is outside of what the model was trained on.
+ * Return whether a value is outside the training data.
  * @param {Value} value
  * @param {Feature} feature
  */
 export function isUnseen(value, { type, min, max, values }) {
   if (type === "string") return typeof value === "string" && values !== undefined && !values.includes(value);
-  // As the model compares them: a file has a float32 in fewer digits than its bounds.
+  // Compare as float32, like the model: a file has fewer digits than the bounds.
   const round = type === "float64" || WHOLE.includes(type) ? Number : Math.fround;
   return typeof value === "number" && min !== undefined && max !== undefined && (round(value) < round(min) || round(value) > round(max));
 }
 
 /**
- * Return what most of the training data have: the median, the commonest text; undefined where the artifact doesn't say.
+ * Return the typical value: the median, or the most common text; undefined if the artifact doesn't have it.
  * @param {Feature} feature
  * @returns {Value | undefined}
  */

@@ -1,4 +1,4 @@
-// Many rows, out of a CSV: how it is read, which column is which, and what the answers are.
+// Many rows from a CSV: reading it, matching its columns, and showing the answers.
 
 import { showAnswers } from "./answers.mjs";
 import { sendRows } from "./batches.mjs";
@@ -14,8 +14,8 @@ import { count, decimals, list, whole } from "./words.mjs";
 
 /** @typedef {import("./rows.mjs").FileRow} FileRow */
 
-const SAMPLE_ROWS = 2_000; // by which the columns are found
-const MOST_MAPPED = 30; // values of a column that may be other words for labels
+const SAMPLE_ROWS = 2_000; // that are used to find the columns
+const MOST_MAPPED = 30; // values of a column that can be matched with labels
 
 const table = {
   /** @type {import("./service.mjs").Model} */
@@ -39,7 +39,7 @@ const table = {
   rows: [],
   /** @type {AbortController | undefined} */
   run: undefined,
-  /** @type {Map<string, Map<string, number>>} what the values of a file's column mean, as the user has said */
+  /** @type {Map<string, Map<string, number>>} the meanings of a column's values, as chosen by the user */
   meanings: new Map(),
 };
 
@@ -47,13 +47,13 @@ const hasHeader = () => field("has-header").checked;
 const data = () => table.records.slice(hasHeader() ? 1 : 0);
 
 /**
- * Show what a file must have for a model.
+ * Show which columns a file needs for a model.
  * @param {import("./service.mjs").Model} model
  */
 export function showFile(model) {
   table.model = model;
   const names = model.features.map(({ name }) => name);
-  $("file-hint").textContent = `Columns: ${list(names, 12)}. With the actual labels in one more, you see how good the model is. The file is read in your browser and sent in batches.`;
+  $("file-hint").textContent = `Columns: ${list(names, 12)}. Add a column of actual labels to see how good the model is. The file is read in your browser and sent in batches.`;
   $("separator").replaceChildren(...Object.entries(SEPARATORS).map(([value, name]) => make("option", { value }, name)));
   forget();
 }
@@ -86,15 +86,15 @@ function readFile() {
   try {
     $("file-name").textContent = table.name;
     const records = parseCsv(table.text, table.separator);
-    if (!records.length) throw new Error("there are no rows in it, only blank lines");
+    if (!records.length) throw new Error("it has no rows, only blank lines");
     const { mark, isGuess } = findMark(records, table.separator);
     table.mark = field("mark").value = mark;
-    table.note = isGuess ? "All its commas stand before three digits, and are read as decimal commas: 1,234 as 1.234. Choose the point if they separate thousands. " : "";
+    table.note = isGuess ? "All commas are before three digits and read as decimal commas: 1,234 as 1.234. If they separate thousands, choose the point. " : "";
     table.records = evenOut(records);
     field("has-header").checked = looksLikeHeader(table.records, features, labels, mark);
-    if (table.records.length === 1 && hasHeader()) throw new Error("there are no rows in it, only a header");
+    if (table.records.length === 1 && hasHeader()) throw new Error("it has no rows, only a header");
     if (table.records[0].cells.length === 1 && features.length > 1)
-      throw new Error(`expected ${features.length} columns (${list(features.map(({ name }) => name))}), found one, whichever separator is tried`);
+      throw new Error(`expected ${features.length} columns (${list(features.map(({ name }) => name))}), found one with every separator`);
   } catch (error) {
     $("file-fault").textContent = `${table.name}: ${/** @type {Error} */ (error).message}`;
     return;
@@ -102,7 +102,7 @@ function readFile() {
   findColumns();
 }
 
-/** Find the features' columns by name, or where there are none and as many columns as features, by their order. */
+/** Find the features' columns by name, or by order if there are no names and as many columns as features. */
 function findColumns() {
   const { features, labels, model: { training } } = table.model;
   const width = table.records[0].cells.length;
@@ -119,7 +119,7 @@ function findColumns() {
   checkRows();
 }
 
-/** Take the columns that are left for the features that have none, in the file's order. */
+/** Use the remaining columns for the remaining features, in the file's order. */
 function takeInOrder() {
   const left = freeColumns();
   table.columns = table.columns.map((column) => (column < 0 ? left.shift() ?? -1 : column));
@@ -144,7 +144,7 @@ function showColumns() {
   $("reading").hidden = false;
 }
 
-/** Read the rows anew, or say what has to be chosen before. */
+/** Read the rows again, or say what must be chosen first. */
 function checkRows() {
   const { features } = table.model;
   const { columns, header, mark, unclear } = table;
@@ -157,10 +157,10 @@ function checkRows() {
   const fault = rivals >= 0 ? `${count(unclear[rivals].length, "column")} may be ${features[rivals].name}: choose one below.`
     : missing.length ? `No column for ${list(missing)}: choose ${missing.length === 1 ? "one" : "them"} below.`
     : twice !== undefined ? `“${header[twice]}” is chosen for more than one feature.` : "";
-  const order = !hasHeader() && !missing.length ? "There is no header, so the columns are taken in the model's order. " : "";
+  const order = !hasHeader() && !missing.length ? "There is no header, so the columns are used in the model's order. " : "";
   $("file-fault").textContent = fault;
   $("in-order").hidden = !missing.length || missing.length !== free.length;
-  $("in-order").textContent = missing.length === features.length ? "Take the columns in the file's order" : `Take ${list(free.map((index) => `“${header[index]}”`))} for ${list(missing)}`;
+  $("in-order").textContent = missing.length === features.length ? "Use the columns in the file's order" : `Use ${list(free.map((index) => `“${header[index]}”`))} for ${list(missing)}`;
   $("file-note").textContent = table.note + order;
   $("run").textContent = `Predict ${count(n, "row")}`;
   field("run").disabled = fault !== "" || n === 0;
@@ -170,7 +170,7 @@ function checkRows() {
   showFaults();
 }
 
-/** Read the actual labels, and ask for what isn't clear of them. */
+/** Read the actual labels, and ask about unclear ones. */
 function showActual() {
   const { actual, rows, model: { labels }, question } = table;
   const cells = rows.map((row) => (row.cells[actual] ?? "").trim());
@@ -182,17 +182,17 @@ function showActual() {
   $("actual-question").replaceChildren(...(actual < 0 && question ? [question] : []));
   if (!rows.length) return;
   if (actual < 0 || !unknown.length) {
-    if (areIds) $("actual-question").textContent = `Its numbers are taken as class ids: ${list([...known].map(([value, index]) => `${value} is ${labels[index]}`), 5)}.`;
+    if (areIds) $("actual-question").textContent = `Its numbers are read as class ids: ${list([...known].map(([value, index]) => `${value} is ${labels[index]}`), 5)}.`;
     return;
   }
   const name = `“${table.header[actual]}”`;
-  const have = `${known.size ? `${count(unknown.length, "value")} of ${name} ${unknown.length === 1 ? "is" : "are"} no label` : `None of the values of ${name} is a label`}: ${list(unknown.map((value) => `“${value}”`))}. The labels are ${list(labels)}.`;
+  const have = `${known.size ? `${count(unknown.length, "value")} of ${name} ${unknown.length === 1 ? "is not a label" : "are not labels"}` : `None of the values of ${name} is a label`}: ${list(unknown.map((value) => `“${value}”`))}. The labels are ${list(labels)}.`;
   if (unknown.length > MOST_MAPPED) return void ($("actual-question").textContent = have);
   $("actual-question").replaceChildren(make("p", {}, have), makeMeanings(key, unknown, meanings ?? alike));
 }
 
 /**
- * Make the choice of a label for each value that is none.
+ * Make the choice of a label for each value that isn't one.
  * @param {string} key
  * @param {string[]} values
  * @param {Map<string, number>} proposed
@@ -221,7 +221,7 @@ function showFaults() {
   const unseen = findUnseen(table.rows.filter(({ fault }) => !fault), table.model.features);
   const words = unseen.slice(0, 10).map(({ feature, n, examples }) => make("li", {}, `${feature.name}: ${examples.join(", ")}${examples.length === 3 ? " …" : ""} in ${count(n, "row")}; trained on ${spread(feature)}`));
   if (unseen.length > 10) words.push(make("li", {}, `and ${count(unseen.length - 10, "more feature")}`));
-  $("unseen").replaceChildren(...(unseen.length ? ["Outside of what the model was trained on:", make("ul", {}, ...words)] : []));
+  $("unseen").replaceChildren(...(unseen.length ? ["Outside the training data:", make("ul", {}, ...words)] : []));
 }
 
 async function run() {
@@ -234,7 +234,7 @@ async function run() {
   $("file-fault").textContent = "";
   field("run").disabled = true;
   $("cancel").hidden = progress.hidden = false;
-  $("progress-text").ariaBusy = "true"; // only its end is spoken
+  $("progress-text").ariaBusy = "true"; // screen readers say only the end
   progress.max = rows.length;
   const tell = (/** @type {number} */ n) => {
     progress.value = n;
@@ -246,7 +246,7 @@ async function run() {
   } catch (error) {
     if (!flight.signal.aborted) $("file-fault").textContent = /** @type {Error} */ (error).message;
   }
-  if (table.run !== flight) return; // another file has come
+  if (table.run !== flight) return; // another file was opened
   table.run = undefined;
   const n = rows.filter(({ probabilities }) => probabilities).length;
   const seconds = (performance.now() - started) / 1000;
@@ -258,7 +258,7 @@ async function run() {
   showResults();
 }
 
-/** Show the answers and, where actual labels are known, how good they are. */
+/** Show the answers and, if the actual labels are known, how good they are. */
 function showResults() {
   const { actual, header, model, name, rows, separator } = table;
   if (!rows.some(({ probabilities }) => probabilities)) return;
@@ -276,7 +276,7 @@ function showResults() {
 $("file").addEventListener("change", ({ target }) => {
   const input = /** @type {HTMLInputElement} */ (target);
   if (input.files?.[0]) openFile(input.files[0]);
-  input.value = ""; // so that the same one may come again
+  input.value = ""; // so that the same file can be chosen again
 });
 for (const name of /** @type {const} */ (["dragover", "dragleave", "drop"]))
   document.addEventListener(name, (event) => {
@@ -305,7 +305,7 @@ $("in-order").addEventListener("click", () => {
 $("actual").addEventListener("change", () => {
   table.actual = Number(field("actual").value);
   table.question = "";
-  if (table.columns.includes(-1)) return checkRows(); // another column is left for them
+  if (table.columns.includes(-1)) return checkRows(); // another column is free for them
   showActual();
   showResults();
 });

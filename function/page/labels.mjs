@@ -1,14 +1,14 @@
-// What the values of a column mean as labels.
+// Reads the values of a column as labels.
 
 import { readNumber } from "./features.mjs";
 import { plain } from "./words.mjs";
 
 /**
- * Read the values of a column as positions of labels: by their text, their number, else as class ids 0, 1, 2.
+ * Read the values of a column as label indexes: by text, by number, else as class ids 0, 1, 2.
  * @param {string[]} cells
  * @param {string[]} labels
  * @returns {{ values: string[], known: Map<string, number>, alike: Map<string, number>, areIds: boolean }} the distinct
- *   values, those that are labels, and of the others those that one label alone is like ("Iris-setosa")
+ *   values, those that are labels, and those that are similar to exactly one label ("Iris-setosa")
  */
 export function readLabels(cells, labels) {
   const values = [...new Set(cells.map((cell) => cell.trim()).filter(Boolean))];
@@ -40,7 +40,7 @@ function find(value, labels) {
   return same.length === 1 ? same[0].position : -1;
 }
 
-// "<=50K" and ">50K" differ by more than what case and spaces are.
+// "<=50K" and ">50K" differ by more than case and spaces.
 const isWord = (/** @type {string} */ text) => /^[\p{L}\p{N}\s_-]+$/u.test(text);
 
 const isId = (/** @type {string} */ value, /** @type {number} */ n) => /^\d+(\.0+)?$/.test(value) && Number(value) < n;

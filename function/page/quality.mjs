@@ -1,4 +1,4 @@
-// How good the model is, shown: figures, one label each, calibration, confusion matrix.
+// Shows how good the model is: figures, each label, calibration, confusion matrix.
 
 import { $, make, makeCard, makeHint, makeRegion, makeTable } from "./elements.mjs";
 import { makeCalibration } from "./calibration.mjs";
@@ -8,22 +8,22 @@ import { count, decimals, percent, whole } from "./words.mjs";
 /** @typedef {import("./scores.mjs").Scores} Scores */
 
 const MOST_CLASSES = 40; // in the confusion matrix
-const MOST_BESIDE = 5; // up to which it stands beside the calibration curve
-const MOST_LEVEL = 8; // up to which its labels are written from left to right
+const MOST_BESIDE = 5; // labels; a larger matrix isn't beside the calibration curve
+const MOST_LEVEL = 8; // labels; with more, the matrix writes them vertically
 const MOST_PAIRS = 8;
 
 /**
- * Score the rows, and show it.
+ * Score the rows, and show the result.
  * @param {import("./scores.mjs").Judged[]} rows
- * @param {string} left what was left out, in words
- * @param {string} column that holds the actual labels
+ * @param {string} left the rows that were left out, in words
+ * @param {string} column of the actual labels
  * @param {string[]} labels
  */
 export function showQuality(rows, left, column, labels) {
   const result = score(rows, labels.length);
   const { usual, macro, classes } = result;
   const share = result.right / result.n;
-  const base = `Always saying “${labels[usual.index]}” would be right in ${percent(usual.n / result.n)}. Rows that it was trained on flatter it.`;
+  const base = `Always predicting “${labels[usual.index]}” would be right in ${percent(usual.n / result.n)}. Training rows make it look better.`;
   const headline = make("div", { class: "card all figures" },
     makeFigure("Accuracy", percent(share), `of ${count(result.n, "row")}${left}`, "accuracy"),
     makeFigure("F1", decimals(macro.f1, 3), "mean over the labels (macro)"),
@@ -90,7 +90,7 @@ function makeMatrix({ matrix, classes }, labels) {
 }
 
 /**
- * Name the pairs that are confused most often.
+ * List the pairs that are confused most often.
  * @param {number[][]} matrix
  * @param {string[]} labels
  */
@@ -98,5 +98,5 @@ function makePairs(matrix, labels) {
   const pairs = matrix.flatMap((row, actual) => row.flatMap((n, predicted) => (n && actual !== predicted ? [{ n, actual, predicted }] : [])));
   pairs.sort((a, b) => b.n - a.n);
   const items = pairs.slice(0, MOST_PAIRS).map(({ n, actual, predicted }) => make("li", {}, `${labels[actual]} predicted as ${labels[predicted]}: ${whole(n)}`));
-  return items.length ? make("div", { class: "pairs" }, make("p", {}, "Confused most often"), make("ol", {}, ...items)) : makeHint("None is confused.");
+  return items.length ? make("div", { class: "pairs" }, make("p", {}, "Confused most often"), make("ol", {}, ...items)) : makeHint("No labels are confused.");
 }

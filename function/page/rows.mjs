@@ -1,4 +1,4 @@
-// Records of a file as rows for the model, and what keeps some of them from it.
+// Records of a file → rows for the model, and the faults of some.
 
 import { expected, isGap, isUnseen, readValue } from "./features.mjs";
 
@@ -9,16 +9,16 @@ import { expected, isGap, isUnseen, readValue } from "./features.mjs";
  * @property {number} line
  * @property {string[]} cells
  * @property {Value[]} values
- * @property {string} fault what keeps it from an answer
- * @property {string} kind of fault, in the words of a sum of them
+ * @property {string} fault why it has no answer
+ * @property {string} kind of fault, for a summary
  * @property {number[]} [probabilities]
  * @property {number} predicted the position of its label; −1 without an answer
  * @property {number} actual the position of its actual label; −1 where that isn't known
  */
 
 /**
- * Make the cells of each record as many as the header's, where all records differ from it in the same way: by a
- * separator at their end, or by R's names of rows, which have no name themselves.
+ * Give the header and the records the same number of cells, if all records have one more: a separator at their end,
+ * or R's row names, which have no header.
  * @param {import("./csv.mjs").Row[]} records
  */
 export function evenOut([head, ...data]) {
@@ -39,7 +39,7 @@ export function readRows(data, { width, columns, features, mark }) {
     /** @type {FileRow} */
     const row = { line, cells, values: [], fault: "", kind: "", predicted: -1, actual: -1 };
     if (cells.length !== width) return blame(row, "another number of columns", `expected ${width} column${width === 1 ? "" : "s"}, got ${cells.length}`);
-    if (cells.every((cell) => cell.trim() === "")) return blame(row, "nothing in them", "there is nothing in it");
+    if (cells.every((cell) => cell.trim() === "")) return blame(row, "empty", "it is empty");
     features.forEach((feature, index) => {
       const cell = cells[columns[index]] ?? "";
       const value = readValue(cell, feature, mark);
@@ -54,7 +54,7 @@ export function readRows(data, { width, columns, features, mark }) {
 }
 
 /**
- * Note what keeps a row from its answer.
+ * Note why a row has no answer.
  * @param {FileRow} row
  * @param {string} kind
  * @param {string} fault
@@ -62,7 +62,7 @@ export function readRows(data, { width, columns, features, mark }) {
 export const blame = (row, kind, fault) => Object.assign(row, { kind, fault });
 
 /**
- * Sum up what kept rows from an answer or from being judged: "38 with missing values, 3 without an actual label".
+ * Summarize why rows were left out: "38 missing values, 3 no actual label".
  * @param {string[]} kinds
  */
 export function sumUp(kinds) {
@@ -74,7 +74,7 @@ export function sumUp(kinds) {
 }
 
 /**
- * Find the features with values that the model wasn't trained on, and the first of these.
+ * Find the features with values outside the training data, and the first such values.
  * @param {FileRow[]} rows
  * @param {Feature[]} features
  */

@@ -1,23 +1,23 @@
-// How good a model is on rows whose actual label is known: scikit-learn's measures, https://scikit-learn.org/stable/modules/model_evaluation.html
+// Measures a model on rows whose actual label is known, with scikit-learn's metrics: https://scikit-learn.org/stable/modules/model_evaluation.html
 
-const EPSILON = 2 ** -52; // where scikit-learn's log_loss cuts probabilities off
-const BIN_ROWS = 20; // at least, or chance says more than the model
+const EPSILON = 2 ** -52; // where scikit-learn's log_loss clips probabilities
+const BIN_ROWS = 20; // at least; with fewer, chance dominates
 const MOST_BINS = 10;
-const Z = 1.96; // of 95 %
+const Z = 1.96; // for 95 %
 
-/** @typedef {{ probabilities: number[], predicted: number, actual: number }} Judged both labels by their positions */
-/** @typedef {{ n: number, confidence: number, right: number, low: number, high: number }} Bin shares; from low to high is chance */
+/** @typedef {{ probabilities: number[], predicted: number, actual: number }} Judged both labels are indexes */
+/** @typedef {{ n: number, confidence: number, right: number, low: number, high: number }} Bin shares; the band of chance is from low to high */
 /** @typedef {{ index: number, n: number, n_predicted: number, precision?: number, recall?: number, f1: number, auc?: number }} Class */
 /**
  * @typedef {object} Scores
  * @property {number} n
  * @property {number} right
  * @property {number[][]} matrix actual → predicted → rows
- * @property {Class[]} classes those that are actual or predicted somewhere
+ * @property {Class[]} classes those that occur as actual or predicted label
  * @property {{ precision: number, recall: number, f1: number, auc?: number }} macro the means over the classes
  * @property {number} logLoss
  * @property {Bin[]} bins
- * @property {number} gap the mean distance of confidence and share of right rows over the bins
+ * @property {number} gap the mean difference of confidence and share of right rows over the bins
  * @property {Class} usual the most frequent actual label
  */
 
@@ -90,8 +90,8 @@ export function rocAuc(rows, index) {
 }
 
 /**
- * Hold the confidence in what was predicted against how often that is right, in bins of as many rows each as far as
- * equal confidences allow; the band is where 95 of 100 such bins would be if it were.
+ * Compare the confidence of predictions with the share of right ones, in bins of equal size as far as equal confidences
+ * allow. If the confidence were right, 95 of 100 such bins would be in the band.
  * @param {Judged[]} rows
  * @returns {Bin[]}
  */

@@ -1,9 +1,9 @@
-// The service, asked by its public routes alone.
+// Calls the service, only by its public routes.
 
 /** @typedef {import("./features.mjs").Feature} Feature */
 /** @typedef {import("./features.mjs").Value} Value */
 /**
- * @typedef {object} Model what /metadata says
+ * @typedef {object} Model the answer of /metadata
  * @property {{ name: string, version: string, sha256: string, producer: string, training: Record<string, any> | null, certificate: Record<string, any> | null }} model
  * @property {Feature[]} features
  * @property {string[]} labels
@@ -14,7 +14,7 @@
  */
 /** @typedef {{ method?: string, body?: string, signal?: AbortSignal }} Options */
 
-// The page stands at / and at /docs of the service, behind whatever prefix a stage or a proxy puts before them.
+// The page is at / and at /docs of the service, behind any prefix of a stage or a proxy.
 const base = new URL(document.baseURI);
 base.search = base.hash = "";
 base.pathname = base.pathname.replace(/\/docs$/, "").replace(/\/?$/, "/");
@@ -33,7 +33,7 @@ export const service = {
   onOtherModel() {},
 };
 
-/** What kept a request from a good answer; `detail` is the service's own account of it. */
+/** A failed request; `detail` is the service's own message. */
 export class ServiceError extends Error {
   /**
    * @param {string} message
@@ -48,7 +48,7 @@ export class ServiceError extends Error {
 }
 
 /**
- * Send a request, and note how long it took: the answer as it is.
+ * Send a request, note how long it took, and return the unchanged response.
  * @param {string} path
  * @param {Options} options
  * @returns {Promise<{ response: Response, text: string, milliseconds: number }>}
@@ -57,7 +57,7 @@ export async function send(path, { body, method = body === undefined ? "GET" : "
   /** @type {Record<string, string>} */
   const headers = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
-  // As UTF-8, which is what a shell would send.
+  // As UTF-8, as a shell would send it.
   if (service.key) headers["x-api-key"] = String.fromCharCode(...new TextEncoder().encode(service.key));
   const started = performance.now();
   let status = 0;
@@ -78,7 +78,7 @@ export async function send(path, { body, method = body === undefined ? "GET" : "
 }
 
 /**
- * GET a route, or POST a body of JSON to it: its good answer, and the milliseconds that it took.
+ * GET a route, or POST a JSON body to it; return the answer if it is good, and the milliseconds that it took.
  * @param {string} path
  * @param {Options} options
  * @returns {Promise<{ answer: any, milliseconds: number }>}
@@ -107,6 +107,6 @@ export function parseJson(text) {
  * @param {Response} response
  */
 function explain(answer, response) {
-  const message = answer?.detail?.[0]?.msg ?? answer?.message ?? "it isn't the service's own answer";
+  const message = answer?.detail?.[0]?.msg ?? answer?.message ?? "the answer isn't the service's own";
   return `Status ${response.status}: ${message}`;
 }

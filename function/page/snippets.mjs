@@ -1,4 +1,4 @@
-// A request of one row as code to copy.
+// Requests as code to copy.
 
 import { address, service } from "./service.mjs";
 
@@ -49,7 +49,7 @@ export function writeSnippet(language, row) {
 }
 
 /**
- * Write a request of any route for a shell.
+ * Write a request to any route for a shell.
  * @param {string} method
  * @param {string} path
  * @param {string} [body]

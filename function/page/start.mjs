@@ -1,4 +1,4 @@
-// Which part is shown, the key, and the first requests.
+// Chooses the part that is shown, asks for the key, and sends the first requests.
 
 import { checkHealth, showAbout } from "./about.mjs";
 import { showApi } from "./api.mjs";
@@ -48,7 +48,7 @@ async function start() {
     const isNew = service.sha256 !== sha256;
     service.sha256 = sha256;
     $("key-form").hidden = $("notice").hidden = true;
-    if (!isNew) return changed(); // a new key alone: what is on the page stays
+    if (!isNew) return changed(); // only a new key: the page stays as it is
     model = answer;
     document.title = $("name").textContent = name;
     $("summary").textContent = `${count(answer.features.length, "feature")} in, the probabilities of ${count(answer.labels.length, "label")} out · version ${version} · SHA-256 ${sha256.slice(0, 12)}`;
@@ -68,7 +68,7 @@ service.onKeyWanted = (message) => {
   service.wantsKey = true;
   askForKey(message);
 };
-service.onOtherModel = () => notify("The service has another model by now.");
+service.onOtherModel = () => notify("The service has another model now.");
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   service.key = field("key").value;
@@ -76,7 +76,7 @@ $("key-form").addEventListener("submit", (event) => {
   start();
 });
 
-// Whether a key is wanted stands in the open document at the root: asking for it first spares a request in vain.
+// The open document at the root says whether a key is needed, which saves a request that would fail.
 ask("./").then(
   ({ answer }) => {
     service.wantsKey = Boolean(answer.api_key);

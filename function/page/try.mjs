@@ -10,8 +10,8 @@ import { decimals, percent } from "./words.mjs";
 
 /** @typedef {import("./features.mjs").Value} Value */
 
-const PATIENCE = 300; // milliseconds that a newer request waits for the answer to an older one
-const SETTLED = 600; // after which an answer is spoken
+const PATIENCE = 300; // milliseconds that a newer request waits for the response to an older one
+const SETTLED = 600; // milliseconds until screen readers say an answer
 const MOST_BARS = 12;
 
 const trial = {
@@ -29,7 +29,7 @@ const trial = {
 };
 
 /**
- * Show the controls of a model, at its sample.
+ * Show the controls of a model, with its sample.
  * @param {import("./service.mjs").Model} model
  */
 export function showTry(model) {
@@ -42,7 +42,7 @@ export function showTry(model) {
 }
 
 /**
- * Put a row into the controls, and ask for its answer.
+ * Put a row into the controls, and get its answer.
  * @param {Value[]} row
  */
 export function setRow(row) {
@@ -62,10 +62,10 @@ function makeLanguage(name) {
   return make("button", { type: "button", click: choose, "aria-pressed": String(name === trial.language) }, name);
 }
 
-/** Ask once for as many changes as come before the answer; an answer is shown only if none newer was asked for. */
+/** Send one request for all changes before a response; show a response only if no newer request was sent. */
 export function changed() {
   const names = markUnseen(trial.controls, trial.model.features).map((one) => `${one.name} (${spread(one)})`);
-  const warning = names.length ? `Outside of what the model was trained on: ${names.join("; ")}` : "";
+  const warning = names.length ? `Outside the training data: ${names.join("; ")}` : "";
   if ($("outside").textContent !== warning) $("outside").textContent = warning;
   forgetExplanation();
   showSnippet();
@@ -93,7 +93,7 @@ async function sendRow() {
     const row = readRow();
     const fault = findFault(row);
     if (fault) throw new ServiceError(fault);
-    // Of one row the batch tells the label too, which needn't be that of the highest probability.
+    // The batch route also returns the label, which may not be the most probable one.
     const { answer, milliseconds } = await ask("predict/batch", { body: JSON.stringify({ data: [row] }), signal: flight.signal });
     if (trial.flight === flight) showAnswer(row, answer.prediction[0], answer.label[0], milliseconds);
   } catch (error) {
@@ -125,12 +125,12 @@ function showAnswer(row, probabilities, label, milliseconds) {
     share.textContent = percent(probabilities[index]);
     /** @type {HTMLElement} */ (bar.firstChild).style.width = `${100 * probabilities[index]}%`;
   });
-  $("others").textContent = labels.length > shown.length ? `and ${labels.length - shown.length} labels that are less likely` : "";
+  $("others").textContent = labels.length > shown.length ? `and ${labels.length - shown.length} less likely labels` : "";
   $("answer").setAttribute("aria-busy", "false");
   $("label").textContent = label;
   $("time").textContent = `${decimals(milliseconds, milliseconds < 10 ? 1 : 0)} ms`;
   $("try-fault").textContent = "";
-  // Once things have settled: who listens needn't hear each step of a slider.
+  // After a pause, so that screen readers don't say each step of a slider.
   clearTimeout(trial.speech);
   trial.speech = setTimeout(() => ($("spoken").textContent = `${label}, ${percent(probabilities[best])}`), SETTLED);
   explainAnswer(trial.model, row, probabilities[best], best);
@@ -150,7 +150,7 @@ function showFault(message) {
   $("try-fault").textContent = message;
 }
 
-/** Show the request as code, or what keeps it from being one. */
+/** Show the request as code, or why there is none. */
 function showSnippet() {
   const row = readRow();
   const fault = findFault(row);
@@ -163,7 +163,7 @@ async function copySnippet() {
     await navigator.clipboard.writeText($("snippet").textContent ?? "");
     $("copy").textContent = "Copied";
   } catch {
-    getSelection()?.selectAllChildren($("snippet")); // over plain HTTP a page may not write to the clipboard
+    getSelection()?.selectAllChildren($("snippet")); // over plain HTTP a page can't write to the clipboard
     $("copy").textContent = "Selected";
   }
   setTimeout(() => ($("copy").textContent = "Copy"), 2000);

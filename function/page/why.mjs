@@ -1,4 +1,4 @@
-// Why this answer: how it changes when one feature alone is set to what is typical.
+// Explains an answer: how it changes when one feature alone has its typical value.
 
 import { $, make } from "./elements.mjs";
 import { typical } from "./features.mjs";
@@ -8,13 +8,13 @@ import { brief, count, decimals } from "./words.mjs";
 /** @typedef {import("./features.mjs").Value} Value */
 /** @typedef {{ name: string, from: Value, to: Value, change: number }} Change */
 
-const QUIET = 150; // milliseconds without a change before it is asked for
+const QUIET = 150; // milliseconds without a change before the request
 const MOST = 10;
 
 /** @type {{ timer?: number, flight?: AbortController }} */
 const question = {};
 
-/** Take back what was said of a row that is no longer there. */
+/** Mark the explanation of an old row as outdated. */
 export function forgetExplanation() {
   clearTimeout(question.timer);
   question.flight?.abort();
@@ -22,7 +22,7 @@ export function forgetExplanation() {
 }
 
 /**
- * Ask for the row once more for each feature that isn't typical, with that one typical, all in one request.
+ * Send the row again for each feature that isn't typical, with that feature's typical value, all in one request.
  * @param {import("./service.mjs").Model} model
  * @param {Value[]} row
  * @param {number} probability of the label at this place
@@ -51,7 +51,7 @@ export function explainAnswer(model, row, probability, place) {
       }));
       if (!flight.signal.aborted) show(label, changes, model);
     } catch {
-      $("why").hidden = true; // what it says of is answered all the same
+      $("why").hidden = true; // the answer itself is still shown
     }
   }, QUIET);
 }
@@ -69,8 +69,8 @@ function show(label, changes, { features }) {
   const rest = changes.slice(MOST);
   const notes = [
     rest.length ? `${count(rest.length, "more feature")} changed it by less` : "",
-    n_typical ? `${count(n_typical, "feature")} ${n_typical === 1 ? "is" : "are"} typical already` : "",
-    n_unknown ? `of ${n_unknown} the file doesn't say what is typical` : "",
+    n_typical ? `${count(n_typical, "feature")} ${n_typical === 1 ? "is" : "are"} already typical` : "",
+    n_unknown ? `${count(n_unknown, "feature")} without a typical value` : "",
   ];
   $("why-title").textContent = `Why ${label}?`;
   $("why-bars").replaceChildren(...changes.slice(0, MOST).map((one) => makeChange(one, most)));

@@ -1,7 +1,7 @@
-// Numbers and names in words.
+// Writes numbers and names.
 
 /**
- * Write a number with so many digits after the point.
+ * Write a number with `n` decimals.
  * @param {number} value
  * @param {number} [n]
  */
@@ -18,7 +18,7 @@ export const whole = (n) => n.toLocaleString("en");
 export const count = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /**
- * Write a share: none but 0 is 0, none but 1 is 100%.
+ * Write a share; only 0 is shown as 0, and only 1 as 100%.
  * @param {number} share
  */
 export function percent(share) {
@@ -34,7 +34,7 @@ export const brief = (value) =>
   typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(6))) : String(value ?? "missing");
 
 /**
- * Join the first names, and say how many there are besides.
+ * Join the first names, and count the rest.
  * @param {string[]} names
  * @param {number} [most]
  */
@@ -42,7 +42,7 @@ export const list = (names, most = 8) =>
   names.slice(0, most).join(", ") + (names.length > most ? ` and ${whole(names.length - most)} more` : "");
 
 /**
- * Return a name without its case, spaces and signs.
+ * Return a name in lower case, without spaces and signs.
  * @param {string} text
  */
 export const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");

@@ -53,20 +53,25 @@ def _fail(message: str) -> NoReturn:
 
 
 def _read_place(name: str, text: str) -> Place:
-    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]+)(?:/(.*))?", text)
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
     if not found:
-        _fail(f"expected {name}=s3://bucket/folder/, got {text or 'none'}")
+        _fail(f"expected {name}=s3://bucket/folder/, the bucket's name of 3 to 63 characters; got {text or 'none'}")
     bucket, key = found[1], found[2] or ""
     return Place(bucket, key if key.endswith("/") or not key else f"{key}/")
 
 
 def _find_machine(stack: str, source: Place, output: Place) -> str:
     """Find a stack's state machine, and check that it may read and write both places."""
-    found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    try:
+        found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        _fail(f"expected a stack called {stack}, there is none; STACK=… names another")
     outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
     given = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
     if "BulkStateMachine" not in outputs:
-        wanted = "make deploy PARAMETERS='BulkInput=… BulkOutput=…'"
+        wanted = "make deploy API_KEY_SHA256=… PARAMETERS='BulkInput=… BulkOutput=…'"
         _fail(f"expected the stack {stack} to score in bulk; use {wanted}")
     for name, place in (("Input", source), ("Output", output)):
         allowed = Place(given[f"Bulk{name}"], given[f"Bulk{name}Prefix"])

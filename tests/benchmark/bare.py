@@ -1,4 +1,4 @@
-"""The least that a handler can be which answers /predict: NumPy, onnxruntime, json. What cold starts are held against."""
+"""The smallest handler that answers /predict, with NumPy, onnxruntime and json; cold starts are compared with it."""
 
 import json
 import os

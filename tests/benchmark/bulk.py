@@ -42,7 +42,7 @@ NAMES = {"CSV": "rows/a.csv", "CSV, gzip": "rows/a.csv.gz", "JSON lines": "rows/
 
 
 def measure(bulk: Bulk, kind: str, content: bytes) -> tuple[float, int]:
-    """Give the median of rows a second of its processor, and the bytes written."""
+    """Return the median of rows per CPU second, and the bytes written."""
     put(NAMES[kind], content)
     key = NAMES[kind].replace("rows/", "scored/")
     size, rates = 0, []

@@ -1,4 +1,4 @@
-"""The least that an ASGI app can be which answers /predict: no routes, no checks, no log. What throughput is held to."""
+"""The smallest ASGI app that answers /predict: no routes, no checks, no log. Throughput is compared with it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The bare handler, which also imports FastAPI and Mangum, as anybody's handler does; no app of ours."""
+"""The bare handler, which also imports FastAPI and Mangum, like any handler with them; without our app."""
 
 import asyncio  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""The same as fastapi_alone.py, with what function/handler.py leaves out of its init phase."""
+"""fastapi_alone.py with the shorter init phase of function/handler.py."""
 
 from function import init_phase
 

@@ -93,7 +93,7 @@ async def _batches(n_rows: int, seconds: float, ask: Ask) -> dict[str, float]:
 
 
 def check(from_json: list[list[float]], from_tensors: bytes, probabilities: Any) -> None:
-    """Hold both answers against ONNX Runtime's own, bit by bit."""
+    """Compare both answers with ONNX Runtime's own, bit by bit."""
     is_same = np.array_equal(np.asarray(from_json, np.float32), probabilities)
     if not (is_same and probabilities.tobytes() in from_tensors):
         raise WrongAnswerError("expected ONNX Runtime's own probabilities, got others")

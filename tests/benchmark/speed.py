@@ -1,4 +1,4 @@
-"""How fast this service is, side by side with the least that it could be, with what it was, and with others.
+"""Measures how fast this service is, beside the smallest possible one, the original style, and other servers.
 
 The systems are measured in turns, one at a time, so that whatever else the machine does hits all of them alike;
 figures are medians over the rounds (least to most), ratios are taken within a round.
@@ -58,7 +58,7 @@ def spread(values: Values) -> Spread:
 
 
 def ratio(values: Values, others: Values) -> Spread:
-    """Compare round by round: what disturbs a round is in both."""
+    """Compare round by round, because a disturbance hits both systems of a round."""
     return spread([value / other for value, other in zip(values, others, strict=True)])
 
 
@@ -140,7 +140,7 @@ def steady(bench: Bench, urls: Mapping[System, str], rate: float) -> Results:
 
 
 def balance(bench: Bench, n_runs: int = 10) -> Results:
-    """Runs of one service, each with new connections: what two workers do if they share these out badly differs by two."""
+    """Runs of one service, each with new connections; if two workers share these badly, the throughput halves."""
     system = ours()
     with serve([system]) as urls:
         rates = [load(urls[system], system.body, seconds=bench.seconds).requests_per_second for _ in range(n_runs)]
@@ -322,7 +322,7 @@ PARTS: dict[str, Callable[[Bench], Results]] = {
 
 
 def machine(*, with_peers: bool) -> dict[str, str]:
-    """Say on what and with what the figures were made."""
+    """Name the machine and the versions of the figures."""
     cpuinfo = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
     versions = {name: version(name) for name in PACKAGES}

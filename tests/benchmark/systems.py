@@ -27,7 +27,7 @@ TENSOR = {"name": "features", "shape": [1, 4], "datatype": "FP32", "data": [5.1,
 
 
 class WrongAnswerError(Exception):
-    """A system doesn't answer what the model predicts, so its speed says nothing."""
+    """A system's answer isn't the model's, so its speed means nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def gunicorn(name: str, app: str, **environ: str) -> System:
 
 
 def references(zipmap_path: Path) -> list[System]:
-    """What this service is held to: the least that it could be, and what it was."""
+    """The references for this service: the smallest possible one, and the original style."""
     return [
         gunicorn("bare ASGI (the ceiling)", "tests.benchmark.ceiling:app"),
         gunicorn("the original style", "tests.benchmark.original:app", ZIPMAP_FILEPATH=str(zipmap_path)),

@@ -1,4 +1,4 @@
-"""The bench counts right, and measures nobody who answers wrong."""
+"""The bench calculates correctly, and doesn't measure systems with wrong answers."""
 
 import sys
 from pathlib import Path

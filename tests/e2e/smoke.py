@@ -1,6 +1,6 @@
-"""The contract against any address: `make smoke URL=https://…`, with API_KEY where the service wants one.
+"""Tests the contract at any address: `make smoke URL=https://…`, with API_KEY if the service requires one.
 
-Any model is held against what its own /metadata promises; the shipped one against every answer that it gives here, too.
+Any model is compared with its own /metadata; the shipped model also with every answer that it gives here.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ TOLERANCE = 1e-5  # between probabilities: another processor rounds float32 diff
 def reference(classifier: Classifier, promised: dict[str, Any]) -> TestClient:
     """The same app with the same key, in this process."""
     if promised["model"]["sha256"] != classifier.model.sha256:
-        pytest.skip("it serves another model than the one here: it is held against its own /metadata alone")
+        pytest.skip("it serves another model than the local one, so it is only compared with its own /metadata")
     environ = {"API_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest()} if KEY else {}
     return TestClient(create_app(Settings.load(environ), classifier), headers=HEADERS)
 
@@ -54,7 +54,7 @@ def promised(service: httpx2.Client) -> dict[str, Any]:
 
 
 def find_fault(client: httpx2.Client) -> str | None:
-    """Say in one line why it makes no sense to go on."""
+    """Return the reason why testing makes no sense, in one line."""
     try:
         health = client.get("/health")
         metadata = client.get("/metadata")
@@ -64,7 +64,7 @@ def find_fault(client: httpx2.Client) -> str | None:
     if health.status_code != 200 or health.content != b'{"health":"ok"}':
         return f"expected this service at {URL}, got status {health.status_code} and another body from /health"
     if metadata.status_code == 401:
-        return f"the service {'takes another key' if KEY else 'wants a key'}: make smoke URL={URL} API_KEY=…"
+        return f"the service {'expects another key' if KEY else 'requires a key'}: make smoke URL={URL} API_KEY=…"
     if KEY and stranger.status_code == 200:
         return "API_KEY is given, but the service answers without a key"
     if metadata.status_code != 200:
@@ -89,7 +89,7 @@ def test_it_answers_as_it_should(call: Call, status: int, service: httpx2.Client
 
 
 def test_each_answer_has_its_own_id(service: httpx2.Client) -> None:
-    """Or the caller's."""
+    """Or keeps the caller's id."""
     ids = {service.get("/health").headers["x-request-id"] for _ in range(3)}
 
     assert len(ids) == 3
@@ -140,7 +140,7 @@ class TestItsOwnPromises:
     def test_rows_get_the_same_answers_together_as_alone(
         self, promised: dict[str, Any], service: httpx2.Client
     ) -> None:
-        """In order; each a distribution over its labels."""
+        """In order; each row's probabilities are a distribution over the labels."""
         rows = vary(promised)[: promised["limits"]["max_rows"]]
 
         together = service.post("/predict/batch", json={"data": rows}).json()
@@ -154,7 +154,7 @@ class TestItsOwnPromises:
             assert alone == {"prediction": [rounded(probabilities)], "label": [label]}
 
     def test_null_is_taken_where_it_says_so(self, promised: dict[str, Any], service: httpx2.Client) -> None:
-        """And elsewhere a 422 that names the feature."""
+        """In other columns it is a 422 that names the feature."""
         (row,) = promised["data_sample"]
         for index, feature in enumerate(promised["features"]):
             answer = service.post("/predict", json={"data": [[*row[:index], None, *row[index + 1 :]]]})
@@ -204,7 +204,7 @@ class TestItsOwnPromises:
         assert answer["outputs"][0]["data"] == rounded(promised["prediction_sample"])
 
     def test_head_is_answered_as_get(self, promised: dict[str, Any], service: httpx2.Client) -> None:
-        """Without the body, which uptime monitors want."""
+        """Without the body, as uptime monitors expect."""
         name = quote(promised["model"]["name"])
         for path in (
             "/",

@@ -74,7 +74,7 @@ def cancer_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def locked_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service that wants a key, and takes little at once."""
+    """A service that requires a key, and has a low limit of rows."""
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     log = tmp_path_factory.mktemp("locked") / "log"
     with LocalServer.start(log, API_KEY_SHA256=digest, MAX_ROWS="40", MAX_BODY_BYTES="500") as server:
@@ -109,6 +109,24 @@ def posts(visit: Visit) -> list[str]:
 
 
 class TestTry:
+    def test_it_shows_that_the_first_answer_is_on_its_way(self, browser: Browser, url: str) -> None:
+        """To eyes by a mark, to a screen reader by aria-busy; both go with the answer."""
+        mark = "getComputedStyle(document.querySelector('#answer .top'), '::before').content"
+        with Visit.start(browser, url) as visit:
+            visit.answered().page.goto("about:blank")  # which gives up what is still asked
+            waiting: list[Route] = []
+            visit.page.route("**/predict/batch", lambda route: route.continue_() if waiting else waiting.append(route))
+            visit.page.goto(url)
+            visit.page.wait_for_selector("#answer[aria-busy='true']:visible")
+            before = visit.page.evaluate(mark)
+            while not waiting:
+                visit.page.wait_for_timeout(20)
+            waiting[0].continue_()
+            visit.page.wait_for_selector("#answer[aria-busy='false']")
+
+            assert (before, visit.page.evaluate(mark)) == ('"…"', "none")
+            assert visit.text("#label") == "setosa"
+
     def test_it_starts_at_the_sample(self, visit: Visit) -> None:
         """With the model's name, and controls within the training ranges."""
         assert visit.page.title() == visit.text("h1") == "iris_svc"
@@ -133,7 +151,7 @@ class TestTry:
         wait_for_label(visit, "setosa")
 
     def test_changes_are_coalesced(self, visit: Visit) -> None:
-        """A hundred steps while one answer is on its way make two requests."""
+        """A hundred steps during one request cause two requests."""
         slide = """slider => {
             for (let step = 0; step <= 100; step++) {
                 slider.value = 1 + 0.05 * step;
@@ -151,7 +169,7 @@ class TestTry:
         assert len(rows) <= 3
 
     def test_a_slow_answer_never_overwrites_a_newer_one(self, visit: Visit) -> None:
-        """Even if it still comes: here none can be given up."""
+        """Even if it still arrives, because requests can't be aborted here."""
         late = []
 
         def answer(route: Route) -> None:
@@ -183,7 +201,7 @@ class TestTry:
         visit.page.fill("#feature-0", "9")
 
         visit.page.wait_for_selector("#outside:not(:empty)")
-        assert visit.text("#outside") == "Outside of what the model was trained on: sepal length (cm) (4.3 to 7.9)"
+        assert visit.text("#outside") == "Outside the training data: sepal length (cm) (4.3 to 7.9)"
         visit.page.fill("#feature-0", "5")
         visit.page.wait_for_selector("#outside:empty", state="attached")
 
@@ -214,13 +232,13 @@ class TestTry:
 
     @pytest.mark.parametrize("typed", ["1,234", "-12,345", "1,234,567"])
     def test_a_comma_that_may_separate_thousands_is_asked_about(self, visit: Visit, typed: str) -> None:
-        """Neither a thousand and more nor one and something is sent."""
+        """Neither 1234 nor 1.234 is sent."""
         visit.page.wait_for_selector("#why:not(.old) #why-bars li")
         before = len(posts(visit))
 
         visit.page.fill("#feature-0", typed)
 
-        message = f"“{typed}” may be a thousand and more, or have decimals: write it without the comma, or with a point"
+        message = f"“{typed}” is ambiguous: write thousands without the comma, decimals with a point"
         visit.page.wait_for_selector("#try-fault:not(:empty)")
         assert visit.text("#try-fault") == f"sepal length (cm): {message}"
         assert not [body for body in posts(visit)[before:] if '"data":[[5.1,' not in body]
@@ -252,7 +270,7 @@ class TestTry:
             visit.page.wait_for_selector("#why-bars li:has-text('Dream → Biscoe')")
             visit.page.select_option("#feature-0", "Biscoe")
 
-            visit.page.wait_for_selector("#why-notes:has-text('typical already')")
+            visit.page.wait_for_selector("#why-notes:has-text('already typical')")
             visit.page.wait_for_selector("#why:not(.old)")
             assert "island" not in visit.text("#why-bars")
 
@@ -328,7 +346,7 @@ class TestTry:
         assert visit.text("#try-fault") == ""
 
     def test_a_service_that_is_gone_is_told(self, visit: Visit) -> None:
-        """In words of its own."""
+        """In its own words."""
         visit.page.route("**/predict/batch", lambda route: route.abort())
 
         visit.page.fill("#feature-0", "5.2")
@@ -336,7 +354,7 @@ class TestTry:
         visit.page.wait_for_selector("#try-fault:text-is('The service can\\'t be reached.')")
 
     def test_another_model_is_told(self, visit: Visit) -> None:
-        """What is on the page is of the old one."""
+        """The page still shows the old model."""
         visit.page.route(
             "**/predict/batch",
             lambda route: route.fulfill(
@@ -346,7 +364,7 @@ class TestTry:
 
         visit.page.fill("#feature-0", "5.2")
 
-        visit.page.wait_for_selector("#notice:has-text('The service has another model by now.')")
+        visit.page.wait_for_selector("#notice:has-text('The service has another model now.')")
 
 
 def run(*command: str) -> str:
@@ -409,7 +427,7 @@ class TestFile:
 
         given = np.array(answer["prediction"])
         assert "146 of 150 rows right. Actual labels from “species”." in visit.text("#quality")
-        assert "Always saying “setosa” would be right in 33.3%." in visit.text("#quality")
+        assert "Always predicting “setosa” would be right in 33.3%." in visit.text("#quality")
         assert visit.text("#accuracy-note") == "of 150 rows"
         figures = visit.texts(".figures .big")
         assert figures == [
@@ -539,8 +557,8 @@ class TestFile:
         ("content", "message"),
         [
             ("", "it is empty, 0 bytes"),
-            ("\n \n", "there are no rows in it, only blank lines"),
-            (",".join(FEATURES) + "\n", "there are no rows in it, only a header"),
+            ("\n \n", "it has no rows, only blank lines"),
+            (",".join(FEATURES) + "\n", "it has no rows, only a header"),
             ('a,b\n1,"2\n', "line 2: a quoted field is never closed"),
             ('a,b\n1,"2"3\n', "line 2: expected the separator after a quoted field; a quote within one is written twice"),
         ],
@@ -617,7 +635,7 @@ class TestFile:
         assert [line[4] for line in lines[1:]] == (predict(url, iris.tolist())["label"] * 667)[:100_000]
 
     def test_it_can_be_cancelled(self, visit: Visit) -> None:
-        """What has been answered stays."""
+        """The answers so far stay."""
         n_batches = 0
 
         def answer(route: Route) -> None:
@@ -642,7 +660,7 @@ class TestFile:
         assert visit.text("#file-fault") == ""
 
     def test_a_failure_ends_it_and_is_told(self, visit: Visit) -> None:
-        """A 500 is nothing that passes."""
+        """A 500 isn't retried."""
         detail = [{"loc": [], "msg": "unexpected failure; its request id is 7", "type": "internal"}]
         visit.page.route("**/predict/batch", lambda route: route.fulfill(status=500, json={"detail": detail}))
         visit.choose("iris.csv", iris_csv())
@@ -654,7 +672,7 @@ class TestFile:
         assert visit.page.is_hidden("#results")
 
     def test_what_passes_is_tried_again(self, visit: Visit) -> None:
-        """A 503; and of what is too large for something on the way, half."""
+        """A 503 is retried; a batch that is too large for a proxy is halved."""
         statuses = [503, 413]
         sizes = []
 
@@ -772,7 +790,7 @@ class TestKinds:
     def test_columns_go_by_their_order_only_where_there_is_no_header(self, visit: Visit) -> None:
         """And that is said."""
         visit.choose("iris.csv", iris_csv(has_header=False))
-        assert visit.text("#file-note") == "There is no header, so the columns are taken in the model's order."
+        assert visit.text("#file-note") == "There is no header, so the columns are used in the model's order."
         assert visit.page.locator("#actual option:checked").inner_text() == "column 5"
 
         visit.choose("others.csv", "a,b,c,d\n5.1,3.5,1.4,0.2\n")
@@ -791,7 +809,7 @@ class TestKinds:
         assert visit.page.is_disabled("#run")
 
     def test_labels_by_other_names_are_asked_about_and_remembered(self, visit: Visit) -> None:
-        """Neither no score nor a wrong one."""
+        """The score is neither missing nor wrong."""
         text = iris_with(f"{HEAD},Species", cells=lambda row: [*row[:4], f"Iris-{row[4]}"])
         visit.choose("iris.csv", text)
         question = (
@@ -821,7 +839,7 @@ class TestKinds:
         text = iris_csv().replace("2.5,3.0,1.1,versicolor", "2.5,3.0,1.1,unsure").replace("2,setosa", "2,", 3)
         text = text.replace("5.1,3.3,1.7,0.5,setosa", "5.1,3.3,1.7,0.5,unsure")
         visit.choose("iris.csv", text)
-        assert "1 value of “species” is no label: “unsure”." in visit.text("#actual-question")
+        assert "1 value of “species” is not a label: “unsure”." in visit.text("#actual-question")
 
         visit.predict()
 
@@ -883,7 +901,7 @@ class TestKinds:
             visit.answered().choose("titanic.csv", table.to_csv(index=False))
             fares = passengers()["fare"]
             assert visit.text("#unseen").split("\n") == [
-                "Outside of what the model was trained on:",
+                "Outside the training data:",
                 "sex: “Male” in 1 row; trained on female, male",
                 f"fare: 9999 in 1 row; trained on {fares.min():.6g} to {fares.max():.6g}",
             ]
@@ -896,7 +914,7 @@ class TestKinds:
     def test_the_decimal_mark_can_be_chosen_where_it_is_a_guess(self, visit: Visit) -> None:
         """1,234 may be a thousand and more."""
         visit.choose("thousands.csv", f"{';'.join(FEATURES)}\n1,234;2,345;3,456;4,567\n")
-        assert visit.text("#file-note").startswith("All its commas stand before three digits, and are read as decimal")
+        assert visit.text("#file-note").startswith("All commas are before three digits and read as decimal")
 
         visit.page.select_option("#mark", ".")
 
@@ -914,7 +932,7 @@ class TestKinds:
             (
                 "one.csv",
                 "sepal length (cm)\n5.1\n4.9\n",
-                f"expected 4 columns ({', '.join(FEATURES)}), found one, whichever separator is tried",
+                f"expected 4 columns ({', '.join(FEATURES)}), found one with every separator",
             ),
             ("bytes.csv", bytes(range(256)), "it isn't a text. Save it as CSV and choose that"),
         ],
@@ -923,7 +941,7 @@ class TestKinds:
     def test_what_is_no_csv_of_this_model_is_told(
         self, name: str, content: str | bytes, message: str, visit: Visit
     ) -> None:
-        """In words of its own, and another file can be chosen."""
+        """In plain words, and another file can be chosen."""
         visit.choose(name, content)
 
         assert visit.text("#file-fault") == f"{name}: {message}"
@@ -1027,10 +1045,23 @@ class TestAbout:
         assert "The file carries no certificate; model.export writes one." in text
         n_calls = visit.page.locator("#latency rect").count()
         assert n_calls >= 4  # the root, metadata, the sample, health; and why it is so
-        visit.page.get_by_role("button", name="Check its health").click()
-        visit.page.wait_for_function(f"document.querySelectorAll('#latency rect').length > {n_calls}")
+        visit.page.get_by_role("button", name="Check health").click()
+        visit.page.locator("#latency rect").nth(n_calls).wait_for(state="attached")
         assert re.match(r"Last \d requests: median ", visit.text("#latency p"))
         assert visit.page.get_by_role("link", name="Docs").get_attribute("href") == f"{url}/docs"
+
+    def test_a_certificate_is_shown(self, browser: Browser, passenger_url: str) -> None:
+        """As `model.export` wrote it."""
+        certificate = httpx2.get(f"{passenger_url}/metadata").json()["model"]["certificate"]
+
+        with Visit.start(browser, passenger_url) as visit:
+            visit.answered().go("About")
+            text = visit.text("#certificate")
+
+        assert text.startswith(f"On {certificate['rows']} rows it answers as {certificate['framework']} does: no label")
+        assert f"rows with missing values\n{certificate['rows_missing']}" in text
+        (difference,) = re.findall(r"largest difference\n(\S+) of a probability", text)
+        assert float(difference) == float(f"{certificate['largest_difference']:.2g}")
 
     def test_a_failed_request_shows(self, visit: Visit) -> None:
         """In the plot, and in words."""
@@ -1150,7 +1181,7 @@ class TestEveryone:
             )
 
         names = [name for name, _, _ in reached]
-        assert names[:7] == ["Try", "File", "About", "API", "Back to the sample", "feature-0", "sepal length (cm)"]
+        assert names[:7] == ["Try", "File", "About", "API", "Reset to the sample", "feature-0", "sepal length (cm)"]
         assert {"curl", "Python", "JavaScript", "Copy"} <= set(names)
         assert {(style, width) for _, style, width in reached[:-1]} == {("solid", "2px")}
 
@@ -1254,9 +1285,11 @@ def test_the_label_is_the_models_own(browser: Browser, kind_url: str) -> None:
 def test_missing_values_may_be_left_empty(browser: Browser, kind_url: str) -> None:
     """In the columns that take them: a field, and cells of a file; in the others they are told."""
     with Visit.start(browser, kind_url) as visit:
-        visit.answered().page.fill("#feature-0", "")
-        visit.answered()
-        assert json.loads(posts(visit)[-1]) == {"data": [[None, 0, 0, 0, 0, 0]]}
+        with visit.answered().page.expect_response(
+            lambda response: "[[null" in (response.request.post_data or "")
+        ) as found:
+            visit.page.fill("#feature-0", "")
+        assert found.value.request.post_data_json == {"data": [[None, 0, 0, 0, 0, 0]]}
         assert visit.text("#try-fault") == ""
         assert "[[null, 0, 0, 0, 0, 0]]" in visit.text("#snippet")
 

@@ -352,7 +352,7 @@ def test_the_same_object_gives_the_same_bytes(bulk: Bulk, iris: NDArray[np.float
 
 @pytest.mark.parametrize("name", ["", "folder/", "_SUCCESS", ".part-0.csv.crc"])
 def test_what_is_no_data_is_left_out(name: str, bulk: Bulk) -> None:
-    """As Hadoop's own tools have it; nothing is written for it."""
+    """As in Hadoop's own tools; nothing is written for it."""
     assert bulk.score(name, "") == counts(0, name=name, is_skipped=True)
     assert not [key for key in keys(prefix="scored/") if key.startswith((f"scored/{name}.errors", "scored/folder"))]
 

@@ -1,4 +1,4 @@
-"""A cache that many callers share, before a service that wants a key: a stock nginx with proxy_cache."""
+"""A shared cache before a service with a key: a stock nginx with proxy_cache."""
 
 import hashlib
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_nothing_comes_out_for_a_caller_without_a_key(locked: LocalServer, tmp_path: Path, method: str) -> None:
-    """However often it was answered to one with a key; nor does a refusal come out for one with a key."""
+    """Even if a caller with a key got the response before; and a caller with a key never gets a cached refusal."""
     with nginx(tmp_path, CACHE.format(url=locked.url, more="")) as url, httpx2.Client(base_url=url) as client:
         for path in LOCKED:
             for headers in (KEY, {}, KEY, {}):
@@ -56,7 +56,7 @@ def test_the_page_and_the_document_at_the_root_are_kept_apart(locked: LocalServe
 
 
 def test_the_cache_is_one(locked: LocalServer, tmp_path: Path) -> None:
-    """Where it is told to ignore what we say, it hands out what was answered to another: so the tests above can fail."""
+    """If it ignores our headers, it returns another caller's response; so the tests above can fail."""
     with nginx(tmp_path, CACHE.format(url=locked.url, more="proxy_ignore_headers Cache-Control;")) as url:
         assert httpx2.get(f"{url}/label", headers=KEY).status_code == 200
         answer = httpx2.get(f"{url}/label")

@@ -34,7 +34,7 @@ def test_the_shipped_model(environments: Path, client: TestClient, classifier: C
         ("features", f"4: {names}"),
         ("missing", "null is refused in every feature"),
         ("labels", "setosa, versicolor, virginica (from a label file)"),
-        ("rule", "MODEL: the label comes from label, by the graph the class with the highest probability"),
+        ("rule", "MODEL: the label comes from label; by the graph it is the class with the highest probability"),
         ("parity", "not compared with the framework that trained it; model.export does that"),
         ("request", request),
         ("answer", client.get("/predict/test").text),

@@ -162,7 +162,7 @@ def test_lambda_answers_the_whole_table(
 
 
 def test_under_lambda_it_needs_no_command(image: str, event: Event) -> None:
-    """Its own finds out where it runs."""
+    """The image's command detects Lambda."""
     with Container.emulate(image, command=inspect(image)["Config"]["Cmd"]) as emulated:
         assert answer_of(emulated.invoke(event("predict_label"))).json == {"prediction": "setosa"}
 
@@ -187,7 +187,7 @@ def _wait_for_health(container: Container) -> str:
 
 
 def test_sigterm_reaches_it_and_open_requests_are_answered(image: str) -> None:
-    """It is process 1, which gets no signal that it doesn't ask for; nobody has to kill it."""
+    """As process 1 it only gets signals that it handles; it needs no SIGKILL."""
     body = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
     with Container.serve(image, *SETUP) as container:
         address = urlsplit(container.url)
@@ -237,11 +237,12 @@ def test_it_builds_for_the_other_architecture(base: str, tmp_path: Path) -> None
         ([], {"DOCKER_HOST": "unix:///nowhere.sock"},
          "image: expected a running Docker engine, got: Cannot connect to the Docker daemon at unix:///nowhere.sock."),
         (["--base", "127.0.0.1:9/python:3.13-slim"], {},
-         "image: the base 127.0.0.1:9/python:3.13-slim for linux/amd64 can't be pulled; BASE=… names another: Error response "),
+         "image: the base 127.0.0.1:9/python:3.13-slim for linux/amd64 can't be pulled; `make base-image` makes a stand-in, BASE=… names another: Error response "),
+        (["--tag", "Bad Tag"], {}, "image: expected TAG to be an image's name such as web-single:1, got 'Bad Tag'"),
         (["--base", "Python"], {},
-         "image: the base Python for linux/amd64 can't be pulled; BASE=… names another: invalid reference format"),
+         "image: the base Python for linux/amd64 can't be pulled; `make base-image` makes a stand-in, BASE=… names another: invalid reference format"),
     ],
-    ids=["no docker", "no engine", "base out of reach", "no name of an image"],
+    ids=["no docker", "no engine", "base out of reach", "no name for an image", "no name of an image"],
 )  # fmt: skip
 def test_an_image_that_cant_be_says_why(
     arguments: list[str], environ: dict[str, str], line: str, base: str, tmp_path: Path

@@ -8,7 +8,7 @@ from tests.support.pythons import with_packages
 
 
 def test_networks_are_exported_as_they_answer(environments: Path) -> None:
-    """What tests/integration/networks.py holds, all of it."""
+    """Runs all tests in tests/integration/networks.py."""
     python = with_packages("python3.11", "tests/support/networks.txt", environments)
     command = [str(python), "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests/integration/networks.py"]
 

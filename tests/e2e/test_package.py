@@ -101,7 +101,7 @@ def test_the_same_input_gives_the_same_bytes_within_the_budget(package: Path, tm
 
 
 def test_it_ships_the_model_that_it_is_told(runtime: Path, artifact: Path, event: Event, tmp_path: Path) -> None:
-    """With its labels, under its own name, and beside the budget; the shipped one stays at home."""
+    """With its labels, under its own name, and not counted in the budget; the shipped model isn't packed."""
     mine = tmp_path / "mine" / "flowers.onnx"
     mine.parent.mkdir()
     large = onnx.load(artifact)
@@ -293,7 +293,7 @@ def test_lambda_writes_json_lines(emulator: Emulator, event: Event) -> None:
 
 
 def test_the_package_is_read_only(runtime: Path, tmp_path: Path) -> None:
-    """For whoever runs it under the emulator, root too, as in Lambda."""
+    """For every user under the emulator, also root, as in Lambda."""
     package = tmp_path / "package"
     package.mkdir()
     (package / "probe.py").write_text("def handler(event, context):\n    open('new', 'w')\n")
@@ -306,7 +306,7 @@ def test_the_package_is_read_only(runtime: Path, tmp_path: Path) -> None:
 
 
 def test_lambda_keeps_the_models_of_the_openapi_document_for_later(package: Path, runtime: Path) -> None:
-    """Whoever finds this failing: a new FastAPI or pydantic builds them at import again, see function/init_phase.py."""
+    """If this fails, a new FastAPI or pydantic builds them at import again; see function/init_phase.py."""
     script = """
 import gc, sys
 from pydantic import BaseModel

@@ -137,7 +137,7 @@ def test_what_isnt_there_is_refused(stack: str) -> None:
 
     for version in ("4", "0", "03", "$$LATEST", "-1"):
         line = refused("rollback", f"VERSION={version}")
-        assert line == "rollback: expected VERSION to be one of 1, 2, 3, or ?, got another"
+        assert line == f"rollback: expected VERSION to be one of 1, 2, 3, or ?, got {version.removeprefix('$')}"
     for keep in ("0", "-1", "all"):
         assert refused("prune", f"KEEP={keep}") == "prune: expected KEEP to be a number of versions, at least 1"
 
@@ -150,7 +150,7 @@ def test_another_stack_is_named_by_itself(cloud: None) -> None:
     deploy("iris-2", 1)
     for command in ("rollback", "prune"):
         assert refused(command) == (
-            f"{command}: expected a stack called web-single in eu-central-1, there is none; STACK=… names it"
+            f"{command}: expected a stack called web-single in eu-central-1, there is none; STACK=… names another"
         )
     assert (
         told("rollback", "VERSION=?", "STACK=iris-2") == f"version 1, published …, model SHA-256 {MODELS[1]}, active\n"
@@ -201,7 +201,7 @@ class TestGradually:
         assert codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]["status"] == "Stopped"
 
     def test_another_version_waits_for_its_end(self, stack: str) -> None:
-        """Whoever takes the rollout back would take that back too."""
+        """Undoing the rollout would undo that too."""
         share_traffic(stack, 0.1)
         before = alias(stack)
 
@@ -226,7 +226,7 @@ def test_prune_deletes_old_versions(stack: str) -> None:
 
     assert told("prune", "KEEP=1") == "deleted 2; kept 1, 3\n"
     assert told("prune") == "deleted none; kept 1, 3\n"
-    assert refused("rollback", "VERSION=2") == "rollback: expected VERSION to be one of 1, 3, or ?, got another"
+    assert refused("rollback", "VERSION=2") == "rollback: expected VERSION to be one of 1, 3, or ?, got 2"
     told("rollback", "VERSION=3")
     assert told("prune", "KEEP=1") == "deleted 1; kept 3\n"
 
@@ -274,7 +274,7 @@ def reach(resources: dict[str, Any], name: str, seen: tuple[str, ...] = ()) -> N
 
 @pytest.mark.parametrize("rollout", ["AllAtOnce", "Canary10Percent5Minutes"])
 def test_nothing_wants_itself(rollout: str, cloud: None) -> None:
-    """The API wants the alias, whose rollout wants the alarms, which want the API: by name, where it isn't there yet."""
+    """The API needs the alias, whose rollout needs the alarms, which need the API; they are referred to by name."""
     resources = json.loads(translated(Rollout=rollout))["Resources"]
 
     for name in resources:
@@ -350,3 +350,17 @@ class TestGate:
             line, *makes_own = result.stderr.splitlines()
             assert line == "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column"
             assert all(" *** [" in text for text in makes_own)
+
+    @pytest.mark.parametrize(
+        ("given", "line"),
+        [
+            ([], "gate: expected FAIL_UNDER=…, FAIL_OVER=… or MODEL_BEFORE=…, what the model must reach"),
+            (["MODEL_BEFORE=no.onnx"], "gate: expected MODEL_BEFORE to be the file of a model, there is no no.onnx"),
+        ],
+    )
+    def test_one_that_lets_every_model_through_is_refused(self, given: list[str], line: str, holdout: Path) -> None:
+        """And one that can't compare."""
+        result = make("gate", f"HOLDOUT={holdout}", "TARGET=species", *given)
+
+        assert result.returncode != 0
+        assert (result.stdout, result.stderr.splitlines()[0]) == ("", line)

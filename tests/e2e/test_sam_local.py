@@ -1,6 +1,7 @@
 """`sam local`: the built package in a container of Lambda's runtime, on a real Docker engine."""
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -47,23 +48,34 @@ def test_without_docker_it_says_so(sam_build: Path) -> None:
     assert result.stderr.splitlines()[-1].startswith("Error: Running AWS SAM projects locally requires a container")
 
 
-def make_start_api(*options: str, **environ: str) -> str:
+def make(*options: str, **environ: str) -> str:
     """Give what is said in place of starting it."""
-    command = ["make", "--silent", "start-api", *options]
+    command = ["make", "--silent", *options]
     result = subprocess.run(
         command, cwd=ROOT, env=ENVIRON | environ, capture_output=True, text=True, check=False, timeout=60
     )
     assert result.returncode
+    assert "sam build" not in result.stdout
     return result.stderr
 
 
 def test_make_names_the_way_out() -> None:
     """Where there is no Docker, and where no registry has AWS's image, before it builds anything."""
-    without = make_start_api(DOCKER_HOST="unix:///nowhere.sock")
+    without = make("start-api", DOCKER_HOST="unix:///nowhere.sock")
     assert without.splitlines()[0] == "expected a Docker engine that 'docker info' reaches, got none"
 
-    alone = make_start_api("AWS_IMAGE=127.0.0.1:1/none")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        used = make("start-api", f"PORT={port}")
+    assert used.splitlines()[0] == f"start-api: expected a free port, {port} isn't; PORT=… names another"
+
+    alone = make("start-api", "AWS_IMAGE=127.0.0.1:1/none")
     assert alone.splitlines()[1] == (
-        "expected a registry to pull AWS's image from, got none; 'make lambda-image' makes a stand-in: "
+        "expected AWS's image here or in a registry; 'make lambda-image' makes a stand-in: "
         "add IMAGE=web-single-lambda:3.13-x86_64"
     )
+
+    unknown = make("invoke", "EVENT=nope").splitlines()[0]
+    assert unknown.startswith("invoke: expected EVENT to be one of ")
+    assert unknown.endswith(", got nope")
+    assert set(EVENTS) <= set(unknown.replace(",", " ").split())

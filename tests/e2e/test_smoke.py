@@ -46,14 +46,14 @@ def test_a_service_with_a_key_passes(tmp_path: Path) -> None:
     """When it is given; else it is told once what is missing."""
     with LocalServer.start(tmp_path / "log", API_KEY_SHA256=DIGEST) as server:
         assert smoke(server.url, API_KEY=KEY).returncode == 0
-        for key, fault in (("another", "takes another key"), ("", "wants a key")):
+        for key, fault in (("another", "expects another key"), ("", "requires a key")):
             result = smoke(server.url, API_KEY=key)
             assert result.returncode != 0
             assert f"smoke: the service {fault}: make smoke URL={server.url} API_KEY=…" in result.stdout
 
 
 def test_any_model_is_held_against_its_own_description(tmp_path: Path) -> None:
-    """Texts, gaps and a key too; what is known of the shipped one alone is skipped."""
+    """Also with texts, missing values and a key; tests for the shipped model are skipped."""
     export_passengers(tmp_path / "titanic.onnx")
     with LocalServer.start(
         tmp_path / "log", MODEL_FILEPATH=str(tmp_path / "titanic.onnx"), API_KEY_SHA256=DIGEST, MAX_ROWS="50"
@@ -61,7 +61,7 @@ def test_any_model_is_held_against_its_own_description(tmp_path: Path) -> None:
         result = smoke(server.url, API_KEY=KEY)
 
     assert result.returncode == 0, result.stdout
-    assert "it serves another model than the one here: it is held against its own /metadata alone" in result.stdout
+    assert "it serves another model than the local one, so it is only compared with its own /metadata" in result.stdout
     assert re.search(r"\b10 passed, \d+ skipped", result.stdout), result.stdout
 
 

@@ -122,7 +122,7 @@ def holds(condition: Any, parameters: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("given", "refusal"),
     [
-        ({}, "Give ApiKeySha256, or say AllowAnonymous=true to let everyone in."),
+        ({}, "Set ApiKeySha256, or AllowAnonymous=true for a service open to everyone."),
         ({"ApiKeySha256": DIGEST}, None),
         ({"ApiKeySha256": f"{DIGEST},{DIGEST}"}, None),
         ({"AllowAnonymous": "true"}, None),
@@ -131,15 +131,15 @@ def holds(condition: Any, parameters: dict[str, Any]) -> Any:
         ({"ApiKeySha256": DIGEST, "ProvisionedConcurrency": 2}, None),
         (
             {"ApiKeySha256": DIGEST, "SnapStart": "true", "ProvisionedConcurrency": 2},
-            "Lambda has SnapStart or ProvisionedConcurrency, not both.",
+            "Lambda allows SnapStart or ProvisionedConcurrency, not both.",
         ),
         ({"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "scores"}, None),
         ({"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "rows", "BulkInputPrefix": "in/"}, None),
-        ({"AllowAnonymous": "true", "BulkInput": "rows"}, "Scoring in bulk wants both BulkInput and BulkOutput."),
-        ({"AllowAnonymous": "true", "BulkOutput": "rows"}, "Scoring in bulk wants both BulkInput and BulkOutput."),
+        ({"AllowAnonymous": "true", "BulkInput": "rows"}, "Scoring in bulk needs both BulkInput and BulkOutput."),
+        ({"AllowAnonymous": "true", "BulkOutput": "rows"}, "Scoring in bulk needs both BulkInput and BulkOutput."),
         (
             {"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "rows", "BulkInputPrefix": "scored/"},
-            "The answers can't go where the input is, or they would be scored themselves.",
+            "The answers can't go where the input is, or they would be scored too.",
         ),
     ],
 )

@@ -23,7 +23,7 @@ def main(model: Path, options: list[str]) -> None:
     columns, limits = classifier.model.columns, Limits(100, 1_000_000, 6_000_000)
 
     def ask(data: bytes) -> None:
-        """Whatever comes, it is parsed and gets its answer, or it is refused."""
+        """Any input is parsed and answered, or refused."""
         json_length, _, body = data.partition(b"\n")
         try:
             if json_length == b"native":
@@ -40,7 +40,7 @@ def main(model: Path, options: list[str]) -> None:
 
 
 def unpack_anything(part: memoryview, where: str) -> Iterator[str]:
-    """Read texts, each a 4-byte length and its bytes, as if they were always whole: what must be found."""
+    """Read texts, each a 4-byte length and its bytes, without a check for their end; the fuzzer must find this fault."""
     while part:
         (length,) = struct.unpack_from("<I", part)
         yield str(part[4 : 4 + length], "utf-8", "replace")

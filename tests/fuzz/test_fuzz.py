@@ -1,4 +1,4 @@
-"""Generated requests: whatever comes, the answer is documented, small, and tells nothing of what came."""
+"""Generated requests: for any input, the response is documented and small, and repeats nothing of the input."""
 
 import json
 import os
@@ -77,7 +77,7 @@ inferences = st.fixed_dictionaries(
 
 
 def check(response: Any, body: bytes) -> None:
-    """Hold one answer to what every answer promises."""
+    """Check what holds for every response."""
     assert response.status_code in (200, 400, 404, 413, 422), body
     if response.status_code == 200:
         assert b"NaN" not in response.content

@@ -65,7 +65,7 @@ def test_pytorch(rows: tuple[NDArray[np.float32], NDArray[Any]], tmp_path: Path)
 def test_the_readmes_row_for_pytorch(
     rows: tuple[NDArray[np.float32], NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of one's own, with the softmax behind the logits."""
+    """A file without facts, with a softmax after the logits."""
     X, names = rows
     model = train_torch(X, np.unique(names, return_inverse=True)[1], 3)
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ TOLERANCE = 1e-6
 
 
 def test_training_gives_the_shipped_files(trained: Trained, artifact: Path) -> None:
-    """To the byte, so whoever trains again knows what is served."""
+    """To the byte, so that training again shows what is served."""
     _, onnx, labels = trained
 
     assert artifact.read_bytes() == onnx

@@ -1,4 +1,4 @@
-"""BASE_PATH: what a stage, a custom domain, a balancer or a proxy puts before every path, at both entry points."""
+"""BASE_PATH: a prefix that a stage, a domain, a load balancer or a proxy puts before every path, at both entry points."""
 
 import re
 from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_one_that_a_route_begins_with_is_refused(base_path: str, classifier: Cla
 
 
 def test_a_generated_client_finds_its_way(below: TestClient, prefixed: LocalServer) -> None:
-    """The document says where the service is by where it stands itself, to one who asks behind the prefix or without it."""
+    """The document's address of the service is relative to the document, with the prefix and without it."""
     document = below.get(f"{BASE}/openapi.json").json()
 
     assert document["servers"] == [{"url": "."}]

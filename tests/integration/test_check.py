@@ -124,7 +124,7 @@ def test_it_says_what_makes_the_label(tmp_path: Path) -> None:
     rules = {
         "threshold 0.1, int64": r"MODEL: the label comes from label; in [1-9]\d* of \d+ rows around its sample it isn't .*",
         "GaussianNB and its class labels": r"MODEL: the label comes from label; in 0 of \d+ rows around its sample it isn't .*",
-        "row number beside the label": r"MODEL: the label comes from label, by the graph the class with the highest probability",
+        "row number beside the label": r"MODEL: the label comes from label; by the graph it is the class with the highest probability",
         "batch of 3": r"HIGHEST: the class with the highest probability, because the model has no output of labels",
     }
     for name, expected in rules.items():

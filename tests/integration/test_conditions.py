@@ -1,4 +1,4 @@
-"""What the host may be like: disks, descriptors, streams, cores, addresses, a master or a collector that is gone."""
+"""Conditions of a host: disks, descriptors, streams, cores, addresses, a master or a collector that is gone."""
 
 import contextlib
 import json
@@ -103,7 +103,7 @@ class TestCounters:
 
 class TestMaster:
     def test_workers_end_with_their_master(self, tmp_path: Path) -> None:
-        """Killed, it can tell them nothing; a new start takes the port, and nothing is left in the temporary folder."""
+        """After a kill it can't tell them; a new start can take the port, and nothing is left in the temporary folder."""
         port = str(free_port())
         with LocalServer.start(tmp_path / "log", WORKERS="2", PORT=port, TMPDIR=str(tmp_path)) as server:
             address = urlsplit(server.url)
@@ -338,7 +338,7 @@ class TestOutput:
         assert (tmp_path / "errors").read_text() == ""
 
     def test_streams_that_are_closed(self, tmp_path: Path) -> None:
-        """Their numbers go to no connection, into which somebody would print."""
+        """No connection gets their numbers, so nobody prints into it."""
         with self.serve(tmp_path / "errors", "<&- >&- 2>&-") as (pid, url):
             assert httpx2.post(f"{url}/predict", content=ROW).status_code == 200
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -98,7 +98,7 @@ def memory(server: LocalServer, *, peak: bool = False) -> float:
 
 @contextlib.contextmanager
 def little_memory(server: LocalServer) -> Iterator[None]:
-    """Hold the worker to 20 MB more, at any time."""
+    """Check that the worker never takes more than 20 MB in addition."""
     with server.client() as client:
         client.get("/health")
     (pid,) = server.worker_pids
@@ -270,7 +270,7 @@ class TestPipelining:
         [b"no HTTP\r\n\r\n", get(host="Host: a/b"), HEALTH[:-2] + b"x: " + b"y" * 20_000, predict()[:-40] + b"\0"],
     )
     def test_a_refusal_waits_for_the_answer_before_it(self, server: LocalServer, bad: bytes) -> None:
-        """Else it would be taken for that answer."""
+        """Otherwise the client would take it for that response."""
         slow = b"GET /slow?name=1 HTTP/1.1\r\nhost: a\r\n\r\n"
 
         first, *others = ask(server.url, slow + bad)

@@ -126,7 +126,7 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
 
 
 def test_one_matrix_and_names_for_its_classes(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
-    """The columns in their order; the classes as the rows are called that the model puts there."""
+    """The columns by position; each class gets the most common label of its rows."""
     before = wine_model.read_bytes()
     output = tmp_path / "described.onnx"
 
@@ -507,7 +507,7 @@ def test_an_index_of_pandas_is_no_feature(wine_model: Path, wine_csv: Path, tmp_
 
 
 def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
-    """Whatever pandas takes it for; only an empty cell is one, which this model refuses."""
+    """Even if pandas reads it as missing; only an empty cell is missing, which this model refuses."""
     rows = [[country, float(number), country == "NZ"] for country in COUNTRIES for number in range(4)]
     table = pd.DataFrame(rows, columns=["country", "number", "far"])
     columns = make_column_transformer((OneHotEncoder(), ["country"]), remainder=StandardScaler())

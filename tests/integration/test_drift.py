@@ -1,4 +1,4 @@
-"""Drift: what the facts say of the training data's bins, how rows are counted in them, and what both exporters tell."""
+"""Drift: the facts about the training data's bins, the counting of rows in them, and both exporters."""
 
 import dataclasses
 import json
@@ -122,7 +122,7 @@ def test_few_rows_are_counted_as_many_are(penguins: Classifier, rows: list[list[
 
 @pytest.mark.parametrize("n_rows", [1, 1000])
 def test_what_the_training_data_never_had_has_bins_of_its_own(n_rows: int, penguins: Classifier) -> None:
-    """Beyond its ranges, texts that it hadn't, values that it always had."""
+    """Values beyond its ranges, unknown texts, and missing values where none were missing."""
     columns = penguins.model.columns
     row = {"island": "Anticosti", "bill_length_mm": 1.0, "body_mass_g": 1e6, "sex": None, "year": None, "is_late": True}
 

@@ -1,4 +1,4 @@
-"""`python -m model evaluate`: how good a model is, by scikit-learn's metrics, and what it wasn't judged on."""
+"""`python -m model evaluate`: how good a model is, by scikit-learn's metrics, and which rows were left out."""
 
 import csv
 import json

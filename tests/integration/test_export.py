@@ -93,7 +93,7 @@ def prepare(texts: Any, numbers: Any = None) -> ColumnTransformer:
 
 
 def check(model: Any, X: Any, y: Any, path: Path, **options: Any) -> tuple[Classifier, Certificate]:
-    """Export a trained model, and hold what is served against the framework's own answers, gaps as null."""
+    """Export a trained model, and compare the service's answers with the framework's, with null for missing values."""
     certificate = export(model, X, y, path, **options)
     classifier = load(path)
     rows = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)

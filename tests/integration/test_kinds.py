@@ -39,7 +39,7 @@ def post(entry_point: EntryPoint, path: str, rows: Sequence[Any]) -> Any:
 
 
 def hold(kind: Kind, entry_points: Sequence[EntryPoint]) -> None:
-    """Hold every row's probabilities and label, at each route."""
+    """Check every row's probabilities and label, at each route."""
     for entry_point in entry_points:
         answer = post(entry_point, "/predict/batch", kind.rows).json
         np.testing.assert_allclose(np.array(answer["prediction"]), kind.probabilities, rtol=0, atol=TOLERANCE)
@@ -54,7 +54,7 @@ def hold(kind: Kind, entry_points: Sequence[EntryPoint]) -> None:
 
 
 def hold_protocol(kind: Kind, entry_point: EntryPoint) -> None:
-    """Hold the Open Inference Protocol's tensors, in its binary form too where no text may be missing."""
+    """Check the Open Inference Protocol's tensors, also in binary unless a text may be missing."""
     model = entry_point(Call("model", "GET", "/v2/models/brought")).json
     probabilities, *label = model["outputs"]
     for is_binary in (False, True):
@@ -227,7 +227,7 @@ def hold_refusing(gaps: Gaps, entry_points: Sequence[EntryPoint]) -> None:
 
 
 def test_nothing_is_missing_where_it_isnt_known() -> None:
-    """Unless ALLOW_MISSING=true says so: then whatever the model makes of it."""
+    """Unless ALLOW_MISSING=true says so; then the model's answer counts."""
     kind = KINDS["certain forest of 20"]()
     rows = [[None, *kind.rows[0][1:]]]
 

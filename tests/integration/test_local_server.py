@@ -157,7 +157,7 @@ class TestServing:
         assert line.endswith(" ms mine")
 
     def test_a_worker_is_renewed_after_so_many_requests(self, tmp_path: Path) -> None:
-        """LIMIT_MAX_REQUESTS; whoever tries again, as one must with any server, loses nothing."""
+        """LIMIT_MAX_REQUESTS; a client that retries, as with any server, loses nothing."""
         with LocalServer.start(tmp_path / "log", LIMIT_MAX_REQUESTS="5") as server:
             for _ in range(100):
                 assert get_with_retries(server, "/health").status_code == 200

@@ -101,7 +101,7 @@ class TestPrometheus:
 
     @pytest.mark.parametrize("end", ["SIGHUP", "recycling"])
     def test_a_worker_that_ends_hands_its_counts_over(self, end: str, tmp_path: Path) -> None:
-        """In the second before it would have: nothing is lost."""
+        """Before the regular second is over, so nothing is lost."""
         environ = {"LIMIT_MAX_REQUESTS": "5"} if end == "recycling" else {}
         with LocalServer.start(tmp_path / "log", **environ) as server:
             (before,) = server.worker_pids
@@ -213,7 +213,7 @@ class TestCounterFolder:
         assert counters.read({self.KEY: [5.0]}) == {self.KEY: [306.0]}
 
     def test_whoever_ends_while_somebody_reads_is_counted_once(self, tmp_path: Path) -> None:
-        """Its file is still there though its sums have been added, as after a kill between the two."""
+        """Its file is still there although its sums were merged, as after a kill between the two steps."""
         self.write_elsewhere(tmp_path, 2)
         (path,) = tmp_path.iterdir()
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Classifiers that users bring: each answers as its own framework does, on all rows of a real data set."""
+"""Users' classifiers: each answers as its own framework does, on all rows of a real data set."""
 
 import json
 import warnings
@@ -69,7 +69,7 @@ def test_it_answers_as_its_own_framework_does(brought: Brought, entry_points: Se
 
 
 def test_a_row_alone_is_answered_as_in_its_batch(brought: Brought, entry_points: Sequence[EntryPoint]) -> None:
-    """Whatever the model does to a batch of one."""
+    """Even if the model changes the shape for one row."""
     rows = brought.rows[:5]
     for entry_point in entry_points:
         batch = entry_point(Call("rows", "POST", "/predict/batch", json.dumps({"data": rows}).encode())).json[

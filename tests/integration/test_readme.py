@@ -112,7 +112,7 @@ def test_every_page_says_first_what_it_is_for() -> None:
 
 
 def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None:
-    """From a DataFrame with gaps and texts to an endpoint that takes null."""
+    """From a DataFrame with missing values and texts to an endpoint that accepts null."""
     (export,) = blocks(MODELS, "python")
     check, requests, _ = blocks(MODELS, "console")
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -124,7 +124,7 @@ def test_a_model_of_ones_own_is_served_in_three_commands(tmp_path: Path) -> None
 
 
 def wine_file(folder: Path) -> Any:
-    """A file as the table has it for scikit-learn, and a CSV beside it; give scikit-learn's model."""
+    """Write a file as the table shows for scikit-learn, and a CSV beside it; return scikit-learn's model."""
     wine = load_wine()
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.data, wine.target)
     folder.mkdir()

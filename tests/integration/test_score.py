@@ -70,7 +70,7 @@ def iris_table(n_rows: int) -> pa.Table:
 
 
 def hold(path: Path, probabilities: np.ndarray, labels: Sequence[str], answers: Sequence[str] = ANSWERS) -> None:
-    """Hold the answers in a file, to the bit."""
+    """Check the answers in a file, to the bit."""
     table = read(path)
     found = np.stack([np.asarray(table[name], dtype=np.float32) for name in answers[1:]], axis=1)
     assert found.tobytes() == probabilities.tobytes()
@@ -550,7 +550,7 @@ def test_another_run_cant_be_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "out.csv.partial").write_text("")
     arguments = [IRIS, tmp_path / "in.parquet", tmp_path / "out.csv"]
 
-    message = "expected the model, the files and the options of the run before; start anew without --resume"
+    message = "expected the model, the files and the options of the run before; start again without --resume"
     assert run("score", *arguments, "--resume").stderr == f"FileError: {tmp_path}/out.csv: {message}\n"
     with (tmp_path / "out.csv.partial").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

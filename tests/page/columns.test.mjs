@@ -55,7 +55,7 @@ test("a first line is a header by its names, its kind, or what stands below it",
 test("labels that are texts are found wherever they stand", () => {
   assert.equal(actual("id,kind", ["1,setosa", "2,virginica"], SPECIES), "kind");
   assert.equal(actual("id,kind", ["1,Setosa", "2,VIRGINICA "], SPECIES), "kind");
-  assert.equal(actual("species,predicted", ["setosa,setosa", "virginica,setosa"], SPECIES), "Which column holds the actual labels? “species” and “predicted” both may.");
+  assert.equal(actual("species,predicted", ["setosa,setosa", "virginica,setosa"], SPECIES), "Which column holds the actual labels? “species” and “predicted” both fit.");
 });
 
 test("what the file calls its target is it, whatever it holds", () => {

@@ -33,8 +33,8 @@ test("a value outside of training is seen, as the model compares it", () => {
 test("what keeps a row from an answer has a kind", () => {
   const features = [{ name: "a", type: "float32" }, { name: "b", type: "float32" }];
   const rows = readRows(records("1,2", "1,", "1,NA", "1,x", "1", ","), { width: 2, columns: [0, 1], features, mark: "." });
-  assert.deepEqual(rows.map(({ kind }) => kind), ["", "missing values", "missing values", "values that can't be read", "another number of columns", "nothing in them"]);
-  assert.equal(sumUp(rows.slice(1).map(({ kind }) => kind)), "2 missing values, 1 values that can't be read, 1 another number of columns, 1 nothing in them");
+  assert.deepEqual(rows.map(({ kind }) => kind), ["", "missing values", "missing values", "values that can't be read", "another number of columns", "empty"]);
+  assert.equal(sumUp(rows.slice(1).map(({ kind }) => kind)), "2 missing values, 1 values that can't be read, 1 another number of columns, 1 empty");
   assert.equal(sumUp(["missing values", "missing values"]), "missing values");
 });
 

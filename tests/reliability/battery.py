@@ -196,7 +196,7 @@ WORST = {
 
 
 def b5_many_worst_valid(app: str = "function.main:app", n_clients: int = 40, seconds: float = 5) -> Line:
-    """As many such clients as a worker may have to do with: one that asks whether it is alive doesn't wait for them all."""
+    """Many such clients at once; a health check doesn't wait for all of them."""
     client = (sys.executable, "-m", "tests.reliability.many", str(n_clients), str(seconds))
     with serve(APP_NAME=app, LOG_LEVEL="WARNING") as server:
         results: list[bytes] = []

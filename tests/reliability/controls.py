@@ -1,4 +1,4 @@
-"""Apps that a line of the battery must catch: it could not fail otherwise."""
+"""Faulty apps that a line of the battery must catch, so that the line can fail."""
 
 import itertools
 import os

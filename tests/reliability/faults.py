@@ -166,7 +166,7 @@ CHECKS = {
     ),
     "B28 a recorder that fails": Checks(
         "pytest tests/unit/test_entry.py -k counted", "function/api/entry.py",
-        "except Exception:  # a request that", "except KeyError:  # a request that",
+        "except Exception:  # the request still", "except KeyError:  # the request still",
     ),
     "B28 cores that may be used": Checks(
         "pytest tests/integration/test_conditions.py -k 'Cores'",

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.entry_points import ROOT
 from tests.support.lambda_image import BUSYBOX, add_link, add_system, docker, made_from
+from tests.support.pythons import with_packages
 
 REAL = "python:3.13-slim"
 STAND_IN = "web-single-base:3.13-x86_64"
@@ -67,3 +68,11 @@ def build_image(folder: Path, *arguments: str, **environ: str) -> subprocess.Com
     """Run the command that builds an image."""
     command = [sys.executable, "-m", "function.image", "--folder", str(folder), *arguments]
     return subprocess.run(command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+
+if __name__ == "__main__":
+    try:
+        python = with_packages("python3.13", "tests/support/runtime.txt", ROOT / ".aws-sam" / "environments")
+        print(f"BASE={base_image(python)}")
+    except pytest.skip.Exception as reason:
+        sys.exit(f"base-image: expected what it is made of: {reason}")

@@ -37,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page that is open, and all that it asked for and complained of."""
+    """An open page, with its requests and its errors."""
 
     page: Page
     url: str
@@ -49,7 +49,7 @@ class Visit:
     def start(
         cls, browser: Browser, url: str, *, size: tuple[int, int] = DESKTOP, is_dark: bool = False, **options: Any
     ) -> Iterator[Self]:
-        """Open the page, and at the end hold it to no complaint and to nobody but its own service."""
+        """Open the page; at the end check that it had no errors and called only its own service."""
         viewport: Any = {"width": size[0], "height": size[1]}
         with browser.new_context(viewport=viewport, color_scheme="dark" if is_dark else "light", **options) as context:
             context.set_default_timeout(15_000)

@@ -3,6 +3,11 @@
 import gzip
 import json
 
+from starlette.routing import Route
+
+from function.api.app import create_app
+from function.classifier import load
+from function.settings import Settings, shipped_model
 from tests.support.entry_points import Call
 from tests.support.protocol import GETS, INFER, INFERENCES, MODEL, PROTOCOL_CALLS
 
@@ -10,11 +15,19 @@ ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
 OBJECT = '{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}'
 PAGE = Call("page", "GET", "/", headers={"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip"})
-GET_ROUTES = (
-    *("/", "/health", "/metadata", "/label", "/predict/test", "/predict/test/label", "/docs", "/openapi.json"),
-    *(path for path, status in GETS.items() if status == 200),
-)
-POST_ROUTES = ("/predict", "/predict/label", "/predict/batch")
+_APP = create_app(Settings(), load(shipped_model()))
+# Those that take nothing: no parameter but the model's name and version.
+GET_ROUTES = [
+    route.path.format(model="iris_svc", version="1")
+    for route in _APP.routes
+    if isinstance(route, Route) and "GET" in (route.methods or ()) and getattr(route, "is_direct", True)
+]
+# Those that take rows: they declare so by `declare_body`.
+POST_ROUTES = [
+    path
+    for path, operations in _APP.openapi()["paths"].items()
+    if '"title": "Rows"' in json.dumps(operations.get("post", {}))
+]
 
 
 def rows(*values: str) -> bytes:
@@ -98,8 +111,7 @@ BODIES: dict[str, tuple[int | None, bytes]] = {
 }
 
 CALLS = [
-    *((Call(path, "GET", path), 200) for path in ("/health", "/metadata", "/label", "/docs", "/openapi.json")),
-    *((Call(path, "GET", path), 200) for path in ("/predict/test", "/predict/test/label")),
+    *((Call(path, "GET", path), 200) for path in GET_ROUTES if path != "/" and path not in GETS),
     (Call("discovery", "GET", "/"), 200),
     (Call("discovery, any type", "GET", "/", headers={"accept": "*/*"}), 200),
     (PAGE, 200),

@@ -75,7 +75,7 @@ class Emulator:
 
     @property
     def processor_seconds(self) -> float:
-        """What the runtime's process has taken of a processor so far, however busy the machine is."""
+        """The CPU seconds of the runtime's process so far, however busy the machine is."""
         fields = (self._runtime / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
 

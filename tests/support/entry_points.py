@@ -1,4 +1,4 @@
-"""The entry_points, each as a function from a call to its answer, so that one table of calls can go through all."""
+"""The entry points, each as a function from a call to its answer, so that one table of calls tests all of them."""
 
 import base64
 import contextlib

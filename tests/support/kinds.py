@@ -1,4 +1,4 @@
-"""Kinds of classifiers that people bring, and what NumPy or their own framework makes of their rows."""
+"""Kinds of users' classifiers, with the answers of NumPy or their own framework to their rows."""
 
 import tempfile
 import warnings

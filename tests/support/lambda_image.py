@@ -53,7 +53,7 @@ def lambda_image(runtime: Path, package: Path) -> str:
 
 
 def made_from(runtime: Path) -> str:
-    """A digest of what decides what is in the image; whoever changes the package's libraries changes its lock file."""
+    """A digest of the image's inputs; a change of the package's libraries changes its lock file."""
     locks = (ROOT / "tests" / "support" / "runtime.txt", ROOT / "function" / "requirements.txt")
     parts = [str(runtime.resolve()).encode(), *(path.read_bytes() for path in (Path(__file__), *locks))]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""AWS without AWS: moto's server, taught those resources of template.yaml that its CloudFormation doesn't know."""
+"""A mock of AWS: moto's server, with the resources of template.yaml that its CloudFormation doesn't know."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Classifiers that users bring, made when they are asked for, and what their own frameworks make of their rows."""
+"""Users' classifiers, built on demand, with the answers of their own frameworks to their rows."""
 
 import warnings
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""What a page of documentation shows in its console blocks, run again: each command and its output.
+"""Runs the console blocks of a documentation page again: each command and its output.
 
-A page may begin with a comment that readers don't see, and that says what its blocks need:
+A page may start with a hidden comment that says what its blocks need:
 
     <!-- test
     needs: local_server, moto_server
@@ -8,10 +8,10 @@ A page may begin with a comment that readers don't see, and that says what its b
     beforehand: cp model/iris_svc.onnx old.onnx
     -->
 
-`needs` are fixtures of pytest; one that gives a mapping says what stands here for a text of the page (an address, say),
-and one that skips skips the page. `differs` is a regular expression of what needn't be the same again, `beforehand` a
-command, whose output isn't looked at; both may be repeated. Blocks of `console` are run in their order, in one folder
-that holds the project's files and whatever earlier commands wrote; other languages (`sh`, `python`, `text`, …) are not.
+`needs` are pytest fixtures. A fixture that returns a mapping replaces texts of the page, such as an address; one that
+skips also skips the page. `differs` is a regular expression for output that may differ. `beforehand` is a command whose
+output is ignored. Both may be repeated. `console` blocks run in order, in one folder with the project's files and the
+output of earlier commands; other languages (`sh`, `python`, `text`, …) don't run.
 """
 
 import os
@@ -56,7 +56,7 @@ def blocks(section: str, language: str) -> list[str]:
 
 
 def run(block: str, here: Mapping[str, str] | None = None, folder: Path = ROOT) -> str:
-    """Give the block again as it comes out here: each command and its output, errors with it, as a terminal shows them.
+    """Return the block with this run's output: each command and its output with errors, as in a terminal.
 
     `here` says what stands here for a text of the page.
     """

@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 server must make of odd requests: the situations that MDA2AV/Http11Probe names, on this service.
+"""How an HTTP/1.1 server must handle odd requests: the cases of MDA2AV/Http11Probe, for this service.
 
 The names are the suite's, https://github.com/MDA2AV/Http11Probe, the requests and what they may get are written anew for
 this service: `hello` is no JSON, so a request that is read as it is meant gets a 422 for it, and `ROW` a 200. A case

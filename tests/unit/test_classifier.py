@@ -1,4 +1,4 @@
-"""What the classifier takes, what it refuses, and in which words."""
+"""What the classifier accepts, what it refuses, and the messages."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The page's modules: what Node.js finds of them on its own, against Python's csv and scikit-learn; and how they join."""
+"""The page's modules: their own tests in Node.js, against Python's csv and scikit-learn; and how they join."""
 
 import csv
 import graphlib

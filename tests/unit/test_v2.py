@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2, as its documents have it and as its clients speak it."""
+"""The Open Inference Protocol v2, as in its documents and its clients."""
 
 import dataclasses
 import hashlib
