@@ -55,6 +55,18 @@ def check_version(version: int | None) -> None:
         raise ArtifactError(f"expected the version to be a whole number from 1 on, got {version!r}")
 
 
+def check_output(path: Path) -> None:
+    """Refuse to write a model into a file of another kind.
+
+    Raises:
+        ArtifactError: its name doesn't end in .onnx.
+    """
+    if not path.name:
+        raise ArtifactError("expected the name of a file to write, got none")
+    if path.suffix.lower() != ".onnx":
+        raise ArtifactError(f"{path}: expected a name that ends in .onnx, for the model is written there")
+
+
 def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | None = None) -> None:
     """Write an artifact with its facts, if the service would accept it.
 
@@ -67,8 +79,6 @@ def save(path: Path, model: onnx.ModelProto, described: Facts, version: int | No
     Raises:
         ArtifactError: it wouldn't, or the file can't be written.
     """
-    if not path.name:
-        raise ArtifactError("expected the name of a file to write, got none")
     if version is not None:
         model.model_version = version
     content = write(model, described)

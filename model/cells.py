@@ -15,7 +15,7 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _IS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 
 
-def parse_cell(cell: str, type: str, *, takes_comma: bool) -> float | bool | str | None:
+def parse_cell(cell: str, type: str, *, takes_comma: bool, takes_booleans: bool = False) -> float | bool | str | None:
     """Return a cell's number or boolean, or None for a missing value; anything else stays a text."""
     text = cell.strip()
     if text in EMPTY:
@@ -24,11 +24,18 @@ def parse_cell(cell: str, type: str, *, takes_comma: bool) -> float | bool | str
         return _BOOLEANS.get(text.lower(), cell)
     if takes_comma:
         text = text.replace(",", ".")
-    return float(text) if _IS_NUMBER.fullmatch(text) else cell
+    if _IS_NUMBER.fullmatch(text):
+        return float(text)
+    return _BOOLEANS.get(text.lower(), cell) if takes_booleans else cell
 
 
-def parse_column(cells: pa.Array, type: str, *, takes_comma: bool) -> tuple[pa.Array, NDArray[np.bool_]]:
-    """Return the numbers or booleans of a column, null where there is none, and which cells are missing values."""
+def parse_column(
+    cells: pa.Array, type: str, *, takes_comma: bool, takes_booleans: bool = False
+) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Return the numbers or booleans of a column, null where there is none, and which cells are missing values.
+
+    With `takes_booleans`, numbers may also be true and false.
+    """
     if type != BOOL:
         with contextlib.suppress(pa.ArrowInvalid):
             found = cells.cast(pa.float64())
@@ -38,10 +45,15 @@ def parse_column(cells: pa.Array, type: str, *, takes_comma: bool) -> tuple[pa.A
             stripped = pc.utf8_trim_whitespace(cells)
             gaps = pc.is_in(stripped, pa.array(EMPTY, cells.type))
             return pc.if_else(gaps, None, stripped).cast(pa.float64()), np.asarray(gaps)
-    values = [None if cell is None else parse_cell(cell, type, takes_comma=takes_comma) for cell in cells.to_pylist()]
+    values = [
+        None if cell is None else parse_cell(cell, type, takes_comma=takes_comma, takes_booleans=takes_booleans)
+        for cell in cells.to_pylist()
+    ]
     is_gap = np.array([value is None for value in values], dtype=bool)
     right = [None if isinstance(value, str) else value for value in values]
-    return pa.array(right, pa.bool_() if type == BOOL else pa.float64()), is_gap
+    if type == BOOL:
+        return pa.array(right, pa.bool_()), is_gap
+    return pa.array([None if value is None else float(value) for value in right], pa.float64()), is_gap
 
 
 def parse_all(cells: pa.Array, type: str, *, takes_comma: bool) -> pa.Array | None:

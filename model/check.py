@@ -17,7 +17,7 @@ from function import package
 from function.api.limits import find_limits
 from function.api.responses import JSON
 from function.classifier import Classifier, Model
-from function.classifier.onnx_file import read_opsets
+from function.classifier.onnx_file import Graph, read_opsets
 from function.classifier.outputs import to_class_ids, to_probabilities
 from function.classifier.trial import Trial
 from function.errors import ServiceError
@@ -26,6 +26,8 @@ from model.served import add_labels, load_served, read_settings
 
 # Peak memory at start-up, measured by `make bench-image`: the file, onnxruntime's copy, the session.
 COPIES, PROCESS_MB = 3, 200
+# Operators of regressors; some exporters of classifiers use them too.
+REGRESSORS = {"LinearRegressor", "SVMRegressor", "TreeEnsemble", "TreeEnsembleRegressor"}
 
 
 def describe(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -56,7 +58,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "limits", f"{limits.max_rows:,} rows and {limits.max_body_bytes:,} bytes per request"
     yield _weigh(len(artifact))
     yield from (("warning", note) for note in model.notes)
-    yield from (("hint", hint) for hint in _hints(model))
+    yield from (("hint", hint) for hint in _hints(model, Graph(artifact)))
 
 
 def _describe_signature(model: Model) -> Iterator[tuple[str, str]]:
@@ -112,7 +114,13 @@ def _describe_certificate(model: Model) -> str:
     )
 
 
-def _hints(model: Model) -> Iterator[str]:
+def _hints(model: Model, graph: Graph) -> Iterator[str]:
+    found = {node.operator for node in graph.nodes}
+    if model.signature.label_name is None and (regressors := sorted(found & REGRESSORS)):
+        yield (
+            f"the file has no output of labels, and {', '.join(regressors)}: if it is a regressor, its numbers aren't "
+            "probabilities, though they are from 0 to 1"
+        )
     if model.signature.is_zipmap:
         yield "a ZipMap is slower than a tensor; with skl2onnx, export with options={'zipmap': False}"
     if model.signature.n_batch == 1:

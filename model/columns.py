@@ -47,7 +47,7 @@ def choose(
     if by_position or missing or find_repeated(file.names):
         check_header(file, file.names, _advise(file.names, len(wanted), takes_target=takes_target))
     check_names(file.path, file.names)
-    others = name_features(file, target, ignore)
+    others = name_features(file, target, ignore, () if by_position else wanted)
     if not by_position and (features := [name for name in wanted if name == target or name in ignore]):
         options = "--target and --ignore" if takes_target else "--ignore"
         raise FileError(f"{file.path}: expected {options} to be no features, got {list_names(features)}")
@@ -94,8 +94,10 @@ def _advise(names: Sequence[str], n_wanted: int, *, takes_target: bool) -> str:
     return f"for a file without a header add {'for example ' if others else ''}{example}"
 
 
-def name_features(file: RowFile, target: str | None, ignore: Collection[str]) -> list[str]:
-    """Return the columns that may be features.
+def name_features(
+    file: RowFile, target: str | None, ignore: Collection[str], wanted: Collection[str] = ()
+) -> list[str]:
+    """Return the columns that may be features; an index of pandas is none, unless it is `wanted`.
 
     Raises:
         FileError: the column of the labels, or one to ignore, is missing.
@@ -105,7 +107,8 @@ def name_features(file: RowFile, target: str | None, ignore: Collection[str]) ->
             check_header(file, file.names)
             fix = _guess([name], file.names) or f"it has {list_names(file.names)}"
             raise FileError(f"{file.path}: no column is called {list_names([name])}; {fix}")
-    return [name for name in file.names if name != target and name not in ignore]
+    left_out = {target, *ignore, *(name for name in file.index if name not in wanted)}
+    return [name for name in file.names if name not in left_out]
 
 
 def check_header(file: RowFile, names: Sequence[str], fix: str = "put names above the first row") -> None:

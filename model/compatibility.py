@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from function.classifier import Model
-from function.classifier.model import FLOATS, cut
+from function.classifier.model import BOOL, FLOATS, cut
 
 
 def find_breaks(old: Model, new: Model) -> list[str]:
@@ -26,6 +26,8 @@ def _compare_features(old: Model, new: Model) -> Iterator[str]:
             yield f"feature {name}: {type} before, {other} now"
         if fill is not None and other_fill is None:
             yield f"feature {name}: null was accepted before, and is refused now"
+        if old.columns.booleans[place] and not (new.columns.booleans[place] or other == BOOL):
+            yield f"feature {name}: true and false were accepted before, and are refused now"
         values, others = old.features[place].values, new.features[place].values
         if values and others and (lost := sorted(set(values) - set(others))):
             yield f"feature {name}: {_list('lost', lost)}"

@@ -18,15 +18,15 @@ try:
     import onnx
     import pyarrow as pa  # noqa: F401 - reads the files
 except ImportError as error:
-    sys.exit(f"model describe needs the package {error.name}, which is missing: `make .venv/files` installs it")
+    sys.exit(f"model describe needs the package {error.name}, which is missing: `make model` installs it")
 from model import artifact
 from model.columns import Choice, check_header, check_types, name_features
-from model.facts import find_facts
+from model.facts import LabelError, find_facts
 from model.files import FileError, RowFile, find_files, open_file
 from model.names import find_columns
 from model.reading import FILES, add_artifact
-from model.rows import read_batches, read_values
-from model.table import Table, count_rows
+from model.rows import locate, read_batches, read_values
+from model.table import Table, count_rows, is_boolean, to_numbers
 from model.truth import read_labels
 
 TYPES = {onnx.TensorProto.STRING: TEXT, onnx.TensorProto.BOOL: BOOL}
@@ -101,6 +101,8 @@ def read_table(
                 table[column.name] += read_values(file, batch, column.name, column.type, column.known)
             if target is not None:
                 truth += read_labels(file.path, batch.table[target], labels).to_pylist()
+    for name, values in table.items():
+        table[name] = values if is_boolean(values) else to_numbers(values)
     if not count_rows(table):
         raise FileError(f"{files[0].path}: expected rows, got none")
     return table, None if target is None else truth
@@ -131,17 +133,25 @@ def main(given: Sequence[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace, output: Path) -> None:
     artifact.check_version(arguments.version)
+    if arguments.output is not None:
+        artifact.check_output(output)
     model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
     files, target = [open_file(path) for path in find_files(arguments.files)], arguments.target
-    columns = read_columns(model, name_features(files[0], target, arguments.ignore))
+    inputs = [found.name for found in model.graph.input]
+    columns = read_columns(model, name_features(files[0], target, arguments.ignore, inputs))
     names = [column.name for column in columns]
     for file in files:
         check_header(file, names)
         check_types(file, Choice(names, target))
     table, truth = read_table(files, columns, target, labels or ())
-    described = find_facts(model, table, truth, labels)
+    try:
+        described = find_facts(model, table, truth, labels)
+    except LabelError as error:
+        raise FileError(f"{locate(files, str(target), error.row)}: {error.message}") from None
     artifact.save(output, model, described.name_target(target).facts, arguments.version)
-    print(f"{output}: {described.summarize(count_rows(table))}")
+    print(f"{output}: {described.summarize(count_rows(table))}", flush=True)
+    if warning := described.warn():
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":

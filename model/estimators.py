@@ -73,7 +73,8 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
         return proto, list(table)
     columns = {input.name: name for input, name in zip(proto.graph.input, table, strict=True)}
     artifact.drop_unused_inputs(proto)
-    artifact.take_booleans(proto, [input for input, name in columns.items() if is_boolean(table[name])])
+    booleans = [input for input, name in columns.items() if is_boolean(table[name]) and None not in table[name]]
+    artifact.take_booleans(proto, booleans)
     return proto, [columns[input.name] for input in proto.graph.input]
 
 
@@ -140,7 +141,14 @@ def _prepare(part: Any) -> None:
     elif (module := find_root(part)) in BOOSTERS:
         _register(type(part), module)
         if module == "xgboost" and part.__sklearn_is_fitted__():
-            part.get_booster().feature_names = None  # onnxmltools accepts only f0, f1, …
+            _prepare_booster(part.get_booster())
+
+
+def _prepare_booster(booster: Any) -> None:
+    """Let onnxmltools read it: it accepts only the names f0, f1, …, and wants a threshold of a boolean too."""
+    booster.feature_names = None
+    if types := booster.feature_types:
+        booster.feature_types = ["float" if type == "i" else type for type in types]
 
 
 def find_root(part: Any) -> str:

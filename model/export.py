@@ -20,19 +20,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from function.classifier.facts import Certificate
+from function.classifier.facts import Certificate, read_labels
 from function.errors import ArtifactError, FeaturesError, ServiceError
 
 try:
     import onnx
 except ImportError:
-    message = "model.export writes with the package onnx, which is missing: `make .venv/train` installs it"
+    message = "model.export writes with the package onnx, which is missing: `make model` installs it"
     raise ImportError(message, name="onnx") from None
 from model import artifact, frameworks
-from model.facts import Described, find_facts, load
-from model.frameworks import Answers, Framework
+from model.facts import Described, LabelError, check_labels, find_facts, load
+from model.frameworks import Answers, Framework, join
 from model.predictions import predict
-from model.table import Table, count_rows, is_gap, read_features, read_rows
+from model.table import Row, Table, count_rows, is_gap, read_features, read_rows
 
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
 FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
@@ -84,7 +84,7 @@ def export(  # noqa: PLR0913 - one call in a notebook
         X: the training data, a DataFrame or an array, shape (n_rows, n_features); None and NaN are missing values.
         y: the true labels, shape (n_rows,): texts, numbers or booleans.
         path: the artifact to write.
-        holdout: other rows to certify the model on and, as (X, y), to measure how good it is.
+        holdout: rows that it wasn't trained on, to certify it on too and, as (X, y), to measure how good it is.
         labels: names of the classes by column, if the rows don't show them.
         tolerance: of a probability.
         version: of the model, from 1 on, which the service shows.
@@ -94,21 +94,27 @@ def export(  # noqa: PLR0913 - one call in a notebook
             is written.
     """
     artifact.check_version(version)
-    path, framework = Path(path), frameworks.find_framework(model)
+    artifact.check_output(path := Path(path))
+    framework = frameworks.find_framework(model)
     if framework.module == "torch":
         model = copy.deepcopy(model).eval()  # without dropout
     trained = _read(model, X, y)
-    certified = trained if holdout is None else _read(model, *(holdout if isinstance(holdout, tuple) else (holdout,)))
-    answers = frameworks.predict(framework, model, certified.X)
+    unseen = None if holdout is None else _read(model, *(holdout if isinstance(holdout, tuple) else (holdout,)))
+    certified = [trained] if unseen is None else [trained, unseen]
+    answers = join([frameworks.predict(framework, model, rows.X) for rows in certified])
     if labels is None and answers.labels and set(trained.truth or ()) <= {*answers.labels, None}:
         labels = answers.labels
-    attempt = Export(framework, model, trained, certified, answers, labels, tolerance)
+    attempt = Export(framework, model, trained, unseen, answers, labels, tolerance)
     candidate, certificate = attempt.find()
     name = getattr(y, "name", None)  # the name of a Series
     described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
     path.parent.mkdir(parents=True, exist_ok=True)
     artifact.save(path, candidate.model, described.facts, version)
-    print(f"{path}: {described.summarize(count_rows(trained.table))}")
+    parity = f"largest difference {certificate.largest_difference:.2g}, {certificate.labels_differ} labels differ"
+    compared = f"{certificate.rows:,} rows compared with {certificate.framework}: {parity}"
+    print(f"{path}: {described.summarize(count_rows(trained.table))}; {compared}", flush=True)
+    if warning := described.warn():
+        print(warning, file=sys.stderr)
     return certificate
 
 
@@ -119,8 +125,8 @@ class Export:
     framework: Framework
     model: Any
     trained: Rows
-    certified: Rows
-    answers: Answers
+    unseen: Rows | None
+    answers: Answers  # to all of them
     labels: Sequence[str] | None
     tolerance: float
 
@@ -143,7 +149,7 @@ class Export:
         """Convert the model, and compare ONNX Runtime's answers with the framework's."""
         candidate = Candidate(*frameworks.convert(self.framework, self.model, self.trained.table, **options))
         classifier = load(candidate.model, candidate.take(self.trained.table), self.labels)
-        rows, wanted = read_rows(candidate.take(self.certified.table)), self.answers
+        rows, wanted = self._read_rows(candidate), self.answers
         try:
             probabilities, classes = predict(classifier, rows)
         except FeaturesError as error:
@@ -158,26 +164,35 @@ class Export:
             _are_ties(wanted, classes, self.tolerance),
             np.array([None in row for row in rows]),
         )
-        if fault := differences.explain(self.tolerance):
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table)):
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
     def describe(self, candidate: Candidate, certificate: Certificate) -> Described:
         """Find the facts in the training data, and the accuracy on the holdout rows, if there are any."""
-        trained, certified = candidate.take(self.trained.table), candidate.take(self.certified.table)
-        gaps = {name for name, values in certified.items() if None in values}
+        trained = {name: self.trained.table[name] for name in candidate.columns}
+        unseen = None if self.unseen is None else candidate.take(self.unseen.table)
+        gaps = {name for table in (trained, unseen or {}) for name, values in table.items() if None in values}
         described = find_facts(
             candidate.model, trained, self.trained.truth, self.labels, takes_missing=gaps, certificate=certificate
         )
-        if self.certified is self.trained or self.certified.truth is None:
+        if self.unseen is None or self.unseen.truth is None or unseen is None:
             return described
-        unseen = find_facts(candidate.model, certified, self.certified.truth, self.labels, takes_missing=gaps)
+        names = (*(described.facts.labels or ()), *(label for label in self.trained.truth or () if label is not None))
+        true = {row: label for row, label in enumerate(self.unseen.truth) if label is not None}
+        check_labels(true, tuple(dict.fromkeys(names)), "holdout")
+        found = find_facts(candidate.model, unseen, self.unseen.truth, self.labels, takes_missing=gaps)
         rating = {
-            "accuracy": (unseen.facts.training or {})["accuracy"],
-            "accuracy_from": f"{unseen.n_rows} rows that it wasn't trained on",
+            "accuracy": (found.facts.training or {})["accuracy"],
+            "accuracy_from": f"{found.n_rows} rows that it wasn't trained on",
         }
         training = {**(described.facts.training or {}), **rating}
-        return described._replace(facts=described.facts.model_copy(update={"training": training}))
+        facts = described.facts.model_copy(update={"training": training})
+        return described._replace(facts=facts, unseen=(found.n_right or 0, found.n_rows))
+
+    def _read_rows(self, candidate: Candidate) -> list[Row]:
+        tables = [self.trained.table] + ([] if self.unseen is None else [self.unseen.table])
+        return [row for table in tables for row in read_rows(candidate.take(table))]
 
 
 def _are_ties(wanted: Answers, classes: NDArray[np.intp], tolerance: float) -> NDArray[np.bool_]:
@@ -195,16 +210,18 @@ class Differences(NamedTuple):
     ties: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
 
-    def explain(self, tolerance: float) -> str | None:
-        """Say what exceeds the tolerance, and a likely reason; None if nothing does."""
+    def explain(self, tolerance: float, n_trained: int) -> str | None:
+        """Say what exceeds the tolerance, and a likely reason; None if nothing does.
+
+        Rows from `n_trained` on are held out.
+        """
         is_far = ~(self.largest <= tolerance)  # true for NaN
         is_wrong = is_far | (self.labels & ~self.ties)
         if not is_wrong.any():
             return None
         n_wrong, row = int(is_wrong.sum()), int(np.argmax(np.where(is_wrong, self.largest, -1)))
-        text = (
-            f"within {tolerance:g}; {n_wrong:,} of {len(is_wrong):,} rows differ, row {row} by {self.largest[row]:.2g}"
-        )
+        where = f"row {row}" if row < n_trained else f"row {row - n_trained} of holdout"
+        text = f"within {tolerance:g}; {n_wrong:,} of {len(is_wrong):,} rows differ, {where} by {self.largest[row]:.2g}"
         if not is_far.any():
             return f"{text}, and by their labels: the file's own label isn't what predict gives"
         if self.gaps[is_wrong].all():
@@ -236,6 +253,8 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
                 f"expected X to have the columns that the model was trained on, got none called {lacks}"
             )
         X = X if missing else X[names]
+    if (n_columns := np.size(y, 1) if np.ndim(y) == 2 else 1) > 1:
+        raise ArtifactError(f"expected y to have one column, got {n_columns}; multi-label isn't served")
     table = read_features(X)
     labels = None if y is None else [None if is_gap(label) else str(label) for label in np.asarray(y).ravel().tolist()]
     if labels is not None and len(labels) != count_rows(table):
@@ -253,8 +272,9 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--target", required=True, help="the column of the true labels")
     parser.add_argument("--ignore", action="append", default=[], help="a column that is no feature; may be repeated")
     parser.add_argument(
-        "--holdout", nargs="+", default=[], help="other rows to certify the model on, and to measure how good it is"
+        "--holdout", nargs="+", default=[], help="rows that it wasn't trained on, to measure how good it is"
     )
+    parser.add_argument("--labels", type=Path, help="index -> label, JSON, other names for the model's own classes")
     parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     parser.add_argument("--output", type=Path, required=True, help="where to write")
     arguments = parser.parse_args(given)
@@ -265,8 +285,11 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from model.frames import read_frame, read_pickle  # noqa: PLC0415 - export() needs neither pyarrow nor joblib
+    from model.files import FileError, find_files, open_file  # noqa: PLC0415 - export() needs neither pyarrow nor joblib
+    from model.frames import read_frame, read_pickle  # noqa: PLC0415
+    from model.rows import locate  # noqa: PLC0415
 
+    artifact.check_output(arguments.output)
     model = read_pickle(arguments.model)
     has_names = hasattr(model, "feature_names_in_")
     frames = [
@@ -275,7 +298,12 @@ def _run(arguments: argparse.Namespace) -> None:
         if files
     ]
     (X, y), holdout = frames[0], frames[1] if len(frames) > 1 else None
-    export(model, X, y, arguments.output, holdout=holdout, version=arguments.version)
+    labels = None if arguments.labels is None else read_labels(arguments.labels)
+    try:
+        export(model, X, y, arguments.output, holdout=holdout, labels=labels, version=arguments.version)
+    except LabelError as error:
+        files = map(open_file, find_files(arguments.files if error.of == "training" else arguments.holdout))
+        raise FileError(f"{locate(list(files), arguments.target, error.row)}: {error.message}") from None
 
 
 if __name__ == "__main__":

@@ -5,17 +5,18 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median, median_low
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import onnx
 
 from function.classifier import Classifier, Model, load_bytes
 from function.classifier.facts import Certificate, Facts, Feature, Sample
+from function.classifier.model import BOOL, TEXT, cut
 from function.errors import ArtifactError, FeaturesError
 from model import artifact
 from model.bins import find_bins
 from model.predictions import predict
-from model.table import Row, Table, Value, count_rows, read_rows
+from model.table import Row, Table, Value, count_rows, is_boolean, read_rows
 
 MOST_VALUES = 100  # a column with more texts, or whose texts hardly repeat, is free text
 
@@ -23,23 +24,37 @@ Best = Mapping[int, int]  # row -> the model's class; without rows that it doesn
 Truth = Sequence[str | None]  # the label of each row, None if it isn't known
 
 
+class LabelError(ArtifactError):
+    """A row's label is none of the model's.
+
+    `row` is its place, counted from 0, in `of`: the rows that the model was trained on, or was held out from.
+    """
+
+    def __init__(self, message: str, row: int, of: Literal["training", "holdout"] = "training") -> None:
+        super().__init__(f"{'holdout, ' if of == 'holdout' else ''}row {row}: {message}")
+        self.message = message
+        self.row = row
+        self.of = of
+
+
 class Described(NamedTuple):
     """A model's facts, the number of rows that they come from, and how many it labels correctly, if that is known.
 
     Attributes:
-        is_better: it labels more rows correctly than a constant label would.
+        n_constant: how many rows a constant label would label correctly.
+        unseen: how many rows that it wasn't trained on it labels correctly, and of how many.
     """
 
     facts: Facts
     n_rows: int
     n_missing: int
     n_right: int | None = None
-    is_better: bool = True
+    n_constant: int = 0
+    unseen: tuple[int, int] | None = None
 
     def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
-        """Count the correctly labelled rows, and find out whether a constant label would do as well."""
-        is_better = sum(rated) > Counter(truth).most_common(1)[0][1]
-        return self._replace(n_right=sum(rated), is_better=is_better)
+        """Count the correctly labelled rows, and those that a constant label would label correctly."""
+        return self._replace(n_right=sum(rated), n_constant=Counter(truth).most_common(1)[0][1])
 
     def name_target(self, name: str | None) -> "Described":
         """Add the name of the column of the true labels, if it is known."""
@@ -57,9 +72,20 @@ class Described(NamedTuple):
         if not self.n_missing:
             rows = f"{self.n_rows} complete rows of {n_rows}"
         text += f" from {rows}, {self.n_right / self.n_rows:.2%} of them labelled correctly"
-        if not self.is_better:
-            text += ", no more than with a constant label; are the columns, or the labels, in another order?"
+        if self.unseen is not None:
+            n_right, n_unseen = self.unseen
+            text += f", and {n_right / n_unseen:.2%} of {n_unseen} rows held out"
         return text
+
+    def warn(self) -> str | None:
+        """Return a warning if a constant label would do as well on these rows."""
+        if self.n_right is None or self.n_right > self.n_constant:
+            return None
+        share, constant = self.n_right / self.n_rows, self.n_constant / self.n_rows
+        text = (
+            f"{share:.2%} of the rows are labelled correctly, and {constant:.2%} would be by the commonest label alone"
+        )
+        return f"warning: {text}; are the columns, or the labels, in another order?"
 
 
 def find_facts(
@@ -107,7 +133,8 @@ def load(
 ) -> Classifier:
     """Load a classifier that accepts missing values; its sample is the first complete row, else the first values."""
     sample = next((row for row in read_rows(table) if None not in row), tuple(map(_first, table.values())))
-    facts = Facts(features=tuple(Feature(name=name) for name in table), sample=Sample(row=sample))
+    features = (Feature(name=name, boolean=is_boolean(values) or None) for name, values in table.items())
+    facts = Facts(features=tuple(features), sample=Sample(row=sample))
     return load_bytes(artifact.write(model, facts), name="the model", labels=labels, allow_missing=allow_missing)
 
 
@@ -160,12 +187,50 @@ def _judge(model: Model, table: Table, truth: Truth | None, best: Best) -> tuple
     if truth is None:
         return names, dict.fromkeys(best, True)
     true = {index: str(truth[index]) for index in best}
-    if not set(true.values()) <= set(names) or model.labels_from == "their positions":
+    if _shows_names(model, set(true.values())):
+        check_labels(true, names)
+    else:
         whole = [index for index in best if all(values[index] is not None for values in table.values())]
         called = _vote([(best[index], true[index]) for index in whole or best], len(names))
+        check_labels(true, called)
         if model.labels_from != "a label file":
             names = called
     return names, {index: called[found] == true[index] for index, found in best.items()}
+
+
+def _shows_names(model: Model, found: Collection[str]) -> bool:
+    """Decide whether the rows' labels are meant to be the model's, or are names for its numbers or positions."""
+    if model.labels_from == "their positions":
+        return False
+    is_renamed = model.labels_from == "a label file"
+    has_texts = not is_renamed and any(not _is_number(name) for name in model.class_ids or ())
+    return has_texts or not set(found).isdisjoint(model.labels)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_labels(
+    true: Mapping[int, str], names: Sequence[str], of: Literal["training", "holdout"] = "training"
+) -> None:
+    """Check that each row's label is one of the model's.
+
+    Raises:
+        LabelError: names the first row whose label isn't, and all such labels.
+    """
+    strays = sorted(set(true.values()) - set(names))
+    if strays:
+        rows = [index for index in sorted(true) if true[index] in strays]
+        n_rows = f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
+        message = (
+            f"expected the model's labels, {cut(', '.join(names), 300)}; got {cut(', '.join(strays), 300)} in {n_rows}"
+        )
+        raise LabelError(f"{message}; --labels, or labels= of export, renames the model's classes", rows[0], of)
 
 
 def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:
@@ -175,7 +240,8 @@ def _vote(calls: Sequence[tuple[int, str]], n_classes: int) -> tuple[str, ...]:
     names = tuple(max(truth, key=lambda name: counts[index, name]) for index in range(n_classes))
     if len(set(names)) < n_classes or not all(counts[index, name] for index, name in enumerate(names)):
         raise ArtifactError(
-            "the rows don't show which class has which label; name them: --labels, or labels= of export"
+            "the rows don't show which class has which label; are the columns in the model's order, and is the target "
+            "right? Then name the labels: --labels, or labels= of export"
         )
     return names
 
@@ -234,7 +300,7 @@ def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | 
     """Describe a column; `fill` replaces missing values, None if there may be none."""
     present = [value for value in values if value is not None]
     texts = [value for value in present if isinstance(value, str)]
-    numbers = [value for value in present if not isinstance(value, str | bool)]
+    numbers = [] if type in (TEXT, BOOL) else [float(value) for value in present]
     repeats = len(set(texts)) <= len(texts) / 2
     choice = tuple(sorted(set(texts))) if repeats and len(set(texts)) <= MOST_VALUES else ()
     return Feature(
@@ -244,6 +310,7 @@ def _feature(name: str, values: Sequence[Value], type: str, fill: float | str | 
         values=choice or None,
         median=_median(numbers),
         commonest=_commonest([value for value in present if isinstance(value, str | bool)] if repeats else ()),
+        boolean=True if numbers and is_boolean(values) else None,
         missing=None if fill is None else True,
         missing_text=fill if isinstance(fill, str) else None,
         **find_bins(values, type, choice)._asdict(),

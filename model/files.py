@@ -88,6 +88,7 @@ class RowFile(ABC):
         path: as given.
         names: of its columns, in order.
         types: of its columns, if the file has types.
+        index: the columns that are an index of pandas, and so no features.
         n_bytes: its size.
         version: when it was written.
     """
@@ -95,6 +96,7 @@ class RowFile(ABC):
     path: str
     names: Sequence[str]
     types: Mapping[str, pa.DataType]
+    index: Sequence[str] = ()
     n_bytes: int
     version: str
 

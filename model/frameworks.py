@@ -3,11 +3,12 @@
 A framework and its converter are imported only for one of its models.
 """
 
+import contextlib
 import importlib
 import re
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,12 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.float64]
     classes: NDArray[np.intp]
     labels: tuple[str, ...] | None
+
+
+def join(parts: Sequence[Answers]) -> Answers:
+    """Join the answers to several parts of the rows."""
+    probabilities = np.concatenate([part.probabilities for part in parts])
+    return Answers(probabilities, np.concatenate([part.classes for part in parts]), parts[0].labels)
 
 
 class Framework(NamedTuple):
@@ -109,7 +116,7 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
     except ArtifactError:
         raise
     except ImportError as error:
-        fix = "`make .venv/train` installs it" if error.name in TRAIN else f"`pip install {error.name}` brings it"
+        fix = "`make model` installs it" if error.name in TRAIN else f"`pip install {error.name}` brings it"
         raise ArtifactError(f"expected the package {error.name} to export {framework.name}; {fix}") from None
     except Exception as error:  # noqa: BLE001 - it may be any
         cause = _one_line(error)
@@ -126,13 +133,30 @@ def _one_line(error: Exception) -> str:
 
 
 def _predict_estimator(model: Any, X: Any) -> Answers:
-    if not hasattr(model, "predict_proba"):
+    if not hasattr(model, "predict_proba") or (not hasattr(model, "classes_") and _find_kind(model) != "classifier"):
         expected = "a classifier that gives probabilities (predict_proba)"
-        fix = "CalibratedClassifierCV makes one of a classifier that gives none"
-        raise ArtifactError(f"expected {expected}, got {type(model).__name__}; {fix}")
+        raise ArtifactError(f"expected {expected}, got {type(model).__name__}; {_explain(model)}")
     labels = [str(label) for label in model.classes_]
     classes = [labels.index(str(label)) for label in np.asarray(model.predict(X)).ravel()]
     return Answers(np.asarray(model.predict_proba(X), np.float64), np.array(classes), tuple(labels))
+
+
+def _find_kind(model: Any) -> str | None:
+    from sklearn.utils import get_tags  # noqa: PLC0415
+
+    with contextlib.suppress(AttributeError):  # of a class that isn't of scikit-learn's kind
+        return str(get_tags(model).estimator_type)
+    return getattr(model, "_estimator_type", None)
+
+
+def _explain(model: Any) -> str:
+    """Say why a model without probabilities isn't served, or what makes it one with them."""
+    if type(model).__name__ in NATIVE:
+        return f"use {NATIVE_CLASSES[find_framework(model).module]}, which knows its classes"
+    kind = _find_kind(model)
+    if kind == "classifier":
+        return "CalibratedClassifierCV makes one of a classifier that gives none"
+    return f"{kind}s aren't served" if kind in ("regressor", "clusterer") else "only classifiers are served"
 
 
 def _convert_estimator(model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
@@ -215,6 +239,8 @@ def read_numbers(table: Table, what: str) -> Matrix:
     return np.array(list(table.values()), dtype=np.float32).T
 
 
+NATIVE = ("Booster", "CatBoost")  # classes of any kind of model
+NATIVE_CLASSES = {"xgboost": "XGBClassifier", "lightgbm": "LGBMClassifier", "catboost": "CatBoostClassifier"}
 TRAIN = ("onnx", "skl2onnx", "onnxmltools")  # model/requirements.txt has them
 NETWORK = "networks with one matrix of numbers as input and the framework's own layers are converted"
 SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists the models that are"

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from model.metrics import BETTER_HIGH, BETTER_LOW, Quality
 
 OF_LABEL = ("precision", "recall", "f1")
+SHARES = (*BETTER_HIGH, *OF_LABEL, "calibration_error")
 
 
 class Bound(NamedTuple):
@@ -54,9 +55,12 @@ def _parse_bound(text: str, direction: Literal["under", "over"]) -> Bound:
         of_label = f", or {', '.join(f'{each}:LABEL' for each in OF_LABEL)}" if direction == "under" else ""
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(known)}{of_label}; got {text!r}")
     try:
-        return Bound(measure, label or None, float(limit), direction)
+        number = float(limit)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected {name}=NUMBER, got {text!r}") from None
+    if measure in SHARES and not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected {name} from 0 to 1, got {limit}; 0.9 is 90 %")
+    return Bound(measure, label or None, number, direction)
 
 
 def find_misses(bounds: Sequence[Bound], quality: Quality, n_left_out: int) -> list[str]:

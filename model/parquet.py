@@ -24,6 +24,8 @@ class ParquetFile(RowFile):
             schema, self._metadata = file.schema_arrow, file.metadata
         self.names, self.types = schema.names, dict(zip(schema.names, map(_plain, schema.types), strict=True))
         check_names(self.path, self.names)
+        of_pandas = schema.pandas_metadata or {}
+        self.index = [name for name in of_pandas.get("index_columns", ()) if name in self.names]
 
     def _open(self) -> parquet.ParquetFile:
         return parquet.ParquetFile(

@@ -29,8 +29,19 @@ def read_batches(file: RowFile, names: Sequence[str]) -> Iterator[Batch]:
         yield batch
 
 
+def locate(files: Sequence[RowFile], name: str, row: int) -> str:
+    """Say in which file and line a row of all files is, by a column that they have."""
+    before = 0
+    for file in files:
+        for batch in read_batches(file, [name]):
+            if row < before + batch.table.num_rows:
+                return f"{file.path}, line {batch.locate(row - before)}"
+            before += batch.table.num_rows
+    raise IndexError(row)
+
+
 def read_values(file: RowFile, batch: Batch, name: str, type: str, known: tuple[str, ...] = ()) -> list[Value]:
-    """Read a column's values as those of an input's type, gaps as None; booleans are 1 and 0 where numbers are taken.
+    """Read a column's values as those of an input's type, gaps as None; booleans stay such where numbers are taken.
 
     Args:
         file: for messages.
@@ -80,6 +91,8 @@ def _convert(value: Any, type: str) -> Value:
     if type in (TEXT, BOOL) or not isinstance(value, bool | int | float | Decimal):
         expected = {TEXT: "a string", BOOL: "true or false"}.get(type, "a number")
         raise ValueError(f"expected {expected}, got {name_type(value)}")
+    if isinstance(value, bool):
+        return value
     number = _to_float(value)
     if math.isinf(number):
         raise ValueError("expected a finite number, got an infinite one")

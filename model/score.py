@@ -104,7 +104,8 @@ def _cast(file: RowFile, batch: Batch, name: str, type: pa.DataType) -> pa.Chunk
         if batch.is_text and type != pa.string():
             whole = column.combine_chunks()
             kind = BOOL if type == pa.bool_() else "float64"
-            column = pa.chunked_array([parse_column(whole, kind, takes_comma=batch.takes_comma)[0]])
+            found, _ = parse_column(whole, kind, takes_comma=batch.takes_comma, takes_booleans=True)
+            column = pa.chunked_array([found])
         return column.cast(type)
     except pa.ArrowException:
         first = batch.locate(0)
@@ -128,7 +129,7 @@ def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[s
     """
     files = [reading.open(path, classifier.model) for path in find_files(reading.files)]
     first, choice = files[0]
-    kept = list(first.names) if keep is None else list(keep)
+    kept = [name for name in first.names if not _is_unnamed_index(first, name)] if keep is None else list(keep)
     for file, _ in files:
         if missing := [name for name in kept if name not in file.names]:
             message = f"expected the columns of {first.path}" if keep is None else "expected the columns of --keep"
@@ -142,6 +143,11 @@ def plan(classifier: Classifier, reading: Reading, output: str, keep: Sequence[s
     ]
     schema = pa.schema(fields)
     return Scoring(classifier, files, kept, answers, make_encoder(output, schema, answers))
+
+
+def _is_unnamed_index(file: RowFile, name: str) -> bool:
+    """Return whether a column is an index of pandas that has no name, `__index_level_0__`."""
+    return name in file.index and name.startswith("__index_level_")
 
 
 def _find_type(model: Model, file: RowFile, choice: Choice, name: str, output: str) -> pa.DataType:

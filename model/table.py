@@ -30,7 +30,13 @@ def is_text(values: Sequence[Value]) -> bool:
 
 
 def is_boolean(values: Sequence[Value]) -> bool:
-    return all(isinstance(value, bool) for value in values)
+    """Return whether all values are booleans; some may be missing."""
+    return {type(value) for value in values if value is not None} == {bool}
+
+
+def to_numbers(values: Sequence[Value]) -> list[Value]:
+    """Return numbers, with 1 and 0 for booleans."""
+    return [float(value) if isinstance(value, bool) else value for value in values]
 
 
 def read_rows(table: Table) -> list[Row]:

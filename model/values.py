@@ -76,7 +76,7 @@ class TableValues(Values):
         n_rows = batch.table.num_rows
         self._columns = columns
         self._is_text = batch.is_text
-        self._takes_comma = batch.takes_comma
+        self._takes_comma, self._takes_booleans = batch.takes_comma, columns.booleans
         self._given = [self._combine(batch, place, name) for place, name in enumerate(names)]
         self._wrong = np.zeros(n_rows, dtype=bool)  # certainly refused
         self._unknown = np.zeros(n_rows, dtype=bool)  # a text that the training data didn't have
@@ -99,8 +99,12 @@ class TableValues(Values):
         given, type, fill = self._given[place], self._columns.types[place], self._columns.fills[place]
         is_wrong_type = False
         if self._is_text and type != TEXT:
-            given, is_gap = parse_column(given, type, takes_comma=self._takes_comma)
+            given, is_gap = parse_column(
+                given, type, takes_comma=self._takes_comma, takes_booleans=self._takes_booleans[place]
+            )
             self._wrong |= np.asarray(given.is_null()) & ~is_gap
+        elif pa.types.is_boolean(given.type) and self._takes_booleans[place]:
+            given = given.cast(pa.float64())
         elif (is_text(given.type), pa.types.is_boolean(given.type)) != (type == TEXT, type == BOOL):
             is_wrong_type = True
         gaps = np.asarray(given.is_null())
@@ -135,7 +139,7 @@ class TableValues(Values):
     def _get(self, place: int, value: Any) -> Any:
         type, fill = self._columns.types[place], self._columns.fills[place]
         if self._is_text and type != TEXT:
-            return parse_cell(value, type, takes_comma=self._takes_comma)
+            return parse_cell(value, type, takes_comma=self._takes_comma, takes_booleans=self._takes_booleans[place])
         return None if isinstance(value, float) and np.isnan(value) and fill is not None else value
 
     def find_suspects(self, rows: Indexes) -> NDArray[np.bool_]:

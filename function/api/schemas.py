@@ -55,7 +55,8 @@ class Limits(BaseModel):
 class TypedFeature(BaseModel):
     """One column: its type (NumPy's name of a number's type, bool or string), and whether it accepts null.
 
-    The rest describes the training data, if the artifact carries it.
+    A column of numbers that was trained on booleans is bool too. The rest describes the training data, if the artifact
+    carries it.
     """
 
     name: str
@@ -146,8 +147,12 @@ def declare_body(model: Model, max_rows: int) -> dict[str, Any]:
 def body_schema(model: Model, max_rows: int) -> dict[str, Any]:
     """Declare the body of a POST route for the OpenAPI document: width, names, types and sample of the loaded model."""
     names = [feature.name for feature in model.features]
-    kinds = list(zip(model.columns.types, (fill is not None for fill in model.columns.fills), strict=True))
-    values = [_value_schema(type, takes_null=takes_null) for type, takes_null in kinds]
+    columns = zip(model.columns.types, model.columns.fills, model.columns.booleans, strict=True)
+    kinds = [(type, fill is not None, takes_booleans) for type, fill, takes_booleans in columns]
+    values = [
+        _value_schema(type, takes_null=takes_null, takes_booleans=takes_booleans)
+        for type, takes_null, takes_booleans in kinds
+    ]
     items = {"prefixItems": values} if len(set(kinds)) > 1 else {"items": values[0]}
     row = {"type": "array", **items, "minItems": len(names), "maxItems": len(names)}
     by_name = {
@@ -168,10 +173,11 @@ def body_schema(model: Model, max_rows: int) -> dict[str, Any]:
     }
 
 
-def _value_schema(type: str, *, takes_null: bool) -> dict[str, Any]:
+def _value_schema(type: str, *, takes_null: bool, takes_booleans: bool) -> dict[str, Any]:
     names = {TEXT: "string", BOOL: "boolean"}
     name = names.get(type, "integer" if type in WHOLE else "number")
-    schema: dict[str, Any] = {"type": [name, "null"] if takes_null else name}
+    found = [name, *(["boolean"] if takes_booleans else []), *(["null"] if takes_null else [])]
+    schema: dict[str, Any] = {"type": found if len(found) > 1 else name}
     if type not in names:
         schema["minimum"], schema["maximum"] = RANGES[type]
     return schema

@@ -21,6 +21,7 @@ class Feature(_Frozen):
     """One column, as the training data has it.
 
     Numbers have `min`, `max` and `median`, texts have `values`; `commonest` is the most common text or boolean.
+    `boolean` says that a column of numbers had only true and false, which are 1 and 0 there.
     `missing` says that a value may be missing, and `missing_text` which text replaces a missing one.
     `counts` are the rows in each bin; the last count is of rows without a value. Bins of numbers end at the `edges`
     between them and at `max`. Bins of texts are the `values`, bins of booleans are false and true.
@@ -32,6 +33,7 @@ class Feature(_Frozen):
     values: tuple[str, ...] | None = None
     median: FiniteFloat | None = None
     commonest: bool | str | None = None
+    boolean: bool | None = None
     missing: bool | None = None
     missing_text: str | None = None
     edges: tuple[FiniteFloat, ...] | None = None

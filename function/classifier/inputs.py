@@ -1,6 +1,7 @@
 """Rows of values → one checked array per input, or what is wrong with a value and where. Only this module decides."""
 
 import math
+import operator
 import re
 import sys
 from array import array as buffer
@@ -37,7 +38,7 @@ JSON_TYPES: dict[str, set[type]] = {TEXT: {str}, BOOL: {bool}}  # of values that
 # So few values are checked one by one: straight after a run of the model, a NumPy call takes as long as 30 values.
 FEW = 64
 PASSES = (*WHOLE, BOOL)  # arrays of these types need no check
-NO_MISSING = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
+NO_MISSING = "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
 SWAPPED = "; are rows and columns swapped?"
 _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
 
@@ -97,11 +98,13 @@ def to_array(columns: Columns, input: Input, start: int, values: Values) -> NDAr
         array = _cast(values, wanted)
     elif set(map(type, values)) <= NUMBERS and _are_in_range(values, wanted):
         array = np.array(values, dtype=wanted)
-    if array is None and columns.takes_missing and isinstance(values, list) and None in values:
+    if array is not None:
+        return array.reshape(-1, input.width)
+    if columns.takes_missing and isinstance(values, list) and None in values:
         return _to_array_with_gaps(columns, input, start, values)
-    if array is None:
-        raise _find_fault(columns, input, start, values if isinstance(values, list) else values.tolist())
-    return array.reshape(-1, input.width)
+    if isinstance(values, list) and (numbers := _read_booleans(columns, input, start, values)):
+        return to_array(columns, input, start, numbers)
+    raise _find_fault(columns, input, start, values if isinstance(values, list) else values.tolist())
 
 
 def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list[Any]) -> NDArray[Any]:
@@ -120,6 +123,16 @@ def _to_array_with_gaps(columns: Columns, input: Input, start: int, values: list
     if input.type != TEXT:
         array.reshape(-1)[gaps] = np.nan
     return array
+
+
+def _read_booleans(columns: Columns, input: Input, start: int, values: list[Any]) -> list[Any] | None:
+    """Return the values with 1 and 0 for true and false in numeric columns that accept these; None if there are none."""
+    places = [place for place, is_taken in enumerate(columns.booleans[start : start + input.width]) if is_taken]
+    numbers = list(values)
+    for place in places:
+        column = values[place :: input.width]
+        numbers[place :: input.width] = [float(value) if type(value) is bool else value for value in column]
+    return None if all(map(operator.is_, numbers, values)) else numbers
 
 
 def to_list(array: NDArray[Any]) -> list[Any]:
@@ -212,6 +225,8 @@ def _has_type(columns: Columns, column: int, value: object) -> bool:
         return type(value) in NUMBERS
     if value is None:
         return columns.fills[column] is not None
+    if type(value) is bool and columns.booleans[column]:
+        return True
     return type(value) in JSON_TYPES.get(columns.types[column], NUMBERS)
 
 
@@ -231,6 +246,8 @@ def _type_error(columns: Columns, row: int, column: int, value: object) -> Featu
     type = columns.types[column] if column < len(columns.types) else ""
     kinds = {TEXT: ("string_type", "a string"), BOOL: ("bool_type", "true or false")}
     kind, expected = kinds.get(type, ("float_type", "a number"))
+    if column < len(columns.types) and columns.booleans[column]:
+        expected = "a number, true or false"
     message = f"{columns.locate(row, column)}: expected {expected}, got {name_type(value)}"
     if value is None and column < len(columns.types):
         message = f"{message}; {NO_MISSING if type not in (BOOL, *WHOLE) else f'{type} has no missing value'}"

@@ -74,6 +74,12 @@ class Columns:
         return tuple(input.type for input in self.inputs for _ in range(input.width))
 
     @property
+    def booleans(self) -> tuple[bool, ...]:
+        """For each column, whether it has numbers and accepts true and false for 1 and 0."""
+        columns = zip(self.types, self.features, strict=True)
+        return tuple(bool(feature.boolean) and type not in (TEXT, BOOL) for type, feature in columns)
+
+    @property
     def takes_missing(self) -> bool:
         """At least one column may have missing values."""
         return any(fill is not None for fill in self.fills)

@@ -80,10 +80,17 @@ class CsvTable:
 
     def _read_rows(self, records: list[list[str]]) -> list[Sequence[Value]]:
         cells = list(zip(*records, strict=True))
-        columns = zip(self._places, self._columns.types, self._columns.fills, self._columns.features, strict=True)
+        known = self._columns
+        columns = zip(self._places, known.types, known.fills, known.features, known.booleans, strict=True)
         values = [
-            read_cells(cells[place], type, takes_missing=fill is not None, known=feature.values)
-            for place, type, fill, feature in columns
+            read_cells(
+                cells[place],
+                type,
+                takes_missing=fill is not None,
+                known=feature.values,
+                takes_booleans=takes_booleans,
+            )
+            for place, type, fill, feature, takes_booleans in columns
         ]
         return list(zip(*values, strict=True))
 

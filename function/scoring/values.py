@@ -11,7 +11,7 @@ BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_cells(
-    cells: Sequence[str], type: str, *, takes_missing: bool, known: Collection[str] | None
+    cells: Sequence[str], type: str, *, takes_missing: bool, known: Collection[str] | None, takes_booleans: bool = False
 ) -> Sequence[Value]:
     """Read the cells of one column.
 
@@ -20,6 +20,7 @@ def read_cells(
         type: of its input.
         takes_missing: whether a value may be missing.
         known: the column's texts, None if it may contain any.
+        takes_booleans: whether true and false are numbers.
     """
     if type == TEXT:
         if known is None and not takes_missing:
@@ -28,7 +29,8 @@ def read_cells(
         return [None if cell in gaps else cell for cell in cells]
     if type == BOOL:
         return [_read_boolean(cell.strip()) for cell in cells]
-    return _read_plain(cells) or [_read_number(cell.strip()) for cell in cells]
+    values = _read_plain(cells) or [_read_number(cell.strip()) for cell in cells]
+    return [_read_boolean(value) if isinstance(value, str) else value for value in values] if takes_booleans else values
 
 
 def _read_plain(cells: Sequence[str]) -> list[Value] | None:

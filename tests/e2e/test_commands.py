@@ -81,7 +81,7 @@ export(LogisticRegression().fit([[0.0], [1.0]], ["no", "yes"]), [[0.0], [1.0]], 
 
 
 def test_a_notebook_exports_with_what_train_installs(environments: Path, tmp_path: Path) -> None:
-    """`make .venv/train` is all that docs/models.md asks for."""
+    """Less than `make model`, which docs/models.md asks for."""
     python = with_packages("python3.11", "model/requirements.txt", environments)
 
     command = [str(python), "-c", EXPORT, str(tmp_path / "x.onnx")]

@@ -6,11 +6,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.ensemble import RandomForestRegressor
 from starlette.testclient import TestClient
 
 from function.api.app import create_app
@@ -66,6 +69,47 @@ def test_it_hints_at_what_is_slow_or_unclear(tmp_path: Path) -> None:
         path = tmp_path / "model.onnx"
         path.write_bytes(MODELS[name]().artifact)
         assert [line for heading, line in lines(check(path)) if heading == "hint"] == [*expected, NO_VERSION]
+
+
+def tree_of_opset_5() -> onnx.ModelProto:
+    """One split: 0.25 up to 0, 0.75 above."""
+    values: dict[str, Any] = {
+        "nodes_splits": np.zeros(1, np.float32),
+        "leaf_weights": np.array([0.25, 0.75], np.float32),
+        "nodes_modes": np.zeros(1, np.uint8),
+    }
+    places: dict[str, Any] = {
+        "tree_roots": [0],
+        "nodes_featureids": [0],
+        "nodes_truenodeids": [0],
+        "nodes_trueleafs": [1],
+    }
+    places |= {"nodes_falsenodeids": [1], "nodes_falseleafs": [1], "leaf_targetids": [0, 0]}
+    tensors: dict[str, Any] = {name: numpy_helper.from_array(array, name) for name, array in values.items()}
+    node = helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1, **places, **tensors)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in "xy"]
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 5)]
+    return helper.make_model(helper.make_graph([node], "tree", ends[:1], ends[1:]), opset_imports=opsets, ir_version=10)
+
+
+def regressor(model: Any) -> onnx.ModelProto:
+    X = np.arange(20, dtype=np.float32)[:, None]
+    proto: onnx.ModelProto = to_onnx(model.fit(X, X[:, 0] > 10), X[:1])
+    return proto
+
+
+def test_it_hints_at_a_regressor(tmp_path: Path) -> None:
+    """It passes for a classifier of two classes if its numbers are from 0 to 1."""
+    operators = {
+        "TreeEnsembleRegressor": regressor(RandomForestRegressor(3, random_state=0)),
+        "TreeEnsemble": tree_of_opset_5(),
+    }
+    for operator, model in operators.items():
+        hints = [line for heading, line in found_of(model.SerializeToString(), tmp_path) if heading == "hint"]
+        assert (
+            f"the file has no output of labels, and {operator}: if it is a regressor, its numbers aren't probabilities, "
+            "though they are from 0 to 1"
+        ) in hints
 
 
 def found_of(artifact: bytes, folder: Path, **environ: str) -> list[tuple[str, str]]:

@@ -160,6 +160,14 @@ MISTAKES: list[tuple[list[Path | str], str]] = [
         "expected the name of a file to write, got none",
     ),
     (
+        ["describe", IRIS, "iris.csv", "--target", "species", "--output", "iris.csv"],
+        "iris.csv: expected a name that ends in .onnx, for the model is written there",
+    ),
+    (
+        ["export", "model.joblib", "iris.csv", "--target", "species", "--output", "out.pkl"],
+        "out.pkl: expected a name that ends in .onnx, for the model is written there",
+    ),
+    (
         ["describe", IRIS, "no header.csv", "--target", "setosa", "--output", "out.onnx"],
         f"no header.csv: {NUMBERS}; put names above the first row",
     ),

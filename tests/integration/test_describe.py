@@ -50,14 +50,14 @@ class Result(NamedTuple):
 
 def describe(*arguments: str | Path) -> Result:
     """Run the command in this process, which has imported onnx already."""
-    output = io.StringIO()
+    output, errors = io.StringIO(), io.StringIO()
     given = [str(argument) for argument in arguments]
     try:
-        with contextlib.redirect_stdout(output):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             main(given if "--output" in given else [*given, "--in-place"])
     except SystemExit as end:
         return Result(1, output.getvalue(), f"{end.code}\n")
-    return Result(0, output.getvalue(), "")
+    return Result(0, output.getvalue(), errors.getvalue())
 
 
 def test_the_command_itself(penguin_model: Path, tmp_path: Path) -> None:
@@ -310,6 +310,11 @@ def test_what_the_artifact_says_besides_stays(wine_model: Path, wine_csv: Path) 
     assert [entry.key for entry in onnx.load(wine_model).metadata_props] == ["author", "classifier"]
 
 
+UNCLEAR = (
+    "the rows don't show which class has which label; are the columns in the model's order, and is the target right? "
+    "Then name the labels: --labels, or labels= of export"
+)
+
 FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "too few columns": (
         [["a", "b"], [1, 2]],
@@ -354,7 +359,7 @@ FAULTS: dict[str, tuple[list[list[object]], list[str], str]] = {
     "labels that the rows don't show": (
         [[*"abcdefghijklmn"], [*range(13), "barolo"]],
         ["--target", "n"],
-        "the rows don't show which class has which label; name them: --labels, or labels= of export",
+        UNCLEAR,
     ),
 }
 
@@ -430,20 +435,48 @@ def test_columns_in_another_order_are_noticed(wine_model: Path, wine_csv: Path, 
 
     result = describe(wine_model, reverse, "--target", "cultivar")
 
-    message = "the rows don't show which class has which label; name them: --labels, or labels= of export"
-    assert result.stderr == f"ArtifactError: {message}\n"
+    assert result.stderr == f"ArtifactError: {UNCLEAR}\n"
+
+
+def test_labels_of_other_names_are_refused(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """By the line of the first; a model whose classes are numbers takes the rows' names, but no more of them."""
+    lines = wine_csv.read_text().splitlines()
+    lines[7] = lines[7].replace("barolo", "brolo")
+    (tmp_path / "stray.csv").write_text("\n".join(lines))
+    rows = [[float(number), "yes" if number > 5 else "no"] for number in range(10)]
+    model = LogisticRegression().fit([row[:1] for row in rows], [row[1] for row in rows])
+    texts = write_model(tmp_path / "texts.onnx", model, [("x", FloatTensorType([None, 1]))])
+    table = write_csv(tmp_path / "texts.csv", [["x", "y"], *([number, str(label).upper()] for number, label in rows)])
+
+    of_numbers = describe(wine_model, tmp_path / "stray.csv", "--target", "cultivar").stderr
+    of_texts = describe(texts, table, "--target", "y").stderr
+
+    renames = "--labels, or labels= of export, renames the model's classes"
+    expected = "expected the model's labels, barolo, grignolino, barbera; got brolo in 1 row"
+    assert of_numbers == f"FileError: {tmp_path}/stray.csv, line 8: {expected}; {renames}\n"
+    expected = "expected the model's labels, no, yes; got NO, YES in 10 rows"
+    assert of_texts == f"FileError: {table}, line 2: {expected}; {renames}\n"
 
 
 def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
-    """A model that labels no better than one label for all is described, and the line says so."""
+    """A model that labels no better than one label for all is described, with a warning."""
     rows = [[float(index % 10), "yes" if index == 9 else "no"] for index in range(100)]
     model = LogisticRegression().fit([row[:1] for row in rows], [row[1] for row in rows])
     write_model(tmp_path / "rare.onnx", model, [("x", FloatTensorType([None, 1]))])
     path = write_csv(tmp_path / "rare.csv", [["x", "bought"], *rows])
 
-    assert describe(tmp_path / "rare.onnx", path, "--target", "bought").stdout == (
+    result = describe(tmp_path / "rare.onnx", path, "--target", "bought")
+
+    assert result.stdout == (
         f"{tmp_path / 'rare.onnx'}: described 1 feature and the labels no, yes from 100 complete rows of 100, 99.00% of them "
-        "labelled correctly, no more than with a constant label; are the columns, or the labels, in another order?\n"
+        "labelled correctly\n"
+    )
+    assert (result.returncode, result.stderr) == (
+        0,
+        (
+            "warning: 99.00% of the rows are labelled correctly, and 99.00% would be by the commonest label alone; are the "
+            "columns, or the labels, in another order?\n"
+        ),
     )
 
 
@@ -454,6 +487,23 @@ def write_model(path: Path, estimator: Any, types: list[tuple[str, Any]]) -> Pat
 
 
 COUNTRIES = ["NA", "NL", "NZ"]  # Namibia, the Netherlands, New Zealand
+
+
+def test_an_index_of_pandas_is_no_feature(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
+    """Whether it has a name or not, unless an input of the model has its name."""
+    table = pd.read_csv(wine_csv).sample(100, random_state=0)
+    table.to_parquet(tmp_path / "unnamed.parquet")
+    table.rename_axis("id").to_parquet(tmp_path / "named.parquet")
+    features = table.drop(columns="cultivar")
+    inputs = [(f"x{place}", FloatTensorType([None, 1])) for place in range(13)]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, table["cultivar"])
+    separate = write_model(tmp_path / "separate.onnx", model, inputs)
+    renamed = table.rename(columns=dict(zip(features, (name for name, _ in inputs), strict=True)))
+    renamed.set_index("x0").to_parquet(tmp_path / "wanted.parquet")
+
+    for artifact, name in ((wine_model, "unnamed"), (wine_model, "named"), (separate, "wanted")):
+        result = describe(artifact, tmp_path / f"{name}.parquet", "--target", "cultivar")
+        assert (" 13 features " in result.stdout, result.stderr) == (True, "")
 
 
 def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
@@ -475,7 +525,7 @@ def test_a_text_that_the_encoder_knows_is_no_gap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_cells_may_be_true_and_false(ending: str, tmp_path: Path) -> None:
-    """A number is 1 and 0 then, and a boolean itself."""
+    """In a column of numbers too: the model was trained on them as 1 and 0."""
     rows = [[value, other, value] for value, other in itertools.product((True, False), repeat=2)] * 3
     columns = [[float(cell) for cell in row[:2]] for row in rows]
     model = LogisticRegression().fit(columns, [int(row[2]) for row in rows])
@@ -495,11 +545,10 @@ def test_cells_may_be_true_and_false(ending: str, tmp_path: Path) -> None:
         assert " and the labels False, True from 12 complete rows of 12, 100.00% " in describe(
             artifact, path, "--target", "y"
         ).stdout  # fmt: skip
-    assert metadata(matrix)["features"][0] | {"missing": None} == {
-        "name": "a", "type": "float32", "min": 0, "max": 1, "median": 0, "missing": None
-    }  # fmt: skip
-    assert metadata(separate)["features"][0] == {"name": "a", "type": "bool", "commonest": False}
-    assert load(separate).model.sample == (True, True)
+    for artifact in (matrix, separate):
+        assert metadata(artifact)["features"][0] == {"name": "a", "type": "bool", "commonest": False}
+        assert load(artifact).model.sample == (True, True)
+    assert load(matrix).model.columns.types == ("float32", "float32")
 
 
 def gaps_table() -> pd.DataFrame:
@@ -641,7 +690,8 @@ def test_a_row_that_the_model_fails_on_is_named(penguin_model: Path, tmp_path: P
 
 def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
     """And what can't be is told in one line."""
-    for output in (tmp_path / "no" / "x.onnx", tmp_path):
+    (tmp_path / "folder.onnx").mkdir()
+    for output in (tmp_path / "no" / "x.onnx", tmp_path / "folder.onnx"):
         result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
         assert result.stderr.startswith(f"ArtifactError: {output}: can't be written (")
     before, files = wine_model.read_bytes(), set(tmp_path.iterdir())

@@ -148,7 +148,7 @@ def test_a_real_table_with_gaps_says_what_was_left_out(tmp_path: Path) -> None:
 
     found = evaluate(tmp_path / "whole.onnx", PENGUINS, "--target", "species")
 
-    null = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
+    null = "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
     assert (found["n_rows"], found["left_out"]["n_rows"]) == (333, 11)
     assert found["left_out"]["reasons"] == {
         f'"sex": expected a string, got null; {null}': 9,
@@ -206,6 +206,12 @@ def test_a_gate_says_each_miss_and_ends_with_status_1(holdout: Path) -> None:
         (["--fail-under", "log_loss=0.1"], "log_loss is bounded by --fail-over"),
         (["--fail-over", "accuracy=0.1"], "accuracy is bounded by --fail-under"),
         (["--fail-under", "accuracy"], "expected one of accuracy, balanced_accuracy, "),
+        (["--fail-under", "accuracy=90"], "expected accuracy from 0 to 1, got 90; 0.9 is 90 %"),
+        (
+            ["--fail-under", "macro_f1=0.5,recall:setosa=nan"],
+            "expected recall:setosa from 0 to 1, got nan; 0.9 is 90 %",
+        ),
+        (["--fail-over", "calibration_error=5"], "expected calibration_error from 0 to 1, got 5; 0.9 is 90 %"),
         (["--fail-under", "accuracy=high"], "expected accuracy=NUMBER, got 'accuracy=high'"),
     ],
 )

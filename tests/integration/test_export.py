@@ -14,9 +14,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from catboost import CatBoostClassifier
+from catboost import CatBoost, CatBoostClassifier
 from palmerpenguins import load_penguins
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -30,6 +31,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -37,7 +39,7 @@ from sklearn.semi_supervised import LabelPropagation
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
-from xgboost import XGBClassifier
+from xgboost import XGBClassifier, XGBRegressor
 
 from function.api.app import create_app
 from function.classifier import Classifier, load
@@ -123,7 +125,8 @@ def test_from_a_notebook_to_a_route(titanic: pd.DataFrame, tmp_path: Path, capsy
     share = model.score(X, y)
     assert capsys.readouterr().out == (
         f"{path}: described 6 features and the labels 0, 1 from 400 rows of 400, {n_missing} of them with missing values, "
-        f"{share:.2%} of them labelled correctly\n"
+        f"{share:.2%} of them labelled correctly; 400 rows compared with scikit-learn {version('scikit-learn')}: largest "
+        f"difference {certificate.largest_difference:.2g}, 0 labels differ\n"
     )
     assert (certificate.framework, certificate.tolerance) == (f"scikit-learn {version('scikit-learn')}", 1e-5)
     assert [(feature.name, feature.values, feature.missing) for feature in classifier.model.features] == [
@@ -312,6 +315,86 @@ def test_booleans_whole_numbers_and_names_of_any_kind(penguins: pd.DataFrame, tm
     ]  # fmt: skip
 
 
+BOOLEANS: dict[str, Callable[[], Any]] = {
+    "XGBoost": lambda: XGBClassifier(n_estimators=10, random_state=SEED),
+    "LightGBM": lightgbm,
+    "HistGradientBoosting": lambda: HistGradientBoostingClassifier(max_iter=10, random_state=SEED),
+    "RandomForest": lambda: RandomForestClassifier(10, random_state=SEED),
+}
+
+
+def flags() -> pd.DataFrame:
+    """100 rows of a number, a boolean, a whole number, and the class that they make."""
+    random = np.random.default_rng(SEED)
+    table = pd.DataFrame(
+        {"a": random.normal(size=100), "is_b": random.random(100) < 0.5, "c": random.integers(9, size=100)}
+    )
+    return table.assign(y=((table["a"] > 0) ^ table["is_b"] ^ (table["c"] > 4)).astype(int))
+
+
+@pytest.mark.parametrize("make", BOOLEANS.values(), ids=BOOLEANS)
+def test_a_model_is_asked_as_it_was_trained(make: Callable[[], Any], tmp_path: Path) -> None:
+    """With true and false in a column of numbers, if it was trained on them there, and nowhere else."""
+    table, path = flags(), tmp_path / "x.onnx"
+    X, y = table.drop(columns="y"), table["y"]
+
+    classifier, _ = check(make().fit(X, y), X, y, path)
+
+    client = TestClient(create_app(Settings(), classifier))
+    answers = [
+        client.post("/predict/batch", json={"data": [[0.25, value, 2], *X.to_numpy(dtype=object).tolist()]})
+        for value in (True, 1, 1.0)
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert client.post("/predict", json={"data": [[True, True, 2]]}).json()["detail"][0]["msg"] == (
+        'row 0, "a": expected a number, got a boolean'
+    )
+    assert client.post("/predict", json={"data": [[0.25, "true", 2]]}).json()["detail"][0]["msg"] == (
+        'row 0, "is_b": expected a number, true or false, got a string'
+    )
+    facts = client.get("/metadata").json()
+    assert {key: facts["features"][1].get(key) for key in ("name", "type", "min", "commonest")} == {
+        "name": "is_b", "type": "bool", "min": None, "commonest": bool(X["is_b"].mode()[0])
+    }  # fmt: skip
+    assert facts["data_sample"] == [[X["a"][0], bool(X["is_b"][0]), X["c"][0]]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_the_training_file_is_evaluated_and_scored(ending: str, tmp_path: Path) -> None:
+    """All its rows, whatever it has for true and false."""
+    table, artifact, path = flags(), tmp_path / "x.onnx", tmp_path / f"in.{ending}"
+    model = RandomForestClassifier(10, random_state=SEED).fit(table.drop(columns="y"), table["y"])
+    export(model, table.drop(columns="y"), table["y"], artifact)
+    EXPORT_FORMATS[f"in.{ending}"](table, path)
+
+    evaluated = command("evaluate", artifact, path, "--target", "y", "--json")
+    scored = command("score", artifact, path, tmp_path / "out.parquet")
+
+    assert (evaluated.returncode, json.loads(evaluated.stdout)["accuracy"]) == (
+        0,
+        model.score(table.drop(columns="y"), table["y"]),
+    )
+    assert (scored.returncode, scored.stderr) == (0, "")
+    assert pd.read_parquet(tmp_path / "out.parquet")["is_b"].astype(bool).tolist() == table["is_b"].tolist()
+
+
+def test_a_boolean_may_be_missing_where_the_model_was_trained_so(tmp_path: Path) -> None:
+    """As pandas' own booleans may be."""
+    table = flags()
+    X = table.drop(columns="y").assign(is_b=table["is_b"].astype("boolean").where(table.index % 5 > 0))
+    model = HistGradientBoostingClassifier(max_iter=10, random_state=SEED).fit(X, table["y"])
+
+    classifier, _ = check(model, X, table["y"], tmp_path / "x.onnx")
+
+    assert [feature.name for feature in classifier.model.features if feature.boolean] == ["is_b"]
+    for n_rows in (1, 100):
+        rows = [[0.25, value, 2] for value in (None, True, False)] * n_rows
+        assert classifier.predict(rows) == pytest.approx(
+            model.predict_proba(pd.DataFrame(rows, columns=X.columns).astype({"is_b": "boolean"})), abs=TOLERANCE
+        )
+
+
 def test_a_column_of_texts(tmp_path: Path) -> None:
     """A series is one, and its words are counted as in Lambda's locale."""
     texts = pd.Series(["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5, name="review")
@@ -357,6 +440,88 @@ def test_classes_that_are_numbers_take_the_names_that_the_rows_show(penguins: pd
     assert classifier.model.labels == ("Chinstrap", "Gentoo", "Adelie")
 
 
+OWN = "expected the model's labels, Adelie, Chinstrap, Gentoo; got"
+RENAMES = "--labels, or labels= of export, renames the model's classes"
+OTHERS: dict[str, tuple[Callable[[pd.Series], pd.Series], str]] = {
+    "all": (lambda y: y.str.upper(), f"row 0: {OWN} ADELIE, CHINSTRAP, GENTOO in 344 rows; {RENAMES}"),
+    "one class": (lambda y: y.replace("Gentoo", "GENTOO"), f"row 152: {OWN} GENTOO in 124 rows; {RENAMES}"),
+    "one row": (lambda y: y.where(y.index != 99, "Adelia"), f"row 99: {OWN} Adelia in 1 row; {RENAMES}"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), OTHERS.values(), ids=OTHERS)
+def test_labels_that_arent_the_models_are_refused(
+    change: Callable[[pd.Series], pd.Series], message: str, penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Both lists are named, and the first such row; in files by their line."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    X.assign(y=y).to_csv(tmp_path / "right.csv", index=False)
+    X.assign(y=change(y))[:150].to_csv(tmp_path / "first.csv", index=False)
+    X.assign(y=change(y))[150:].to_csv(tmp_path / "second.csv", index=False)
+    files = (tmp_path / "first.csv", tmp_path / "second.csv")
+    options = ("--target", "y", "--output", tmp_path / "x.onnx")
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, change(y), tmp_path / "x.onnx")
+    trained = command("export", tmp_path / "model.joblib", *files, *options)
+    held_out = command("export", tmp_path / "model.joblib", tmp_path / "right.csv", "--holdout", *files, *options)
+
+    assert str(error.value) == message
+    row, _, text = message.partition(": ")
+    number = int(row.removeprefix("row "))
+    path, line = (files[0], number + 2) if number < 150 else (files[1], number - 150 + 2)
+    assert trained.stderr == held_out.stderr == f"FileError: {path}, line {line}: {text}\n"
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_labels_may_be_renamed(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """If the caller says so, in the function and in a file."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    X.assign(y=y.str.upper()).to_csv(tmp_path / "in.csv", index=False)
+    (tmp_path / "names.json").write_text('{"0": "ADELIE", "1": "CHINSTRAP", "2": "GENTOO"}')
+
+    export(model, X, y, tmp_path / "a.onnx", labels=["a", "c", "g"])
+    result = command("export", tmp_path / "model.joblib", tmp_path / "in.csv", "--target", "y",
+                     "--labels", tmp_path / "names.json", "--output", tmp_path / "b.onnx")  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert load(tmp_path / "a.onnx").model.labels == ("a", "c", "g")
+    assert load(tmp_path / "b.onnx").model.labels == ("ADELIE", "CHINSTRAP", "GENTOO")
+
+
+def test_labels_that_are_swapped_are_warned_of(
+    penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is written, for a model of a rare class may be no better than its commonest label either."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+
+    export(model, X, y.map({"Adelie": "Gentoo", "Gentoo": "Chinstrap", "Chinstrap": "Adelie"}), tmp_path / "x.onnx")
+
+    assert (tmp_path / "x.onnx").exists()
+    assert capsys.readouterr().err == (
+        "warning: 0.58% of the rows are labelled correctly, and 44.19% would be by the commonest label alone; are the "
+        "columns, or the labels, in another order?\n"
+    )
+
+
+def test_a_stray_label_is_no_name_of_a_number(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Though the rows name the classes."""
+    codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
+    model = XGBClassifier(n_estimators=10, random_state=SEED).fit(penguins[NUMBERS], codes)
+    y = penguins["species"].where(penguins.index != 7, "Adelia")
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, penguins[NUMBERS], y, tmp_path / "x.onnx")
+
+    expected = "expected the model's labels, Chinstrap, Gentoo, Adelie"
+    assert str(error.value) == f"row 7: {expected}; got Adelia in 1 row; {RENAMES}"
+
+
 @pytest.mark.parametrize("target", ["texts", "booleans", "whole numbers"])
 @pytest.mark.parametrize("place", [0, 1], ids=["first", "second"])
 def test_a_threshold_decides_the_label(target: str, place: int, penguins: pd.DataFrame, tmp_path: Path) -> None:
@@ -377,8 +542,10 @@ def test_a_threshold_decides_the_label(target: str, place: int, penguins: pd.Dat
     assert classifier.predict_label(rows) != labels
 
 
-def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Path) -> None:
-    """Instead of the training rows."""
+def test_rows_held_out_certify_and_rate_it(
+    penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are compared with the framework beside those that it was trained on, and rate it in place of them."""
     seen, unseen = penguins[::2], penguins[1::2]
     model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(seen, seen["species"])
 
@@ -387,7 +554,15 @@ def test_rows_held_out_certify_and_rate_it(penguins: pd.DataFrame, tmp_path: Pat
     )  # fmt: skip
 
     training = load(tmp_path / "x.onnx").model.training or {}
-    assert certificate.rows == len(unseen)
+    share = model.score(unseen, unseen["species"])
+    assert capsys.readouterr().out.endswith(
+        f" of them labelled correctly, and {share:.2%} of {len(unseen)} rows held out; 344 rows compared with "
+        f"{certificate.framework}: largest difference {certificate.largest_difference:.2g}, 0 labels differ\n"
+    )
+    assert (certificate.rows, certificate.rows_missing) == (
+        len(penguins),
+        int(penguins[[*NUMBERS, *TEXTS]].isna().any(axis=1).sum()),
+    )
     assert training["accuracy"] == round(model.score(unseen, unseen["species"]), 4)
     assert training["accuracy_from"] == f"{len(unseen)} rows that it wasn't trained on"
 
@@ -428,6 +603,19 @@ def test_a_model_that_onnxruntime_answers_otherwise_is_refused(penguins: pd.Data
     assert export(model, X, y, path, tolerance=0.3).largest_difference == pytest.approx(0.25, abs=TOLERANCE)
 
 
+def test_rows_held_out_are_compared_too(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """And named as such."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    own = model.predict_proba
+    model.predict_proba = lambda rows: (
+        own(rows) + (np.arange(len(rows)) == 2)[:, None] * ((len(rows) == 7) * np.array([0.25, -0.25, 0]))
+    )
+
+    with pytest.raises(ArtifactError, match=r"; 1 of 344 rows differ, row 2 of holdout by 0\.25; "):
+        export(model, X[7:], y[7:], tmp_path / "x.onnx", holdout=X[:7])
+
+
 def test_gaps_that_the_export_loses_are_told(penguins: pd.DataFrame, tmp_path: Path) -> None:
     """When all of the rows that differ have some."""
     X, y = penguins[NUMBERS], penguins["species"]
@@ -461,7 +649,14 @@ CALIBRATED = "CalibratedClassifierCV makes one of a classifier that gives none"
 
 
 REFUSED: dict[str, tuple[Any, Callable[[pd.DataFrame], Any], str]] = {
-    "regressor": (LinearRegression(), whole, f"{PROBABILITIES} LinearRegression; {CALIBRATED}"),
+    "regressor": (LinearRegression(), whole, f"{PROBABILITIES} LinearRegression; regressors aren't served"),
+    "regressor of XGBoost": (
+        XGBRegressor(n_estimators=2),
+        whole,
+        f"{PROBABILITIES} XGBRegressor; regressors aren't served",
+    ),
+    "clusterer": (KMeans(2), whole, f"{PROBABILITIES} KMeans; clusterers aren't served"),
+    "mixture": (GaussianMixture(2), whole, f"{PROBABILITIES} GaussianMixture; only classifiers are served"),
     "no probabilities": (SVC(), whole, f"{PROBABILITIES} SVC; {CALIBRATED}"),
     "no converter": (
         LabelPropagation(max_iter=5000),
@@ -523,6 +718,41 @@ def test_a_model_that_cant_be_exported_is_told(
 
     assert str(error.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+NATIVE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "XGBoost": (lambda X, y: XGBClassifier(n_estimators=2).fit(X, y).get_booster(), "Booster; use XGBClassifier"),
+    "LightGBM": (lambda X, y: lightgbm().fit(X, y).booster_, "Booster; use LGBMClassifier"),
+    "CatBoost": (
+        lambda X, y: CatBoost({"iterations": 2, "verbose": False, "allow_writing_files": False}).fit(X, y),
+        "CatBoost; use CatBoostClassifier",
+    ),
+}
+
+
+@pytest.mark.parametrize(("train", "message"), NATIVE.values(), ids=NATIVE)
+def test_a_booster_without_classes_is_told_which_class_has_them(
+    train: Callable[[Any, Any], Any], message: str, penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """As the frameworks' own training functions return it."""
+    X, y = whole(penguins), (penguins["species"] == "Gentoo").astype(int)
+
+    with pytest.raises(ArtifactError) as error:
+        export(train(X, y), X, y, tmp_path / "x.onnx")
+
+    assert str(error.value) == f"{PROBABILITIES} {message}, which knows its classes"
+
+
+def test_several_labels_a_row_are_refused(tmp_path: Path) -> None:
+    """One column of y is its labels."""
+    X, y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
+    model = DecisionTreeClassifier().fit(X, y)
+
+    export(model, X, pd.DataFrame({"y": y}), tmp_path / "x.onnx")
+    with pytest.raises(ArtifactError) as error:
+        export(DecisionTreeClassifier().fit(X, np.c_[y, y]), X, np.c_[y, y], tmp_path / "x.onnx")
+
+    assert str(error.value) == "expected y to have one column, got 2; multi-label isn't served"
 
 
 def test_something_else_is_no_model(tmp_path: Path) -> None:
@@ -614,7 +844,7 @@ def test_a_package_that_is_missing_is_named(package: str, message: str) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     *_, last = result.stderr.splitlines()
-    assert re.sub("[:;] `make", "; `make", last) == f"{message}; `make .venv/train` installs it"
+    assert re.sub("[:;] `make", "; `make", last) == f"{message}; `make model` installs it"
 
 
 def test_kinds_of_gaps_in_texts_that_cant_be_told_apart(penguins: pd.DataFrame, tmp_path: Path) -> None:

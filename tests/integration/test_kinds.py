@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from onnx import TensorProto, helper
 from starlette.testclient import TestClient
 
 from function.api.app import create_app
-from function.classifier import load_bytes
-from function.classifier.inputs import NO_MISSING
+from function.api.v2.openapi import request_schema
+from function.classifier import Classifier, load_bytes
+from function.classifier.inputs import LARGEST, NO_MISSING
 from function.errors import ArtifactError
 from function.settings import Settings
+from model.compatibility import find_breaks
 from tests.support.entry_points import EVENT_FORMS, Call, EntryPoint, http_entry_point, lambda_entry_point
 from tests.support.kinds import GAPS, KINDS, REFUSED, Gaps, Kind, by_hand, quantized, threshold, two_labels_that_differ
 from tests.support.models import NUMPY
@@ -278,6 +281,34 @@ def test_openapi_tells_where_null_is_taken() -> None:
 
     assert [value["type"] for value in values_of(app)] == [["number", "null"]] * 3 + ["number"] * 3
     assert values_of(flagged) == [{"type": "boolean"}] * 2
+    model = flagged_numbers().model
+    takes_both = {"type": ["number", "boolean", "null"], "minimum": -LARGEST["float32"], "maximum": LARGEST["float32"]}
+    assert values_of(create_app(Settings(), flagged_numbers()))[0] == takes_both
+    assert request_schema(model)["example"]["inputs"][0]["data"][0] == 1.0
+    assert type(request_schema(model)["example"]["inputs"][0]["data"][0]) is float
+
+
+def flagged_numbers() -> Classifier:
+    """A model of numbers of which the first was true or false."""
+    classifier = load_bytes(GAPS["half of the columns"]().kind.artifact, name="flags")
+    columns, sample = classifier.model.columns, (True, *classifier.model.sample[1:])
+    features = (columns.features[0].model_copy(update={"boolean": True}), *columns.features[1:])
+    return Classifier(
+        classifier.session, replace(classifier.model, columns=replace(columns, features=features), sample=sample)
+    )
+
+
+def test_a_client_of_true_and_false_breaks_where_these_are_refused() -> None:
+    """Numbers are accepted by both."""
+    plain, flagged = (
+        load_bytes(GAPS["half of the columns"]().kind.artifact, name="flags").model,
+        flagged_numbers().model,
+    )
+
+    assert find_breaks(flagged, plain) == [
+        "feature feature 0: true and false were accepted before, and are refused now"
+    ]
+    assert find_breaks(plain, flagged) == []
 
 
 RANGE_FAULTS: list[tuple[str, Any, str]] = [

@@ -38,7 +38,7 @@ IRIS = shipped_model()
 NAMES = load_iris().feature_names
 ANSWERS = ["label", "probability_setosa", "probability_versicolor", "probability_virginica"]
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
-NULL = "null is accepted if the model was trained with missing values: use model.describe, or ALLOW_MISSING=true"
+NULL = "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
 
 
 def score(*arguments: str | Path) -> str:
@@ -115,6 +115,20 @@ def test_every_kind_of_model_gets_the_answers_of_predict_batch_to_the_bit(name: 
     for source, target in (("in.parquet", "out.parquet"), ("in.jsonl", "out.csv"), ("in.parquet", "out.jsonl")):
         score(tmp_path / "brought.onnx", tmp_path / source, tmp_path / target, "--keep", "")
         hold(tmp_path / target, probabilities, labels, answers)
+
+
+def test_an_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
+    """By position either; in the output only one that has a name, or that is kept by name."""
+    table = pd.DataFrame([[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], columns=[*"abcd"], index=[7, 9])
+    table.to_parquet(tmp_path / "unnamed.parquet")
+    table.rename_axis("id").to_parquet(tmp_path / "named.parquet")
+
+    heads = {}
+    for name, *keep in (("unnamed",), ("named",), ("unnamed", "--keep", "__index_level_0__")):
+        score(IRIS, tmp_path / f"{name}.parquet", tmp_path / "out.csv", "--by-position", "--overwrite", *keep)
+        heads[name, *keep] = (tmp_path / "out.csv").read_text().partition("\n")[0].split(",")
+
+    assert list(heads.values()) == [[*"abcd", *ANSWERS], [*"abcd", "id", *ANSWERS], ["__index_level_0__", *ANSWERS]]
 
 
 def test_a_csv_comes_back_as_it_was(tmp_path: Path) -> None:

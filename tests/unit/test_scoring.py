@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -48,6 +49,23 @@ def test_a_csv_keeps_its_form(delimiter: str, end: str, classifier: Classifier) 
 
     expected = (f"id,{HEADER},{ANSWERS}", f"a,{ROW},{ANSWERED}", f"b,{ROW},{ANSWERED}", "")
     assert found == (end.join(expected).replace(",", delimiter), {})
+
+
+def test_a_column_of_numbers_may_be_true_and_false(classifier: Classifier) -> None:
+    """If the model was trained on these there."""
+    columns = classifier.model.columns
+    features = (*columns.features[:3], columns.features[3].model_copy(update={"boolean": True}))
+    taking = Classifier(classifier.session, replace(classifier.model, columns=replace(columns, features=features)))
+    rows = ["5.1,3.5,1.4,True", "5.1,3.5,1.4,1", "5.1,3.5,1.4,yes"]
+
+    lines, refused = score(taking, CsvTable, "\n".join([HEADER, *rows]))
+
+    first, second = [line.split(",")[4:] for line in lines.splitlines()[1:]]
+    assert first == second
+    assert refused == {4: '"petal width (cm)": expected a number, true or false, got a string'}
+    assert score(classifier, CsvTable, f"{HEADER}\n{rows[0]}")[1] == {
+        2: '"petal width (cm)": expected a number, got a string'
+    }
 
 
 def test_refused_rows_of_a_csv_are_named_by_their_lines(classifier: Classifier) -> None:
@@ -172,3 +190,12 @@ def test_booleans_in_any_case() -> None:
     cells = ["True", "FALSE", "tRUE", " 0 ", "1", "", "yes"]
 
     assert read_cells(cells, "bool", takes_missing=False, known=None) == [True, False, True, False, True, None, "yes"]
+
+
+def test_booleans_among_numbers() -> None:
+    """Where the model was trained on them."""
+    cells = ["True", "false", "1", "0.5", "yes", ""]
+
+    found = read_cells(cells, "float32", takes_missing=False, known=None, takes_booleans=True)
+
+    assert found == [True, False, 1.0, 0.5, "yes", None]

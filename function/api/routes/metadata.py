@@ -9,6 +9,10 @@ from function.api.limits import Limits
 from function.api.responses import JSON
 from function.api.schemas import Metadata
 from function.classifier import Model
+from function.classifier.model import BOOL
+
+HIDDEN = {"boolean", "missing", "missing_text", "edges", "counts"}  # of a feature's facts
+OF_NUMBERS = {"min", "max", "median"}
 
 
 def create_router(model: Model, limits: Limits, **options: Any) -> APIRouter:
@@ -30,7 +34,7 @@ def create_router(model: Model, limits: Limits, **options: Any) -> APIRouter:
 def describe(model: Model, limits: Limits) -> dict[str, Any]:
     """Describe the loaded model, in the shape of `Metadata`."""
     probabilities, types = model.sample_probabilities, model.columns.types
-    features = zip(model.features, types, model.columns.fills, strict=True)
+    features = zip(model.features, types, model.columns.fills, model.columns.booleans, strict=True)
     return {
         "data_type": ", ".join(dict.fromkeys(types)),
         "data_structure": f"(1,{len(types)})",
@@ -47,10 +51,10 @@ def describe(model: Model, limits: Limits) -> dict[str, Any]:
             "certificate": None if model.certificate is None else model.certificate.model_dump(),
         },
         "features": [
-            {"name": feature.name, "type": type}
-            | feature.model_dump(exclude_none=True, exclude={"missing", "missing_text", "edges", "counts"})
+            {"name": feature.name, "type": BOOL if is_boolean else type}
+            | feature.model_dump(exclude_none=True, exclude=HIDDEN | (OF_NUMBERS if is_boolean else set()))
             | ({} if fill is None else {"missing": True})
-            for feature, type, fill in features
+            for feature, type, fill, is_boolean in features
         ],
         "labels": model.labels,
         "labels_from": model.labels_from,

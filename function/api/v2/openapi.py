@@ -6,6 +6,7 @@ from typing import Any
 
 from function.api.v2.encode import DATATYPES, WIDER, tensor
 from function.classifier import Model
+from function.classifier.model import BOOL, Value
 
 _BINARY: dict[str, Any] = {"application/octet-stream": {}}
 
@@ -15,7 +16,7 @@ def request_schema(model: Model) -> dict[str, Any]:
     sample = iter(model.sample)
     inputs = [
         tensor(input.name, DATATYPES[input.type], *([1] if input.is_flat else [1, input.width]))
-        | {"data": list(itertools.islice(sample, input.width))}
+        | {"data": [_to_datatype(value, input.type) for value in itertools.islice(sample, input.width)]}
         for input in model.columns.inputs
     ]
     names, datatypes = ([described[key] for described in inputs] for key in ("name", "datatype"))
@@ -37,6 +38,10 @@ def request_schema(model: Model) -> dict[str, Any]:
         outputs={"type": ["array", "null"], "items": _closed(of_output)},
     )
     return _closed(request) | {"title": "InferenceRequest", "example": {"inputs": inputs}}
+
+
+def _to_datatype(value: Value, type: str) -> Value:
+    return float(value) if isinstance(value, bool) and type != BOOL else value
 
 
 def request_body(model: Model) -> dict[str, Any]:
