@@ -38,7 +38,9 @@ JSON_TYPES: dict[str, set[type]] = {TEXT: {str}, BOOL: {bool}}  # of values that
 # So few values are checked one by one: straight after a run of the model, a NumPy call takes as long as 30 values.
 FEW = 64
 PASSES = (*WHOLE, BOOL)  # arrays of these types need no check
-NO_MISSING = "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
+NO_MISSING = (
+    "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
+)
 SWAPPED = "; are rows and columns swapped?"
 _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
 

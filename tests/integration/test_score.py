@@ -38,7 +38,9 @@ IRIS = shipped_model()
 NAMES = load_iris().feature_names
 ANSWERS = ["label", "probability_setosa", "probability_versicolor", "probability_virginica"]
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
-NULL = "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
+NULL = (
+    "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
+)
 
 
 def score(*arguments: str | Path) -> str:
