@@ -300,7 +300,13 @@ def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
     """With the status that shells give it."""
     pd.concat([pd.read_csv("iris.csv")] * 20_000).to_parquet("large.parquet")
     command = [sys.executable, "-m", "model", "score", str(IRIS), "large.parquet", "out.jsonl"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": str(ROOT)}) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - whoever runs this may ignore it
+    ) as process:
         deadline = time.monotonic() + 60
         while not Path("out.jsonl.partial").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
