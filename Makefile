@@ -21,6 +21,7 @@ $(if $(filter image,$(PACKAGE)),$(if $(findstring Layers=,$(PARAMETERS)),$(error
 	an image takes no layers, and has what sends spans)))
 $(if $(filter image,$(PACKAGE)),$(if $(filter build start-api invoke,$(MAKECMDGOALS)),$(error expected `make image` and \
 	`docker run`, for PACKAGE=image has no `make $(MAKECMDGOALS)`)))
+$(if $(REPOSITORY),$(if $(filter zip,$(PACKAGE)),$(error expected no REPOSITORY=… without PACKAGE=image)))
 $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=… in place of PARAMETERS=Architecture=…))
 
 # What is packed; the deployed function refuses to start with any other digest.
@@ -95,7 +96,7 @@ event:
 	@test -f 'events/$(EVENT).json' || \
 		{ echo "invoke: expected EVENT to be one of $(basename $(notdir $(wildcard events/*.json))), got $(EVENT)" >&2; exit 1; }
 
-deploy: deploy-arguments .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
+deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),gate-arguments) .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
 	@.venv/bin/python -m model.preflight '$(STACK)' '$(PARAMETERS)' '$(MODEL)'
 	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
 	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)

@@ -14,9 +14,11 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from samtranslator.yaml_helper import yaml_parse
 
+from function.api.app import create_app
 from function.classifier.model import cut
 from function.errors import ServiceError
-from model.served import load_served, read_settings
+from function.settings import Settings
+from model.served import load_served
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 # Parameters that `make deploy` sets, and how to set them.
@@ -56,6 +58,8 @@ def check_parameters(given: Sequence[str], parameters: Mapping[str, Mapping[str,
             raise SystemExit(
                 f"expected PARAMETERS='NAME=value …' with the names {', '.join(known)}; got {cut(text, 100)}"
             )
+        if sum(other.startswith(f"{name}=") for other in given) > 1:
+            raise SystemExit(f"expected the parameter {name} once, got it more often")
         if (expected := _find_fault(value, parameters[name])) is not None:
             raise SystemExit(f"expected the parameter {name} to be {expected}, got {cut(value, 100) or 'nothing'}")
 
@@ -77,16 +81,64 @@ def _find_fault(value: str, parameter: Mapping[str, Any]) -> str | None:
     return None
 
 
-def check_aws() -> None:
-    """Ask AWS who is calling.
+def check_service(template: Mapping[str, Any], values: Mapping[str, Any], artifact: Path) -> None:
+    """Make the app as the function will, with the variables that it gets.
 
     Raises:
-        SystemExit: it can't be asked.
+        ServiceError: it wouldn't start.
+    """
+    variables = template["Resources"]["ClassifierFunction"]["Properties"]["Environment"]["Variables"]
+    environ = {name: str(_evaluate(value, values)) for name, value in variables.items()}
+    settings = Settings.load(environ | {"MODEL_FILEPATH": str(artifact), "MODEL_SHA256": ""})
+    create_app(settings, load_served(settings))
+
+
+def check_rules(template: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Evaluate the template's rules, as CloudFormation will after the upload.
+
+    Raises:
+        SystemExit: what the broken one says.
+    """
+    for rule in template["Rules"].values():
+        for assertion in rule["Assertions"]:
+            if not _evaluate(assertion["Assert"], values):
+                raise SystemExit(assertion["AssertDescription"])
+
+
+def _evaluate(value: Any, values: Mapping[str, Any]) -> Any:
+    """Evaluate the functions of CloudFormation that the rules and the variables use."""
+    if not isinstance(value, dict):
+        return value
+    ((function, given),) = value.items()
+    if function == "Ref":
+        return values[given]
+    found = [_evaluate(one, values) for one in given]
+    match function:
+        case "Fn::Equals":
+            return str(found[0]) == str(found[1])
+        case "Fn::Not":
+            return not found[0]
+        case "Fn::And":
+            return all(found)
+        case "Fn::Or":
+            return any(found)
+    raise NotImplementedError(function)
+
+
+def read_kept(stack: str) -> dict[str, str]:
+    """Read the parameters that a stack has, none if there is no such stack.
+
+    Raises:
+        SystemExit: AWS can't be asked.
     """
     try:
         boto3.client("sts").get_caller_identity()
+        (found,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     except (BotoCoreError, ClientError) as error:
+        if "does not exist" in str(error):
+            return {}
         raise SystemExit(f"expected AWS credentials and a region that work, got: {error}") from None
+    return {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -97,12 +149,20 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("artifact", type=Path)
     arguments = parser.parse_args(given)
     try:
-        check_stack(arguments.stack)
-        check_parameters(arguments.parameters.split(), yaml_parse(TEMPLATE.read_text())["Parameters"])
-        load_served(read_settings(arguments.artifact, None))
-        check_aws()
+        _check(arguments.stack, arguments.parameters.split(), arguments.artifact)
     except (ServiceError, SystemExit) as error:
         sys.exit(f"deploy: {error}")
+
+
+def _check(stack: str, parameters: Sequence[str], artifact: Path) -> None:
+    template = yaml_parse(TEMPLATE.read_text())
+    check_stack(stack)
+    check_parameters(parameters, template["Parameters"])
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    given = dict(one.split("=", 1) for one in parameters)
+    by_make = {"AWS::StackName": stack, "AllowAnonymous": "true"}  # a key or this: make has asked for one
+    check_service(template, defaults | given | by_make, artifact)
+    check_rules(template, defaults | read_kept(stack) | given | by_make)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from function.api.app import create_app
 from function.classifier import Classifier
 from function.settings import Settings
+from model.preflight import main as preflight
 from tests.support.calls import EVENTS
 from tests.support.emulator import Emulator
 from tests.support.entry_points import ROOT, Event, answer_of, http_entry_point
@@ -415,12 +416,22 @@ def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str],
         (["ALLOW_ANONYMOUS=true", "PARAMETERS=Revision=1"], {}, "deploy: expected nothing in place of PARAMETERS=Revision"),
         (["ALLOW_ANONYMOUS=true", "STACK=my_stack"], {},
          "deploy: expected STACK to be a letter, then letters, digits and hyphens, got 'my_stack'"),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=CorsOrigins=example.org"], {},
+         "deploy: CORS_ORIGINS='example.org': expected "),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=BasePath=/predict"], {}, "deploy: BASE_PATH='/predict': expected a prefix "),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=AlarmTopicArn=x"], {},
+         "deploy: expected the parameter AlarmTopicArn to be the ARN of an SNS topic, got x"),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=MemorySize=512 MemorySize=1024"], {},
+         "deploy: expected the parameter MemorySize once, got it more often"),
+        (["ALLOW_ANONYMOUS=true", "REPOSITORY=foo"], {},
+         "Makefile:11: *** expected no REPOSITORY=… without PACKAGE=image.  Stop."),
         (["ALLOW_ANONYMOUS=true"], {"MODEL_FILEPATH": "nope.onnx"}, "deploy: nope.onnx: can't be read (No such file"),
         (["ALLOW_ANONYMOUS=true"], {"MODEL_FILEPATH": "README.md"}, "deploy: README.md: "),
     ],
     ids=["nobody may call", "a key itself", "no credentials", "no such profile", "two architectures",
          "a parameter of the template's", "no such value", "too small a number", "no number", "no such form",
-         "no such parameter", "no value", "what make gives", "no such name of a stack", "no model", "no ONNX"],
+         "no such parameter", "no value", "what make gives", "no such name of a stack", "no origin", "a route as prefix",
+         "no topic", "a parameter twice", "a repository for a zip", "no model", "no ONNX"],
 )  # fmt: skip
 def test_a_deployment_that_cant_be_says_why(
     arguments: list[str], environ: dict[str, str], line: str, tmp_path: Path
@@ -434,6 +445,35 @@ def test_a_deployment_that_cant_be_says_why(
     assert all(" *** [" in text for text in makes_own)
     assert len(makes_own) <= 1
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "line"),
+    [
+        ("SnapStart=true ProvisionedConcurrency=2", "Lambda allows SnapStart or ProvisionedConcurrency, not both."),
+        ("BulkInput=my-rows", "Scoring in bulk needs both BulkInput and BulkOutput."),
+        (
+            "BulkInput=rows BulkOutput=rows BulkInputPrefix=a/ BulkOutputPrefix=a/",
+            "The answers can't go where the input is, or they would be scored too.",
+        ),
+    ],
+)
+def test_the_rules_are_checked_before_the_build(parameters: str, line: str, cloud: None, artifact: Path) -> None:
+    """Those of the template, with the parameters that the stack has kept."""
+    with pytest.raises(SystemExit) as caught:
+        preflight(["rules", parameters, str(artifact)])
+    assert caught.value.code == f"deploy: {line}"
+
+    kept = {"BulkOutput": "answers", "SnapStart": "false"}
+    template: dict[str, Any] = {"Parameters": {name: {"Type": "String"} for name in kept}}
+    template["Resources"] = {"Topic": {"Type": "AWS::SNS::Topic"}}
+    name = f"kept-{len(line)}"
+    boto3.client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in kept.items()],
+    )
+    preflight([name, "BulkInput=my-rows", str(artifact)])
 
 
 def test_a_deployment_finds_where_to_go() -> None:
