@@ -93,7 +93,7 @@ def validation_error(path: str, errors: Sequence[Mapping[str, Any]]) -> Response
 
 def _without_value(error_: Mapping[str, Any]) -> str:
     """Cut what pydantic takes from the value; the text of a validator's own ValueError stays."""
-    message, context = str(error_["msg"]), error_.get("ctx", {})
+    message, context = str(error_["msg"]).removeprefix("Value error, "), error_.get("ctx", {})
     for name in ("error", "encoding_error"):
         if isinstance(text := context.get(name), str):
             message = message.removesuffix(text).rstrip(",: ")

@@ -118,6 +118,7 @@ CALLS = [
     (Call("page, not compressed", "GET", "/", headers={**PAGE.headers, "accept-encoding": "identity"}), 200),
     (Call("POST to the root", "POST", "/", b"{}"), 405),
     (Call("query", "GET", "/health?verbose=1"), 200),
+    (Call("query, encoded, repeated, without a value", "GET", "/health?name=a%20b&name=c%26&flag"), 200),
     *((Call(f"{path}: {name}", "POST", path, body), status) for name, (status, body) in BODIES.items()
       if status for path in POST_ROUTES),
     (Call("/predict: two rows", "POST", "/predict", TWO_ROWS), 422),

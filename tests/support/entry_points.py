@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 import httpx2
 
@@ -109,13 +110,13 @@ def function_url_event(call: Call) -> dict[str, Any]:
 
 
 def rest_api_event(call: Call) -> dict[str, Any]:
-    event = _version_1(call, "predict_rest_api")
+    event = _version_1(call, "predict_rest_api", decode=True)
     headers = _headers(call, event)
     return event | {"headers": headers, "multiValueHeaders": {name: [value] for name, value in headers.items()}}
 
 
 def alb_event(call: Call) -> dict[str, Any]:
-    event = _version_1(call, "predict_alb")
+    event = _version_1(call, "predict_alb", decode=False)
     return event | {"headers": _headers(call, event)}
 
 
@@ -182,10 +183,17 @@ def _version_2(call: Call, name: str) -> dict[str, Any]:
     return event | new | body
 
 
-def _version_1(call: Call, name: str) -> dict[str, Any]:
+def _version_1(call: Call, name: str, *, decode: bool) -> dict[str, Any]:
+    """Give an event that has its query in parts, which a REST API decodes and a load balancer doesn't."""
     path, _, query = call.path.partition("?")
-    parameters = dict(pair.split("=") for pair in query.split("&")) if query else {}
-    new = {"httpMethod": call.method, "path": path, "queryStringParameters": parameters}
+    raw = [(key, value) for key, _, value in (part.partition("=") for part in query.split("&") if part)]
+    pairs = parse_qsl(query, keep_blank_values=True) if decode else raw
+    new: dict[str, Any] = {"httpMethod": call.method, "path": path, "queryStringParameters": dict(pairs)}
+    if decode:
+        several: dict[str, list[str]] = {}
+        for key, value in pairs:
+            several.setdefault(key, []).append(value)
+        new["multiValueQueryStringParameters"] = several
     return _template(name) | new | _body(call)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
@@ -238,6 +238,20 @@ def test_an_error_of_validation_repeats_no_value(
     else:
         expected = {"detail": [{"loc": loc, "msg": message, "type": type_}]}
     assert (answer.status_code, answer.json()) == (400 if prefix else 422, expected)
+
+
+def test_a_validator_of_ones_own_says_its_own_words(app: FastAPI) -> None:
+    """Without pydantic's before them."""
+
+    def check(name: str) -> str:
+        raise ValueError("expected the name of a feature")
+
+    @app.get("/range")
+    async def range_(name: Annotated[str, AfterValidator(check)]) -> None:
+        pass
+
+    expected = {"loc": ["query", "name"], "msg": "expected the name of a feature", "type": "value_error"}
+    assert TestClient(app).get("/range?name=x").json() == {"detail": [expected]}
 
 
 def test_an_answer_has_at_most_five_errors_of_validation(app: FastAPI) -> None:
