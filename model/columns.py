@@ -11,6 +11,8 @@ from model.delimited import DelimitedFile
 from model.files import FileError, RowFile, check_names, find_repeated, list_names
 from model.names import match
 
+NAME_COLUMNS = "put names above the first row"
+
 
 class Choice(NamedTuple):
     """The columns that are read from a file: one per feature, and that of the labels."""
@@ -44,9 +46,10 @@ def choose(
     wanted = [feature.name for feature in columns.features]
     found = match(wanted, [name for name in file.names if name != target and name not in ignore])
     missing = [name for name in wanted if name not in found]
-    if by_position or missing or find_repeated(file.names):
-        check_header(file, file.names, _advise(file.names, len(wanted), takes_target=takes_target))
-    check_names(file.path, file.names)
+    fix = _advise(file.names, len(wanted), takes_target=takes_target)
+    if by_position or missing:
+        check_header(file, file.names, fix)
+    check_repeated(file, fix)
     others = name_features(file, target, ignore, () if by_position else wanted)
     if not by_position and (features := [name for name in wanted if name == target or name in ignore]):
         options = "--target and --ignore" if takes_target else "--ignore"
@@ -111,7 +114,18 @@ def name_features(
     return [name for name in file.names if name not in left_out]
 
 
-def check_header(file: RowFile, names: Sequence[str], fix: str = "put names above the first row") -> None:
+def check_repeated(file: RowFile, fix: str = NAME_COLUMNS) -> None:
+    """Refuse columns of the same name; in a CSV without a header they are values that repeat.
+
+    Raises:
+        FileError: says that the header is missing, or names the columns.
+    """
+    if find_repeated(file.names):
+        check_header(file, file.names, fix)
+    check_names(file.path, file.names)
+
+
+def check_header(file: RowFile, names: Sequence[str], fix: str = NAME_COLUMNS) -> None:
     """Refuse a CSV whose header is a row of numbers; by position nothing else would show it.
 
     Whole numbers that ascend are names, as pandas gives them.

@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     sys.exit(f"model describe needs the package {error.name}, which is missing: `make model` installs it")
 from model import artifact
-from model.columns import Choice, check_header, check_types, name_features
+from model.columns import Choice, check_header, check_repeated, check_types, name_features
 from model.facts import LabelError, find_facts
 from model.files import FileError, RowFile, find_files, open_file
 from model.names import find_columns
@@ -137,6 +137,8 @@ def _run(arguments: argparse.Namespace, output: Path) -> None:
         artifact.check_output(output)
     model, labels = artifact.read(arguments.artifact), artifact.read_labels(arguments.labels, arguments.artifact)
     files, target = [open_file(path) for path in find_files(arguments.files)], arguments.target
+    for file in files:
+        check_repeated(file)
     inputs = [found.name for found in model.graph.input]
     columns = read_columns(model, name_features(files[0], target, arguments.ignore, inputs))
     names = [column.name for column in columns]

@@ -43,6 +43,7 @@ class Described(NamedTuple):
     Attributes:
         n_constant: how many rows a constant label would label correctly.
         unseen: how many rows that it wasn't trained on it labels correctly, and of how many.
+        n_refused: how many rows with a label don't count, for they have missing values in the columns `refused`.
     """
 
     facts: Facts
@@ -51,6 +52,8 @@ class Described(NamedTuple):
     n_right: int | None = None
     n_constant: int = 0
     unseen: tuple[int, int] | None = None
+    n_refused: int = 0
+    refused: tuple[str, ...] = ()
 
     def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
         """Count the correctly labelled rows, and those that a constant label would label correctly."""
@@ -67,7 +70,7 @@ class Described(NamedTuple):
         features, labels = self.facts.features or (), self.facts.labels or ()
         text = f"described {len(features)} feature{'s' if len(features) > 1 else ''} and the labels {', '.join(labels)}"
         if self.n_right is None:
-            return text
+            return text + self._explain_left_out(n_rows)
         rows = f"{self.n_rows} rows of {n_rows}, {self.n_missing} of them with missing values"
         if not self.n_missing:
             rows = f"{self.n_rows} complete rows of {n_rows}"
@@ -75,7 +78,16 @@ class Described(NamedTuple):
         if self.unseen is not None:
             n_right, n_unseen = self.unseen
             text += f", and {n_right / n_unseen:.2%} of {n_unseen} rows held out"
-        return text
+        return text + self._explain_left_out(n_rows)
+
+    def _explain_left_out(self, n_rows: int) -> str:
+        """Say how many of `n_rows` rows don't count, and why."""
+        columns = cut(", ".join(self.refused), 300)
+        reasons = {
+            "no label": n_rows - self.n_rows - self.n_refused,
+            f"missing values in {columns}, which the model wasn't trained with": self.n_refused,
+        }
+        return "".join(f"; {n} row{'s' if n > 1 else ''} left out: {reason}" for reason, n in reasons.items() if n)
 
     def warn(self) -> str | None:
         """Return a warning if a constant label would do as well on these rows."""
@@ -100,20 +112,23 @@ def find_facts(
     """Find a model's facts in its training data; rows with missing values that it doesn't accept don't count.
 
     `table` has the model's features in order, `truth` the label of each row; None keeps labels and training facts.
-    Without `takes_missing`, the labels or the graph show which features accept missing values.
+    Without `takes_missing`, the graph shows which features accept missing values; of the others, the labels do.
 
     Raises:
         ArtifactError: a row doesn't fit the model, or the labels are unclear.
     """
     before = artifact.read_facts(model)
-    if truth is None:
-        labels = before.labels if labels is None else labels
-        takes_missing = takes_missing or _find_shown(load(model, table, labels, allow_missing=False), table)
+    if truth is None and labels is None:
+        labels = before.labels
+    if takes_missing is None:
+        taken = _find_shown(load(model, table, labels, allow_missing=False), table)
+    else:
+        taken = set(takes_missing)
     classifier = load(model, table, labels)
-    best = _try(classifier, table, truth, asks_with_gaps=truth is not None or bool(takes_missing))
+    best = _try(classifier, table, truth, asks_with_gaps=truth is not None or bool(taken))
     names, right = _judge(classifier.model, table, truth, best)
-    taken = {name for name, values in table.items() if _is_taken(values, right)}
-    taken = taken if takes_missing is None else set(takes_missing)
+    if takes_missing is None and truth is not None:
+        taken |= {name for name, values in table.items() if _is_taken(values, right)}
     counted = _count(table, truth, best, taken)
     shown = {name: [values[index] for index in counted] for name, values in table.items()}
     rated = [right[index] for index in counted]
@@ -124,7 +139,14 @@ def find_facts(
         training=before.training if truth is None else _training(rated),
         certificate=certificate or before.certificate,
     )
-    described = Described(facts, len(counted), sum(None in row for row in read_rows(shown)))
+    known = [index for index in range(count_rows(table)) if truth is None or truth[index] is not None]
+    described = Described(
+        facts,
+        len(counted),
+        sum(None in row for row in read_rows(shown)),
+        n_refused=len(known) - len(counted),
+        refused=tuple(name for name in table if name not in taken and any(table[name][row] is None for row in known)),
+    )
     return described if truth is None else described.rate(rated, [truth[index] for index in counted])
 
 

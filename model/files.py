@@ -246,12 +246,9 @@ def open_file(path: str, *, has_header: bool = True, columns: Columns | None = N
             return ParquetFile(place)
         if kind in (".jsonl", ".ndjson"):
             return JsonLinesFile(place, columns)
-        file = DelimitedFile(place, has_header=has_header)
+        return DelimitedFile(place, has_header=has_header)
     except (OSError, pa.ArrowException) as error:
         raise FileError(f"{path}: can't be read; {one_line(error)}") from None
-    if columns is None:  # else `choose` checks them, which knows how to read a file without a header
-        check_names(path, file.names)
-    return file
 
 
 def find_repeated(names: Sequence[str]) -> list[str]:

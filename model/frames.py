@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from function.classifier.model import BOOL
 from function.errors import ArtifactError
 from model.cells import parse_all, read_texts
-from model.columns import check_header, is_value, name_features
+from model.columns import check_header, check_repeated, is_value, name_features
 from model.files import FileError, RowFile, find_files, one_line, open_file
 from model.rows import read_batches
 
@@ -32,6 +32,8 @@ def read_frame(
         FileError: a file can't be read, or has no such column.
     """
     files = [open_file(path) for path in find_files(given)]
+    for file in files:
+        check_repeated(file)
     names = name_features(files[0], target, ignore)
     if not has_names:
         check_header(files[0], names)

@@ -78,6 +78,7 @@ def said(command: str, *arguments: Path | str) -> str:
 
 
 NUMBERS = 'expected a header with names, got the numbers "5.1", "3.5", "1.4", "0.2"'
+REPEATED = 'expected a header with names, got the numbers "5.1", "0.2", "0.2"'
 SHEET = "save the sheet as CSV"
 WRONG_ROWS = [
     ("no.csv", "no.csv: there is no such file"),
@@ -176,6 +177,14 @@ MISTAKES: list[tuple[list[Path | str], str]] = [
         f"no header.csv: {NUMBERS}; put names above the first row",
     ),
     (
+        ["describe", IRIS, "repeated.csv", "--target", "setosa", "--output", "out.onnx"],
+        f"repeated.csv: {REPEATED}; put names above the first row",
+    ),
+    (
+        ["export", "model.joblib", "repeated.csv", "--target", "setosa", "--output", "out.onnx"],
+        f"repeated.csv: {REPEATED}; put names above the first row",
+    ),
+    (
         ["evaluate", IRIS, "no header.csv", "--target", "setosa", "--by-position"],
         f'no header.csv: {NUMBERS}; for a file without a header add for example --no-header --target "column 5"',
     ),
@@ -186,6 +195,7 @@ MISTAKES: list[tuple[list[Path | str], str]] = [
 def test_a_mistake_in_the_arguments(arguments: list[str], message: str) -> None:
     """Is named, and what was expected."""
     Path("short.csv").write_text(f"{','.join(NAMES[:3])}\n1,2,3\n")
+    Path("repeated.csv").write_text("5.1,0.2,0.2,True,True,setosa\n" * 2)
 
     command, *others = arguments
     assert said(command, *others) == message

@@ -109,7 +109,8 @@ def test_numbers_and_texts(penguin_model: Path) -> None:
 
     assert result.stdout == (
         f"{penguin_model}: described 7 features and the labels Adelie, Chinstrap, Gentoo from 333 complete rows of 344, "
-        "99.70% of them labelled correctly\n"
+        "99.70% of them labelled correctly; 11 rows left out: missing values in bill_length_mm, bill_depth_mm, "
+        "flipper_length_mm, body_mass_g, sex, which the model wasn't trained with\n"
     )
     found = metadata(penguin_model)
     assert found["features"][:2] == [
@@ -579,6 +580,22 @@ def test_rows_with_gaps_count_where_the_model_takes_them(tmp_path: Path) -> None
     assert describe(path, tmp_path / "gaps.csv", "--ignore", "y").stdout.endswith("the labels high, low\n")
 
 
+def test_rows_with_gaps_count_where_the_graph_shows_that_the_model_takes_them(tmp_path: Path) -> None:
+    """However many of them it labels wrongly; a row without a label is left out."""
+    table = gaps_table().assign(b=0.0)
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(table[["a", "b"]], table["y"])
+    path = write_model(tmp_path / "gaps.onnx", model, [("rows", FloatTensorType([None, 2]))])
+    table.loc[table["a"].isna(), "y"] = ["high", "low"] * 10
+    table.loc[0, "y"] = None
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+
+    result = describe(path, tmp_path / "gaps.csv", "--target", "y")
+
+    assert " from 39 rows of 40, 20 of them with missing values, " in result.stdout
+    assert result.stdout.endswith(" of them labelled correctly; 1 row left out: no label\n")
+    assert [feature.missing for feature in load(path).model.features] == [True, None]
+
+
 def test_rows_with_gaps_dont_count_where_the_model_fails_on_them(tmp_path: Path) -> None:
     """Nor where it labels them worse than those without, which is no way to take them."""
     table = gaps_table().assign(b=0.0)
@@ -588,9 +605,15 @@ def test_rows_with_gaps_dont_count_where_the_model_fails_on_them(tmp_path: Path)
 
     for name, model in (("linear", linear), ("tree", tree)):
         path = write_model(tmp_path / f"{name}.onnx", model, [("rows", FloatTensorType([None, 2]))])
-        assert " from 20 complete rows of 40, 100.00% of them labelled correctly\n" in describe(
-            path, tmp_path / "gaps.csv", "--target", "y"
-        ).stdout  # fmt: skip
+        result = describe(path, tmp_path / "gaps.csv", "--target", "y")
+        assert result.stdout.endswith(
+            " from 20 complete rows of 40, 100.00% of them labelled correctly; "
+            "20 rows left out: missing values in a, which the model wasn't trained with\n"
+        )
+        result = describe(path, tmp_path / "gaps.csv", "--ignore", "y")
+        assert result.stdout.endswith(
+            " labels high, low; 20 rows left out: missing values in a, which the model wasn't trained with\n"
+        )
         assert [feature.missing for feature in load(path).model.features] == [None, None]
 
 
