@@ -108,7 +108,7 @@ deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODE
 
 # Before .venv/all, which takes minutes on a fresh clone.
 deploy-arguments:
-	@$(foreach name,$(shell sed -n '/^Parameters:/,/^Conditions:/s/^  \([A-Za-z0-9]*\):$$/\1/p' template.yaml),$(if \
+	@$(foreach name,$(shell sed -n '/^Parameters:/,/^Rules:/s/^  \([A-Za-z0-9]*\):$$/\1/p' template.yaml),$(if \
 		$(filter command,$(origin $(name))),$(error expected PARAMETERS='$(name)=…' in place of $(name)=…)))
 	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
 		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }

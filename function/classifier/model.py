@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -68,18 +69,19 @@ class Columns:
     features: tuple[Feature, ...]
     fills: tuple[float | str | None, ...]
 
-    @property
+    # Once each: a wide request asks for each of its values.
+    @cached_property
     def types(self) -> tuple[str, ...]:
         """The type of each column: "string", "bool", "float32", "int64" or another of NumPy's numbers."""
         return tuple(input.type for input in self.inputs for _ in range(input.width))
 
-    @property
+    @cached_property
     def booleans(self) -> tuple[bool, ...]:
         """For each column, whether it has numbers and accepts true and false for 1 and 0."""
         columns = zip(self.types, self.features, strict=True)
         return tuple(bool(feature.boolean) and type not in (TEXT, BOOL) for type, feature in columns)
 
-    @property
+    @cached_property
     def takes_missing(self) -> bool:
         """At least one column may have missing values."""
         return any(fill is not None for fill in self.fills)

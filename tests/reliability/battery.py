@@ -33,6 +33,7 @@ from urllib.parse import urlsplit
 from function.classifier import load
 from function.errors import ArtifactError
 from function.settings import shipped_model
+from tests.benchmark.models import linear
 from tests.reliability.faults import CHECKS, Line
 from tests.support.calls import ROW
 from tests.support.entry_points import READY, ROOT, LocalServer, is_running
@@ -185,6 +186,7 @@ def b5_worst_valid(extra: int = 0, most: float = 6e6, **environ: str) -> Line:
 
 
 BEYOND: dict[str, Any] = {"MAX_ROWS": "100000", "MAX_BODY_BYTES": "6000000"}  # more than the defaults
+WIDE = "the last of 512 features"  # of a model that has so many
 WORST = {
     "objects": b'{"data": [' + b"{}," * (CAP // 3 - 10) + b"{}]}",
     "texts": b'{"data": [[' + b'"x",' * (CAP // 4 - 10) + b'"x"]]}',
@@ -192,7 +194,15 @@ WORST = {
     "depth": b"[" * 100_000,
     "digits": b'{"data": [[' + b"9" * (CAP - 20) + b"]]}",
     "rows of nothing": b'{"data": [' + b"[]," * (CAP // 3 - 10) + b"[]]}",
+    WIDE: json.dumps({"data": [[0] * 512] * 900 + [[0] * 511 + ["x"]]}, separators=(",", ":")).encode(),
 }
+
+
+def _model_of(name: str, folder: Path) -> dict[str, str]:
+    if name != WIDE:
+        return {}
+    linear(folder / "wide.onnx", 512, 2)
+    return {"MODEL_FILEPATH": str(folder / "wide.onnx")}
 
 
 def b5_many_worst_valid(app: str = "function.main:app", n_clients: int = 40, seconds: float = 5) -> Line:
@@ -211,9 +221,9 @@ def b6_worst_invalid(app: str = "function.main:app") -> Line:
     """The worst bodies within the cap: a small answer within a second, without much memory."""
     figures, statuses = [], set()
     for name, body in WORST.items():
-        with serve(APP_NAME=app) as server:
+        with tempfile.TemporaryDirectory() as folder, serve(APP_NAME=app, **_model_of(name, Path(folder))) as server:
             (pid,) = server.worker_pids
-            ask(server, ROW)
+            ask(server, b'{"data": [[0]]}' if name == WIDE else ROW)
             before = megabytes(pid)
             status, answer, seconds = ask(server, body)
             peak = int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1000

@@ -494,3 +494,11 @@ def test_one_wrong_value_among_many_is_found(classifier: Classifier, value: floa
         classifier.predict(rows)
 
     assert raised.value.message == f'row 257, "sepal width (cm)": expected {got}'
+
+
+def test_what_columns_are_is_found_once(classifier: Classifier) -> None:
+    """A wrong value of a wide row asks for it at each value before: made anew each time, 1 MB took 29 s."""
+    columns = classifier.model.columns
+
+    assert columns.types is columns.types
+    assert columns.booleans is columns.booleans
