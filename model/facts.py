@@ -139,15 +139,19 @@ def find_facts(
         training=before.training if truth is None else _training(rated),
         certificate=certificate or before.certificate,
     )
-    known = [index for index in range(count_rows(table)) if truth is None or truth[index] is not None]
-    described = Described(
-        facts,
-        len(counted),
-        sum(None in row for row in read_rows(shown)),
-        n_refused=len(known) - len(counted),
-        refused=tuple(name for name in table if name not in taken and any(table[name][row] is None for row in known)),
-    )
+    n_refused, refused = _find_refused(table, truth, len(counted), taken)
+    n_missing = sum(None in row for row in read_rows(shown))
+    described = Described(facts, len(counted), n_missing, n_refused=n_refused, refused=refused)
     return described if truth is None else described.rate(rated, [truth[index] for index in counted])
+
+
+def _find_refused(
+    table: Table, truth: Truth | None, n_counted: int, taken: Collection[str]
+) -> tuple[int, tuple[str, ...]]:
+    """Count the rows with a label that don't count, and name the columns whose missing values are why."""
+    known = [index for index in range(count_rows(table)) if truth is None or truth[index] is not None]
+    columns = (name for name in table if name not in taken and any(table[name][row] is None for row in known))
+    return len(known) - n_counted, tuple(columns)
 
 
 def load(
