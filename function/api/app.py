@@ -100,6 +100,8 @@ def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str,
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """Answer requests that no route takes; errors that a route raises are answered as FastAPI documents."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, RequestError):  # FastAPI turns what reading a body raises into a 400
+        return await answer_request_error(request, error.__cause__)
     path, allowed = request.scope["path"], (error.headers or {}).get("Allow")
     if error.status_code == 405 and allowed is not None:
         message, type = f"this path takes {allowed}", "method_not_allowed"

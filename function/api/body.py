@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive, Scope
 
 from function.errors import BodyError, TooLargeError
 
@@ -17,11 +18,7 @@ async def read_body(request: Request, max_bytes: int) -> bytearray:
         TooLargeError: it is larger; raised as soon as that is known.
         ClientDisconnect: the client left before the body was complete.
     """
-    # FastAPI(max_body_size=…) would do this, but answers a declared length in plain text.
-    for name, value in request.scope["headers"]:
-        # float, because int refuses thousands of digits
-        if name == b"content-length" and value.isdigit() and float(value) > max_bytes:
-            raise _too_large(max_bytes)
+    _check_length(request.scope, max_bytes)
     body, has_more = bytearray(), True
     while has_more:
         message = await request.receive()
@@ -34,6 +31,34 @@ async def read_body(request: Request, max_bytes: int) -> bytearray:
     if body.startswith(BOM_UTF8):  # Windows' editors start a file with it
         del body[: len(BOM_UTF8)]
     return body
+
+
+def limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """Wrap `receive`, so that whoever reads a larger body gets a TooLargeError.
+
+    FastAPI(max_body_size=…) would do this, but answers a declared length in plain text.
+    """
+    n_bytes = 0
+
+    async def receive_limited() -> Message:
+        nonlocal n_bytes
+        message = await receive()
+        if message["type"] == "http.request":
+            _check_length(scope, max_bytes)
+            n_bytes += len(message.get("body", b""))
+            if n_bytes > max_bytes:
+                raise _too_large(max_bytes)
+        return message
+
+    return receive_limited
+
+
+def _check_length(scope: Scope, max_bytes: int) -> None:
+    """Refuse a declared length that is too large."""
+    for name, value in scope["headers"]:
+        # float, because int refuses thousands of digits
+        if name == b"content-length" and value.isdigit() and float(value) > max_bytes:
+            raise _too_large(max_bytes)
 
 
 def _too_large(max_bytes: int) -> TooLargeError:

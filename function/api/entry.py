@@ -17,6 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from function.api import api_key, responses
+from function.api.body import limit_body
 from function.api.routing import Found
 from function.errors import RequestError
 from function.observability.access import CLIENT_CLOSED_REQUEST, AccessLog, Record
@@ -53,6 +54,7 @@ class Service(FastAPI):
         self._recorder = recorder
         self._key_digests = settings.api_key_sha256
         self._base_path = settings.base_path
+        self._max_body_bytes = settings.max_body_bytes
         self._cors: ASGIApp | None = None
         if settings.cors_origins:  # before the key check, because a preflight request has no key
             methods, headers = ["GET", "POST"], ["*"]
@@ -110,7 +112,8 @@ class Service(FastAPI):
             elif (found := self._find_direct(scope)) is not None:
                 await self._send(await found.route.endpoint(Request(scope, receive)), scope, receive, send)
             else:
-                await super().__call__(scope, receive, send if self._cors else self._with_headers(record, send))
+                limited = limit_body(scope, receive, self._max_body_bytes)
+                await super().__call__(scope, limited, send if self._cors else self._with_headers(record, send))
         except RequestError as error:
             await self._send(await answer_request_error(Request(scope), error), scope, receive, send)
         except HTTPException as error:

@@ -266,6 +266,36 @@ def test_an_answer_has_at_most_five_errors_of_validation(app: FastAPI) -> None:
     assert [detail["loc"] for detail in answer.json()["detail"]] == [["body", index] for index in range(5)]
 
 
+@pytest.mark.parametrize("is_declared", [True, False], ids=["declared", "chunked"])
+@pytest.mark.parametrize("prefix", ["", "/v2"])
+def test_the_largest_body_is_the_same_for_every_route(
+    classifier: Classifier, prefix: str, *, is_declared: bool
+) -> None:
+    """MAX_BODY_BYTES, for FastAPI's own routes too: 413 in the shape of all errors, or of the protocol's."""
+    app = create_app(Settings.load({"MAX_BODY_BYTES": "40"}), classifier)
+
+    @app.post(f"{prefix}/numbers")
+    async def numbers(values: list[int]) -> int:
+        return len(values)
+
+    @app.post(f"{prefix}/bytes")
+    async def count_bytes(request: Request, k: int = 0) -> int:
+        return len(await request.body()) + k
+
+    client, body = TestClient(app), b"[1,2]".ljust(40)
+
+    def send(path: str, body: bytes) -> tuple[int, Any]:
+        content = body if is_declared else iter([body[:30], body[30:]])
+        answer = client.post(f"{prefix}{path}", content=content, headers={"content-type": "application/json"})
+        return answer.status_code, answer.json()
+
+    message = "expected a body of at most 40 bytes, got more"
+    detail = [{"loc": ["body"], "msg": message, "type": "body_too_large"}]
+    refused = (413, {"error": message} if prefix else {"detail": detail})
+    assert [send("/numbers", body), send("/numbers", body + b" ")] == [(200, 2), refused]
+    assert [send("/bytes", body), send("/bytes", body + b" ")] == [(200, 40), refused]
+
+
 def test_a_handler_of_errors_is_for_every_route(app: FastAPI) -> None:
     """Direct ones too."""
 
