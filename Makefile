@@ -122,7 +122,7 @@ prune: .venv/all ## Delete all versions of the deployed function but the last KE
 	@.venv/bin/python -m model.versions '$(STACK)' prune --keep='$(or $(KEEP),5)'
 
 smoke: smoke-arguments .venv/all ## Test a deployment, whatever its model: URL=https://…, API_KEY=… if it has one
-	@URL='$(URL)' .venv/bin/pytest --quiet tests/e2e/smoke.py
+	@URL='$(URL)' .venv/bin/python -m tests.e2e.smoke
 
 smoke-arguments:
 	@test -n '$(URL)' || { echo "smoke: expected an address, such as make smoke URL=https://…" >&2; exit 1; }

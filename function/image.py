@@ -185,8 +185,9 @@ def _as_image(resource: Mapping[str, Any], tag: str) -> dict[str, Any]:
 
 
 def last_line(text: str) -> str:
-    """Return the last line, which holds the reason, after notices and tracebacks."""
-    return (text.strip().splitlines() or ["no reason given"])[-1]
+    """Return the last line but docker's advice: it holds the reason, after notices and tracebacks."""
+    lines = [line for line in text.strip().splitlines() if line and not line.startswith("Run 'docker")]
+    return (lines or ["no reason given"])[-1]
 
 
 def failure(message: str) -> SystemExit:

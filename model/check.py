@@ -3,7 +3,6 @@
 python -m model check my.onnx --labels labels.json
 """
 
-import argparse
 import json
 import math
 import shlex
@@ -22,6 +21,7 @@ from function.classifier.outputs import to_class_ids, to_probabilities
 from function.classifier.trial import Trial
 from function.errors import ServiceError
 from function.settings import Settings
+from model.parser import Parser
 from model.served import add_labels, load_served, read_settings
 
 # Peak memory at start-up, measured by `make bench-image`: the file, onnxruntime's copy, the session.
@@ -163,7 +163,7 @@ def _weigh(n_bytes: int) -> tuple[str, str]:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Check an artifact, and print the result."""
-    parser = argparse.ArgumentParser(description="Read an ONNX artifact as the service does.")
+    parser = Parser(description="Read an ONNX artifact as the service does.")
     parser.add_argument("artifact", type=Path)
     add_labels(parser)
     arguments = parser.parse_args(given)

@@ -22,6 +22,7 @@ from model.compatibility import find_breaks
 from model.evaluate import describe_rows, show, show_table
 from model.files import FileError
 from model.metrics import BETTER_HIGH, BETTER_LOW, Quality, measure
+from model.parser import Parser
 from model.reading import add_artifact, add_reading, read_arguments
 from model.served import load_served, read_settings
 from model.truth import Judged, find_labels, judge
@@ -262,7 +263,7 @@ def _reasons(text: str) -> list[str]:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Compare two artifacts, and print the result."""
-    parser = argparse.ArgumentParser(description="Compare a new version of a model with the old one.")
+    parser = Parser(description="Compare a new version of a model with the old one.")
     add_artifact(parser, "old")
     add_artifact(parser, "new")
     add_reading(parser, target_is_required=False)

@@ -24,6 +24,7 @@ from model.columns import Choice, check_header, check_repeated, check_types, nam
 from model.facts import LabelError, find_facts
 from model.files import FileError, RowFile, find_files, open_file
 from model.names import find_columns
+from model.parser import Parser
 from model.reading import FILES, add_artifact
 from model.rows import locate, read_batches, read_values
 from model.table import Table, count_rows, is_boolean, to_numbers
@@ -110,7 +111,7 @@ def read_table(
 
 def main(given: Sequence[str] | None = None) -> None:
     """Write the facts into the artifact, or into another file."""
-    parser = argparse.ArgumentParser(description="Write facts from training data into an ONNX artifact.")
+    parser = Parser(description="Write facts from training data into an ONNX artifact.")
     add_artifact(parser)
     parser.add_argument("files", nargs="+", help=f"the training data: {FILES}")
     parser.add_argument("--target", help="the column of the true labels")

@@ -16,6 +16,7 @@ from function.errors import ServiceError
 from model.files import FileError
 from model.gate import Bound, find_misses, parse_bounds
 from model.metrics import Quality, measure
+from model.parser import Parser
 from model.reading import add_artifact, add_reading, read_arguments
 from model.served import load_served, read_settings
 from model.truth import Judged, judge
@@ -155,7 +156,7 @@ def read_bounds(arguments: argparse.Namespace, labels: Sequence[str]) -> list[Bo
 
 def main(given: Sequence[str] | None = None) -> None:
     """Evaluate an artifact, and print the result."""
-    parser = argparse.ArgumentParser(description="Measure how good a model is on rows whose labels are known.")
+    parser = Parser(description="Measure how good a model is on rows whose labels are known.")
     add_artifact(parser)
     add_reading(parser, target_is_required=True)
     add_gate(parser)

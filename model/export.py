@@ -31,6 +31,7 @@ except ImportError:
 from model import artifact, frameworks
 from model.facts import Described, LabelError, check_labels, find_facts, load
 from model.frameworks import Answers, Framework, join
+from model.parser import Parser
 from model.predictions import predict
 from model.table import Row, Table, count_rows, is_gap, read_features, read_rows
 
@@ -264,7 +265,7 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Export a model from a pickle."""
-    parser = argparse.ArgumentParser(description="Export a trained model to an artifact, verified row by row.")
+    parser = Parser(description="Export a trained model to an artifact, verified row by row.")
     parser.add_argument(
         "model", type=Path, help="a file of joblib.dump or pickle.dump; loading it runs its code, so use only your own"
     )

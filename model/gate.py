@@ -45,7 +45,9 @@ def parse_bounds(direction: Literal["under", "over"]) -> Callable[[str], list[Bo
 
 
 def _parse_bound(text: str, direction: Literal["under", "over"]) -> Bound:
-    name, _, limit = text.rpartition("=")
+    name, equals, limit = text.rpartition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, such as accuracy=0.9; got {text!r}")
     measure, _, label = name.partition(":")
     known, others = (BETTER_HIGH, BETTER_LOW) if direction == "under" else (BETTER_LOW, BETTER_HIGH)
     if (label and measure not in OF_LABEL) or (not label and measure not in known):

@@ -22,6 +22,7 @@ from model.columns import Choice
 from model.encode import Encoder, make_encoder, to_probability_columns
 from model.files import Batch, Block, Fault, FileError, RowFile, find_files, find_format, list_names
 from model.output import Output, Progress, name_errors
+from model.parser import Parser
 from model.pipeline import in_order
 from model.progress import Meter
 from model.reading import FILES, add_artifact, add_options, read_arguments
@@ -209,7 +210,7 @@ def _identify(scoring: Scoring, reading: Reading, output: str) -> dict[str, Any]
 
 def main(given: Sequence[str] | None = None) -> None:
     """Score files, and print how many rows were answered."""
-    parser = argparse.ArgumentParser(description="Write the label and the probabilities of every row of files.")
+    parser = Parser(description="Write the label and the probabilities of every row of files.")
     add_artifact(parser)
     parser.add_argument("files", nargs="+", help=FILES)
     parser.add_argument("output", help="the last name: CSV, JSON lines or Parquet, by its name, here or s3://…")

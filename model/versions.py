@@ -160,15 +160,9 @@ def _find_target(stack: Stack, to: str) -> int:
     return before.number
 
 
-def prune(stack: Stack, keep: str) -> None:
-    """Delete old versions, but keep the newest `keep` ones and the active ones.
-
-    Raises:
-        SystemExit: `keep` isn't a number.
-    """
-    if not keep.isdecimal() or int(keep) < 1:
-        raise SystemExit("expected KEEP to be a number of versions, at least 1")
-    old = [version.number for version in stack.versions[int(keep) :] if version.number not in stack.shares]
+def prune(stack: Stack, keep: int) -> None:
+    """Delete old versions, but keep the newest `keep` ones and the active ones."""
+    old = [version.number for version in stack.versions[keep:] if version.number not in stack.shares]
     for number in sorted(old):
         boto3.client("lambda").delete_function(FunctionName=stack.function, Qualifier=str(number))
     kept = sorted(version.number for version in stack.versions if version.number not in old)
@@ -195,11 +189,15 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command == "prune" and not (arguments.keep.isdecimal() and int(arguments.keep)):
+        raise SystemExit("expected KEEP to be a number of versions, at least 1")
+    if arguments.command == "rollback" and not (arguments.to in ("", "?") or arguments.to.isdecimal()):
+        raise SystemExit(f"expected VERSION to be a number, or ?, got {arguments.to}")
     stack = Stack.read(arguments.stack)
     if arguments.command == "tell":
         tell(stack)
     elif arguments.command == "prune":
-        prune(stack, arguments.keep)
+        prune(stack, int(arguments.keep))
     elif arguments.to == "?":
         list_(stack)
     else:

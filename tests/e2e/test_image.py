@@ -270,6 +270,7 @@ def test_a_base_that_cant_run_it_is_refused(base: str, tmp_path: Path) -> None:
     docker("rmi", wrong)
     assert result.returncode == 1
     assert result.stderr.startswith(f"image: the base {wrong} can't run the service: ")
+    assert "executable file not found" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not docker("image", "ls", "--quiet", tag).stdout
 

@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from model.export import export
 from tests.support.deployments import MODELS, deploy, make_bucket, translated
-from tests.support.entry_points import ROOT
+from tests.support.entry_points import ROOT, free_port
 from tests.support.mock_cloud import mock_cloud
 
 
@@ -131,15 +131,24 @@ def test_rollback_goes_to_the_version_before_and_on(stack: str) -> None:
     )
 
 
-def test_what_isnt_there_is_refused(stack: str) -> None:
-    """A version, a number of them to keep; and nothing changes."""
-    before = alias(stack)
+def test_a_wrong_argument_is_refused_before_aws_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is the first that is told."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
 
-    for version in ("4", "0", "03", "$$LATEST", "-1"):
+    for version in ("$$LATEST", "-1", "latest"):
         line = refused("rollback", f"VERSION={version}")
-        assert line == f"rollback: expected VERSION to be one of 1, 2, 3, or ?, got {version.removeprefix('$')}"
+        assert line == f"rollback: expected VERSION to be a number, or ?, got {version.removeprefix('$')}"
     for keep in ("0", "-1", "all"):
         assert refused("prune", f"KEEP={keep}") == "prune: expected KEEP to be a number of versions, at least 1"
+
+
+def test_what_isnt_there_is_refused(stack: str) -> None:
+    """And nothing changes."""
+    before = alias(stack)
+
+    for version in ("4", "0", "03"):
+        line = refused("rollback", f"VERSION={version}")
+        assert line == f"rollback: expected VERSION to be one of 1, 2, 3, or ?, got {version}"
 
     assert alias(stack) == before
     assert len(told("rollback", "VERSION=?").splitlines()) == 3

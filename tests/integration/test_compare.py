@@ -167,7 +167,7 @@ def test_a_new_one_that_refuses_more_rows_is_worse(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--fail-if", "worse"], "FileError: --fail-if worse: expected --target, the column of the true labels\n"),
-        (["--fail-if", "slower"], "expected worse, incompatible, changed; got slower\n"),
+        (["--fail-if", "slower"], "expected worse, incompatible, changed; got slower; --help shows the arguments\n"),
     ],
 )
 def test_a_reason_that_cant_be_judged_is_refused(arguments: list[str], message: str, good: Path, holdout: Path) -> None:

@@ -205,7 +205,8 @@ def test_a_gate_says_each_miss_and_ends_with_status_1(holdout: Path) -> None:
     [
         (["--fail-under", "log_loss=0.1"], "log_loss is bounded by --fail-over"),
         (["--fail-over", "accuracy=0.1"], "accuracy is bounded by --fail-under"),
-        (["--fail-under", "accuracy"], "expected one of accuracy, balanced_accuracy, "),
+        (["--fail-under", "accuracy"], "expected NAME=NUMBER, such as accuracy=0.9; got 'accuracy'"),
+        (["--fail-under", "acuracy=0.9"], "expected one of accuracy, balanced_accuracy, "),
         (["--fail-under", "accuracy=90"], "expected accuracy from 0 to 1, got 90; 0.9 is 90 %"),
         (
             ["--fail-under", "macro_f1=0.5,recall:setosa=nan"],
@@ -221,6 +222,7 @@ def test_a_bound_that_means_nothing_is_refused(arguments: list[str], message: st
 
     assert result.returncode == 2
     assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def labelled(path: Path, *labels: str) -> Path:
