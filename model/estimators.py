@@ -2,16 +2,19 @@
 
 import copy
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from skl2onnx import convert_sklearn, get_latest_tested_opset_version, update_registered_converter
+from skl2onnx._supported_operators import sklearn_operator_name_map
+from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -62,7 +65,8 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
         target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools supports no newer one
         initial_types=_name_inputs(table, numbers) if is_by_column else [(MATRIX, numbers([None, len(table)]))],
         options={id(estimator): {"zipmap": False}}
-        | {id(part): LOCALE for part in parts if isinstance(part, CountVectorizer)},
+        | {id(part): LOCALE for part in parts if isinstance(part, CountVectorizer)}
+        | {id(part): {"raw_scores": True} for part in _find_calibrated(parts)},
         custom_conversion_functions=CONVERTERS | boosters,
         custom_shape_calculators=SHAPES,
     )
@@ -126,6 +130,22 @@ def _find_parts(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
             yield from _find_parts(part, seen)
 
 
+def _find_calibrated(parts: Iterable[Any]) -> Iterator[Any]:
+    """Yield the last steps of pipelines whose scores are calibrated; skl2onnx asks only the pipeline for scores."""
+    get_converter("SklearnLinearSVC").get_allowed_options().setdefault("zipmap", [False])  # it sets that in a pipeline
+    for calibrated in (found for part in parts for found in getattr(part, "calibrated_classifiers_", ())):
+        last = calibrated.estimator
+        while isinstance(last, Pipeline):
+            last = last[-1]
+        if last is not calibrated.estimator and hasattr(last, "decision_function") and _gives_scores(last):
+            yield last
+
+
+def _gives_scores(estimator: Any) -> bool:
+    name = sklearn_operator_name_map.get(type(estimator))
+    return name is not None and "raw_scores" in (get_converter(name).get_allowed_options() or ())
+
+
 def _prepare(part: Any) -> None:
     """Prepare an estimator, a copy, for skl2onnx."""
     if isinstance(part, ColumnTransformer):  # skl2onnx would look them up among the names of the inputs
@@ -138,6 +158,9 @@ def _prepare(part: Any) -> None:
         raise ArtifactError(f"expected {expected}, which skl2onnx loses; encode them before it with a OneHotEncoder")
     elif isinstance(part, VotingClassifier):
         part.flatten_transform = False  # only transform uses it, and skl2onnx supports no other value
+    elif isinstance(part, CalibratedClassifierCV):
+        for calibrated in getattr(part, "calibrated_classifiers_", ()):
+            calibrated.estimator, _ = _unwrap(calibrated.estimator)
     elif (module := find_root(part)) in BOOSTERS:
         _register(type(part), module)
         if module == "xgboost" and part.__sklearn_is_fitted__():

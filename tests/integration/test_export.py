@@ -17,6 +17,7 @@ import pytest
 from catboost import CatBoost, CatBoostClassifier
 from palmerpenguins import load_penguins
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import make_classification
@@ -29,14 +30,16 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.semi_supervised import LabelPropagation
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
 from xgboost import XGBClassifier, XGBRegressor
@@ -278,6 +281,28 @@ def test_trees_behind_a_scaler(make: Callable[[], Any], penguins: pd.DataFrame, 
 
     assert set(classifier.model.columns.types) in ({"float32", "string"}, {"float64", "string"})
     assert (classifier.model.columns.types[1] == "float64") or not isinstance(model[-1], RandomForestClassifier)
+
+
+SCORES: dict[str, Callable[[], Any]] = {
+    "LinearSVC": lambda: make_pipeline(StandardScaler(), LinearSVC()),
+    "LogisticRegression": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+    "SVC": lambda: make_pipeline(StandardScaler(), SVC()),
+    "OneVsOneClassifier": lambda: make_pipeline(StandardScaler(), OneVsOneClassifier(LinearSVC())),
+    "trees": lambda: make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=5, random_state=SEED)),
+}
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("make", SCORES.values(), ids=SCORES)
+def test_a_pipeline_is_calibrated(
+    make: Callable[[], Any], n_classes: int, penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """By its last step's scores, for which skl2onnx asks only the pipeline; it may be frozen."""
+    X = whole(penguins).astype("float32")
+    y = penguins["species"] if n_classes == 3 else penguins["species"] == "Adelie"
+
+    check(CalibratedClassifierCV(make()).fit(X, y), X, y, tmp_path / "x.onnx")
+    check(CalibratedClassifierCV(FrozenEstimator(make().fit(X, y))).fit(X, y), X, y, tmp_path / "frozen.onnx")
 
 
 @pytest.mark.parametrize("make", [lightgbm, lambda: HistGradientBoostingClassifier(random_state=SEED)])
