@@ -1,6 +1,8 @@
 """Files of rows → a DataFrame for a framework; a pickle → its model."""
 
 import contextlib
+import pickle
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from function.classifier.model import BOOL
+from function.classifier.session import ONNX, recognize
 from function.errors import ArtifactError
 from model.cells import parse_all, read_texts
 from model.columns import check_header, check_repeated, is_value, name_features
@@ -80,4 +83,29 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror or error})") from None
     except Exception as error:  # noqa: BLE001 - a pickle may raise any
-        raise ArtifactError(f"{path}: not a model that can be loaded here; {type(error).__name__}: {error}") from None
+        reason = _explain(path.read_bytes(), error)
+        raise ArtifactError(f"{path}: not a model that can be loaded here; {reason}") from None
+
+
+def _explain(content: bytes, error: Exception) -> str:
+    """Say why a file isn't a model that can be loaded, by its content and the error."""
+    kind = recognize(content)
+    if kind == ONNX:
+        return "this is an ONNX model already; python -m model describe adds the facts"
+    if kind and not content.startswith(b"\x80"):
+        return f"this is {kind}; load it in Python where it was trained, and call export() there, or joblib.dump it"
+    if content.startswith(b"PAR1") or _is_text(content[:1000]):
+        return "this seems to be a table; give the model first, then the files of its training data"
+    said = one_line(error)
+    is_cut = content.startswith(b"\x80") and not content.endswith(pickle.STOP)
+    if is_cut or isinstance(error, EOFError) or re.search("EOF|truncated|exhausted", said):
+        return "the file ends too early; write or copy it again"
+    if found := re.search(r"Can't get attribute '([^']+)' on <module '[\w.]*__main__'", said):
+        return f"{found[1]} was defined in a script or a notebook; call export() there, in Python"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{said}; install it or, if it is a module of yours, name its folder in PYTHONPATH"
+    return f"{type(error).__name__}: {said}"
+
+
+def _is_text(start: bytes) -> bool:
+    return start != b"" and all(byte >= ord(" ") or byte in b"\t\r\n" for byte in start)

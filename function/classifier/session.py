@@ -34,6 +34,17 @@ LOAD_FIXES = {
     "pset": "export it with an older target_opset",
     "IR version": "export it with an older onnx",
 }
+ONNX = "an ONNX model"
+KINDS = {  # a file's first bytes -> what it is
+    b"\x08": ONNX,
+    b"\x80": "a Python pickle",
+    b"PK\x03\x04": "a zip file, as PyTorch and Keras write it",
+    b"\x89HDF": "HDF5, as Keras writes it",
+    b'{"learner"': "XGBoost's own format",
+    b"{L": "XGBoost's own format",
+    b"CBM1": "CatBoost's own format",
+    b"tree\n": "LightGBM's own format",
+}
 RUN_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
 NO_VERSION = 2**63 - 1  # onnxruntime's value for an artifact without a version
 
@@ -118,6 +129,11 @@ def one_line(error: Exception | str) -> str:
     return cut(" ".join(str(error).split()), 300)
 
 
+def recognize(content: bytes) -> str | None:
+    """Say what a file seems to be, by its first bytes."""
+    return next((kind for start, kind in KINDS.items() if content.startswith(start)), None)
+
+
 def _load(artifact: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     # One thread per request: Gunicorn's workers and Lambda's instances run in parallel, and a session without its own
@@ -136,8 +152,8 @@ def _load(artifact: bytes) -> ort.InferenceSession:
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no narrower base
         cause = one_line(re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", "", str(error)))  # the position in its C++ source
         fix = next((fix for word, fix in LOAD_FIXES.items() if word in cause), "export it again")
-        if artifact.startswith(b"\x80"):
-            fix = "this is a Python pickle; export the model to ONNX"
+        if (kind := recognize(artifact)) and kind != ONNX:
+            fix = f"this is {kind}; export the model to ONNX"
         raise ArtifactError(f"not an ONNX model that onnxruntime can load, {fix}: {cause}") from None
     # It keeps the bytes, in case other providers are set later: as much memory as the model, for nothing.
     # https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/python/onnxruntime_inference_collection.py

@@ -1,6 +1,7 @@
 """`model.export`: a trained model becomes an artifact that answers as its framework does, or a line says why not."""
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -48,7 +49,7 @@ from function.api.app import create_app
 from function.classifier import Classifier, load
 from function.classifier.facts import Certificate
 from function.errors import ArtifactError
-from function.settings import Settings
+from function.settings import Settings, shipped_model
 from model.export import export
 from tests.support.command import run as command
 from tests.support.entry_points import ROOT
@@ -905,7 +906,55 @@ def test_a_pickle_is_exported_by_the_command_line(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     model = load(tmp_path / "model.onnx").model
     assert (model.training or {})["accuracy_from"] == "166 rows that it wasn't trained on"
-    assert none.stderr.startswith(f"ArtifactError: {tmp_path}/train.csv: not a model that can be loaded here; ")
+    assert none.stderr == (f"ArtifactError: {tmp_path}/train.csv: not a model that can be loaded here; {SWAPPED}\n")
+
+
+SWAPPED = "this seems to be a table; give the model first, then the files of its training data"
+IN_PYTHON = "load it in Python where it was trained, and call export() there, or joblib.dump it"
+CUT = "the file ends too early; write or copy it again"
+XGBOOST = "this is XGBoost's own format"
+ARTIFACT = "this is an ONNX model already; python -m model describe adds the facts"
+NO_PICKLES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "ONNX": (lambda path: path.write_bytes(shipped_model().read_bytes()), ARTIFACT),
+    "JSON lines": (lambda path: path.write_text('{"a": 1}\n'), SWAPPED),
+    "Parquet": (lambda path: pd.DataFrame({"a": [1]}).to_parquet(path), SWAPPED),
+    "XGBoost, JSON": (lambda path: path.write_bytes(booster().save_raw("json")), f"{XGBOOST}; {IN_PYTHON}"),
+    "XGBoost, UBJSON": (lambda path: path.write_bytes(booster().save_raw("ubj")), f"{XGBOOST}; {IN_PYTHON}"),
+    "zip": (
+        lambda path: path.write_bytes(b"PK\x03\x04\0\0"),
+        f"this is a zip file, as PyTorch and Keras write it; {IN_PYTHON}",
+    ),
+    "cut": (lambda path: path.write_bytes(pickle.dumps(LogisticRegression())[:-9]), CUT),
+    "cut, compressed": (lambda path: path.write_bytes(compressed(path)[:-9]), CUT),
+    "empty": (lambda path: path.touch(), CUT),
+    "a class of a script": (
+        lambda path: path.write_bytes(b"\x80\x04c__main__\nLogFare\n."),
+        "LogFare was defined in a script or a notebook; call export() there, in Python",
+    ),
+    "a module that is missing": (
+        lambda path: path.write_bytes(b"\x80\x04cmy_steps\nLogFare\n."),
+        "No module named 'my_steps'; install it or, if it is a module of yours, name its folder in PYTHONPATH",
+    ),
+}
+
+
+def booster() -> Any:
+    return XGBClassifier(n_estimators=1).fit([[0], [1]], [0, 1]).get_booster()
+
+
+def compressed(path: Path) -> bytes:
+    joblib.dump(LogisticRegression(), path, compress=3)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(("write", "reason"), NO_PICKLES.values(), ids=NO_PICKLES)
+def test_a_file_of_another_kind_is_no_model(write: Callable[[Path], object], reason: str, tmp_path: Path) -> None:
+    """It is recognized, and what helps is said."""
+    write(tmp_path / "model.joblib")
+
+    result = command("export", tmp_path / "model.joblib", "in.csv", "--target", "y", "--output", "x.onnx")
+
+    assert result.stderr == f"ArtifactError: {tmp_path}/model.joblib: not a model that can be loaded here; {reason}\n"
 
 
 EXPORT_FORMATS: dict[str, Any] = {

@@ -292,6 +292,10 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", r"the file is empty; export the model again"),
     "random": (lambda _: bytes(range(256)), r"not an ONNX model that onnxruntime can load, export it again: .*protobuf parsing failed.*"),
     "cut short": (lambda path: path.read_bytes()[:3000], r"not an ONNX model that onnxruntime can load, export it again: .*"),
+    "pickle": (lambda _: b"\x80\x04N.", (r"not an ONNX model that onnxruntime can load, this is a Python pickle; export the model "
+                                        r"to ONNX: .*")),
+    "XGBoost's": (lambda _: b'{"learner": {}}', (r"not an ONNX model that onnxruntime can load, this is XGBoost's own format; export "
+                                               r"the model to ONNX: .*")),
     "newer opset": (lambda path: newer(path, opset=99),
                     (r"not an ONNX model that onnxruntime can load, export it with an older target_opset: .* ONNX Runtime only "
                     r"\*guarantees\* support for models stamped with official released onnx opset versions\. Opset 99 .*")),
