@@ -86,7 +86,10 @@ def find_probabilities(outputs: Sequence[Output], answers: Answers, graph: Graph
     got = ", ".join(f"{output.name} {output.type} {output.shape}" for output in outputs)
     message = f"expected one output of probabilities, tensor(float) (None, n_classes) or ZipMap, got {cut(got, 400)}"
     if names:
-        raise ArtifactError(f"{message}, of which {' and '.join(names)} fit; export it with one of them")
+        fix = "export it with one of them"
+        if len(names) > 1 and all(answers[name].shape[1] == 1 for name in names):
+            fix = "if each is the probability of one class, export them as one tensor: zipmap=False in skl2onnx"
+        raise ArtifactError(f"{message}, of which {' and '.join(names)} fit; {fix}")
     reasons = "; ".join(fault for fault in faults.values() if fault)
     raise ArtifactError(f"{message}; {cut(reasons, 600) or 'export it with that one'}")
 

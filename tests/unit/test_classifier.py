@@ -275,6 +275,13 @@ def regressor() -> bytes:
     return bytes(convert(LinearRegression().fit(iris.data, iris.target)).SerializeToString())
 
 
+def by_columns() -> bytes:
+    """Give each class its own output, as skl2onnx does with zipmap="columns"."""
+    iris = load_iris()
+    model = LogisticRegression(max_iter=1000).fit(iris.data, iris.target > 0)
+    return bytes(convert(model, zipmap="columns").SerializeToString())
+
+
 def newer(path: Path, **versions: int) -> bytes:
     """The shipped model, stamped with versions that no runtime knows yet."""
     model = onnx.load(path)
@@ -311,6 +318,8 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "rounded": (lambda _: constant([0.5, 0.25, 0.24]),
                 (r"'out0' isn't probabilities that sum to 1: \[0\.5.*\], the sums are 0\.99 to 0\.99, as with rounding; "
                 r"export them as float32, with the softmax not quantized")),
+    "a column for each class": (lambda _: by_columns(), (r"expected one output of probabilities, .*, of which .* and .* fit; if "
+                                r"each is the probability of one class, export them as one tensor: zipmap=False in skl2onnx")),
     "not finite": (lambda _: constant([math.nan, 0.5, 0.5]),
                    (r"'out0' isn't finite for its sample: \[nan, 0\.5, 0\.5\]; give it a sample that it answers, with "
                    r"python -m model describe")),
