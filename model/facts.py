@@ -41,7 +41,7 @@ class Described(NamedTuple):
     """A model's facts, the number of rows that they come from, and how many it labels correctly, if that is known.
 
     Attributes:
-        n_constant: how many rows a constant label would label correctly.
+        balanced: the share of correctly labelled rows of each label, on average.
         unseen: how many rows that it wasn't trained on it labels correctly, and of how many.
         n_refused: how many rows with a label don't count, for they have missing values in the columns `refused`.
     """
@@ -50,14 +50,17 @@ class Described(NamedTuple):
     n_rows: int
     n_missing: int
     n_right: int | None = None
-    n_constant: int = 0
+    balanced: float = 1
     unseen: tuple[int, int] | None = None
     n_refused: int = 0
     refused: tuple[str, ...] = ()
 
     def rate(self, rated: Sequence[bool], truth: Truth) -> "Described":
-        """Count the correctly labelled rows, and those that a constant label would label correctly."""
-        return self._replace(n_right=sum(rated), n_constant=Counter(truth).most_common(1)[0][1])
+        """Count the correctly labelled rows, in all and of each label."""
+        n_rows = Counter(truth)
+        n_right = Counter(label for label, is_right in zip(truth, rated, strict=True) if is_right)
+        shares = [n_right[label] / n for label, n in n_rows.items()]
+        return self._replace(n_right=sum(rated), balanced=sum(shares) / len(shares))
 
     def name_target(self, name: str | None) -> "Described":
         """Add the name of the column of the true labels, if it is known."""
@@ -90,13 +93,14 @@ class Described(NamedTuple):
         return "".join(f"; {n} row{'s' if n > 1 else ''} left out: {reason}" for reason, n in reasons.items() if n)
 
     def warn(self) -> str | None:
-        """Return a warning if a constant label would do as well on these rows."""
-        if self.n_right is None or self.n_right > self.n_constant:
+        """Return a warning if chance would do as well on these rows, however rare a label is.
+
+        A certified model is as good as its framework makes it, so only labels far below chance are suspicious.
+        """
+        chance = 1 / max(1, len(self.facts.labels or ()))
+        if self.n_right is None or self.balanced > (chance / 2 if self.facts.certificate else chance):
             return None
-        share, constant = self.n_right / self.n_rows, self.n_constant / self.n_rows
-        text = (
-            f"{share:.2%} of the rows are labelled correctly, and {constant:.2%} would be by the commonest label alone"
-        )
+        text = f"{self.balanced:.2%} of the rows of each label are labelled correctly on average, chance gives {chance:.2%}"
         return f"warning: {text}; are the columns, or the labels, in another order?"
 
 

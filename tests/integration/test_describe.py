@@ -475,7 +475,7 @@ def test_a_rare_class_is_no_mistake(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (
         0,
         (
-            "warning: 99.00% of the rows are labelled correctly, and 99.00% would be by the commonest label alone; are the "
+            "warning: 50.00% of the rows of each label are labelled correctly on average, chance gives 50.00%; are the "
             "columns, or the labels, in another order?\n"
         ),
     )
