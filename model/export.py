@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.classifier.facts import Certificate, read_labels
+from function.classifier.model import cut
 from function.errors import ArtifactError, FeaturesError, ServiceError
 
 try:
@@ -38,6 +39,10 @@ from model.table import Row, Table, count_rows, is_gap, read_features, read_rows
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
 FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
 LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
+LEFT_NONE = (
+    "all of them have missing values; a SimpleImputer fills NaN and leaves None, so train the model on X.fillna(np.nan), "
+    "or set missing_values=None"
+)
 
 
 class Rows(NamedTuple):
@@ -46,6 +51,20 @@ class Rows(NamedTuple):
     X: Any
     table: Table
     truth: list[str | None] | None
+
+    def rename(self, classes: Sequence[str], labels: Sequence[str]) -> "Rows":
+        """Rename the labels that are the model's classes, unless one would get the name of another."""
+        indexes = [str(index) for index in range(len(classes))]  # as in a label.json, "10" comes after "2"
+        new = dict(zip(indexes if set(indexes) == set(classes) else classes, labels, strict=False))
+        if self.truth is None or any(label in new and label != name for name, label in new.items()):
+            return self
+        return self._replace(truth=[label if label is None else new.get(label, label) for label in self.truth])
+
+    @property
+    def has_none(self) -> bool:
+        """Whether a column has None for a missing value, which frameworks don't take for NaN."""
+        columns = [self.X[name] for name in self.X.columns] if hasattr(self.X, "columns") else [np.ravel(self.X)]
+        return any(value is None for column in columns for value in column.tolist())
 
 
 class Candidate(NamedTuple):
@@ -82,11 +101,12 @@ def export(  # noqa: PLR0913 - one call in a notebook
 
     Args:
         model: of scikit-learn, XGBoost, LightGBM, CatBoost, PyTorch or Keras, or a Pipeline of the first three.
-        X: the training data, a DataFrame or an array, shape (n_rows, n_features); None and NaN are missing values.
+        X: the training data, a DataFrame or an array, shape (n_rows, n_features); None and NaN are missing values, which
+            the model must take as the same.
         y: the true labels, shape (n_rows,): texts, numbers or booleans.
         path: the artifact to write.
         holdout: rows that it wasn't trained on, to certify it on too and, as (X, y), to measure how good it is.
-        labels: names of the classes by column, if the rows don't show them.
+        labels: other names of the classes, a list in the order of the model's `classes_`.
         tolerance: of a probability.
         version: of the model, from 1 on, which the service shows.
 
@@ -96,13 +116,17 @@ def export(  # noqa: PLR0913 - one call in a notebook
     """
     artifact.check_version(version)
     artifact.check_output(path := Path(path))
+    labels = _read_names(labels)
     framework = frameworks.find_framework(model)
     if framework.module == "torch":
         model = copy.deepcopy(model).eval()  # without dropout
     trained = _read(model, X, y)
     unseen = None if holdout is None else _read(model, *(holdout if isinstance(holdout, tuple) else (holdout,)))
     certified = [trained] if unseen is None else [trained, unseen]
-    answers = join([frameworks.predict(framework, model, rows.X) for rows in certified])
+    answers = join([frameworks.predict(framework, model, rows.X, rows.table) for rows in certified])
+    if labels is not None and answers.labels:
+        trained = trained.rename(answers.labels, labels)
+        unseen = unseen and unseen.rename(answers.labels, labels)
     if labels is None and answers.labels and set(trained.truth or ()) <= {*answers.labels, None}:
         labels = answers.labels
     attempt = Export(framework, model, trained, unseen, answers, labels, tolerance)
@@ -166,6 +190,7 @@ class Export:
             np.array([None in row for row in rows]),
         )
         if fault := differences.explain(self.tolerance, count_rows(self.trained.table)):
+            fault = fault.replace(LOST_GAPS, LEFT_NONE) if self.trained.has_none else fault
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
@@ -182,7 +207,7 @@ class Export:
         names = (*(described.facts.labels or ()), *(label for label in self.trained.truth or () if label is not None))
         true = {row: label for row, label in enumerate(self.unseen.truth) if label is not None}
         check_labels(true, tuple(dict.fromkeys(names)), "holdout")
-        found = find_facts(candidate.model, unseen, self.unseen.truth, self.labels, takes_missing=gaps)
+        found = find_facts(candidate.model, unseen, self.unseen.truth, described.facts.labels, takes_missing=gaps)
         rating = {
             "accuracy": (found.facts.training or {})["accuracy"],
             "accuracy_from": f"{found.n_rows} rows that it wasn't trained on",
@@ -245,22 +270,45 @@ class Differences(NamedTuple):
 
 def _read(model: Any, X: Any, y: Any = None) -> Rows:
     """Read rows, in the model's order of columns if it knows their names."""
-    names = [str(name) for name in getattr(model, "feature_names_in_", ())]
-    if names and hasattr(X, "columns"):
-        missing = [name for name in names if name not in X.columns]
-        if missing and len(names) != X.shape[1]:  # otherwise LightGBM may have renamed them
-            lacks = ", ".join(missing)
-            raise ArtifactError(
-                f"expected X to have the columns that the model was trained on, got none called {lacks}"
-            )
-        X = X if missing else X[names]
+    if hasattr(X, "columns"):
+        X = _choose(frameworks.find_names(model), X)
     if (n_columns := np.size(y, 1) if np.ndim(y) == 2 else 1) > 1:
         raise ArtifactError(f"expected y to have one column, got {n_columns}; multi-label isn't served")
     table = read_features(X)
+    if (n_features := getattr(model, "n_features_in_", None)) not in (None, len(table)):
+        names = ", ".join(name or '""' for name in table)
+        got = f"got {len(table)}: {cut(names, 300)}; leave out what is no feature, in files by --ignore"
+        raise ArtifactError(f"expected X to have {n_features} columns, as the model was trained on, {got}")
     labels = None if y is None else [None if is_gap(label) else str(label) for label in np.asarray(y).ravel().tolist()]
     if labels is not None and len(labels) != count_rows(table):
         raise ArtifactError(f"expected a label for each row, got {len(labels)} for {count_rows(table)}")
     return Rows(X, table, labels)
+
+
+def _choose(names: Sequence[str], X: Any) -> Any:
+    """Return the columns of these names, in their order; of no names, all."""
+    columns = list(map(str, X.columns))
+    known = {*columns, *(column.replace(" ", "_") for column in columns)}  # as LightGBM renames them
+    if missing := [name for name in names if name not in known]:
+        others = [column for column in columns if not {column, column.replace(" ", "_")} & set(names)]
+        got = f"got none called {cut(', '.join(missing), 300)}" + (
+            f", but {cut(', '.join(others), 300)}" if others else ""
+        )
+        raise ArtifactError(f"expected X to have the columns that the model was trained on, {got}")
+    return X[list(names)] if names and set(names) <= set(X.columns) else X
+
+
+def _read_names(labels: Any) -> list[str] | None:
+    """Read other names of the classes; of a mapping the keys would become the labels."""
+    if labels is None:
+        return None
+    is_list = isinstance(labels, list | tuple) or hasattr(labels, "tolist")
+    names = list(labels) if is_list else []
+    if not is_list or not all(isinstance(name, str) for name in names):
+        kinds = ", ".join(sorted({type(name).__name__ for name in names}))
+        expected = "a list of texts, one per class in the order of the model's classes_"
+        raise ArtifactError(f"expected labels to be {expected}, got {type(labels).__name__}{kinds and f' of {kinds}'}")
+    return names
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -275,7 +323,9 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--holdout", nargs="+", default=[], help="rows that it wasn't trained on, to measure how good it is"
     )
-    parser.add_argument("--labels", type=Path, help="index -> label, JSON, other names for the model's own classes")
+    parser.add_argument(
+        "--labels", type=Path, help="index -> label, JSON, other names for the model's own classes by their places"
+    )
     parser.add_argument("--version", type=int, metavar="N", help="the version that the service shows, from 1 on")
     parser.add_argument("--output", type=Path, required=True, help="where to write")
     arguments = parser.parse_args(given)
@@ -292,7 +342,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     artifact.check_output(arguments.output)
     model = read_pickle(arguments.model)
-    has_names = hasattr(model, "feature_names_in_")
+    has_names = bool(frameworks.find_names(model))
     frames = [
         read_frame(files, arguments.target, arguments.ignore, has_names=has_names)
         for files in (arguments.files, arguments.holdout)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from function.classifier.model import cut
 from function.errors import ArtifactError
 from model import artifact
-from model.table import Table, is_text
+from model.table import Table, Value, is_text
 
 Matrix = NDArray[np.float32]
 
@@ -86,8 +86,14 @@ def find_framework(model: Any) -> Framework:
     raise ArtifactError(f"expected a trained model of {expected}, got {type(model).__name__}")
 
 
-def predict(framework: Framework, model: Any, X: Any) -> Answers:
-    """Run the model in its framework.
+def find_names(model: Any) -> list[str]:
+    """Return the names of the columns that a model was trained on; none if it was trained on an array."""
+    names = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    return [] if names == [f"Column_{place}" for place in range(len(names))] else names  # LightGBM's for an array
+
+
+def predict(framework: Framework, model: Any, X: Any, table: Table) -> Answers:
+    """Run the model in its framework; `table` has the same rows as `X`.
 
     Raises:
         ArtifactError: the model isn't a trained classifier with probabilities, or fails on the rows.
@@ -99,8 +105,22 @@ def predict(framework: Framework, model: Any, X: Any) -> Answers:
     except ArtifactError:
         raise
     except Exception as error:  # noqa: BLE001 - it may be any
+        _check_numbers(framework, model, table, str(error))
         what = f"{type(model).__name__} to be trained, and X what it was trained on"
-        raise ArtifactError(f"expected {what}; {framework.name} says: {_one_line(error)}") from None
+        fix = f"; {framework.works}" if framework.works == NUMBERS and "categor" in str(error) else ""
+        raise ArtifactError(f"expected {what}; {framework.name} says: {_one_line(error)}{fix}") from None
+
+
+def _check_numbers(framework: Framework, model: Any, table: Table, cause: str) -> None:
+    """Name the columns of texts, if these may be why a model fails; of scikit-learn's only the one that it means."""
+    if framework.module == "sklearn":
+        _, _, text = cause.partition("could not convert string to float: ")
+        table = {name: values for name, values in table.items() if text and _has(values, text)}
+    read_numbers(table, f"the export of {type(model).__name__}")
+
+
+def _has(values: Sequence[Value], shown: str) -> bool:
+    return any(isinstance(value, str) and repr(value) in shown for value in values)
 
 
 def convert(framework: Framework, model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:
@@ -129,16 +149,22 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
 
 def _one_line(error: Exception) -> str:
     """Shorten another project's error to its first sentence, in one line."""
-    return cut(" ".join(str(error).split()).partition(". ")[0] or type(error).__name__, 300)
+    return cut(" ".join(str(error).split()).partition(". ")[0].rstrip(".") or type(error).__name__, 300)
 
 
 def _predict_estimator(model: Any, X: Any) -> Answers:
     if not hasattr(model, "predict_proba") or (not hasattr(model, "classes_") and _find_kind(model) != "classifier"):
         expected = "a classifier that gives probabilities (predict_proba)"
         raise ArtifactError(f"expected {expected}, got {type(model).__name__}; {_explain(model)}")
+    found, probabilities = np.asarray(model.predict(X)), model.predict_proba(X)
+    if isinstance(probabilities, list) or found.shape[1:] not in ((), (1,)):
+        got = f"{type(model).__name__}, which was trained on y of shape (n_rows, {found.shape[-1]})"
+        raise ArtifactError(
+            f"expected a model that was trained on one column of y, got {got}; multi-label isn't served"
+        )
     labels = [str(label) for label in model.classes_]
-    classes = [labels.index(str(label)) for label in np.asarray(model.predict(X)).ravel()]
-    return Answers(np.asarray(model.predict_proba(X), np.float64), np.array(classes), tuple(labels))
+    classes = [labels.index(str(label)) for label in found.ravel()]
+    return Answers(np.asarray(probabilities, np.float64), np.array(classes), tuple(labels))
 
 
 def _find_kind(model: Any) -> str | None:

@@ -36,7 +36,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
-from sklearn.multiclass import OneVsOneClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.semi_supervised import LabelPropagation
@@ -558,6 +560,62 @@ def test_a_rare_label_is_no_reason_for_a_warning(
     assert capsys.readouterr().err == ""
 
 
+def test_renamed_labels_need_not_be_shown_by_the_rows_held_out(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """The model knows which of its classes they rename; the rows may have the old names or the new ones."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    few, names = y.index[:20], {"Adelie": "a", "Chinstrap": "Chinstrap", "Gentoo": "g"}
+
+    for holdout in (y[few], y[few].map(names)):
+        export(model, X, y, tmp_path / "x.onnx", labels=[*names.values()], holdout=(X.loc[few], holdout))
+        training = load(tmp_path / "x.onnx").model.training or {}
+        assert training["accuracy"] == round(model.score(X.loc[few], y[few]), 4)
+    with pytest.raises(ArtifactError) as error:
+        export(model, X, y, tmp_path / "x.onnx", labels=[*names.values()], holdout=(X[:1], ["Adelia"]))
+
+    assert load(tmp_path / "x.onnx").model.labels == ("a", "Chinstrap", "g")
+    assert str(error.value) == (
+        f"holdout, row 0: expected the model's labels, a, Chinstrap, g; got Adelia in 1 row; {RENAMES}"
+    )
+
+
+def test_names_of_numbers_need_not_be_shown_by_the_rows_held_out(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """The rows that the model was trained on show them; "10" comes after "2", as in a label.json."""
+    codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
+    model = XGBClassifier(n_estimators=10, random_state=SEED).fit(penguins[NUMBERS], codes)
+    y, few = penguins["species"], penguins.index[:20]
+    X, digits = np.arange(96.0).reshape(-1, 1) // 8, np.repeat([str(index) for index in range(12)], 8)
+    tree = DecisionTreeClassifier().fit(X, digits)
+
+    export(model, penguins[NUMBERS], y, tmp_path / "x.onnx", holdout=(penguins.loc[few, NUMBERS], y[few]))
+    export(tree, X, digits, tmp_path / "y.onnx", labels=[f"class {index}" for index in range(12)], holdout=(X, digits))
+
+    assert load(tmp_path / "x.onnx").model.labels == ("Chinstrap", "Gentoo", "Adelie")
+    found = load(tmp_path / "y.onnx")
+    assert found.predict_label([[2.0], [10.0]]) == ["class 2", "class 10"]
+    assert (found.model.training or {})["accuracy"] == 1
+
+
+NO_NAMES: dict[str, tuple[Any, str]] = {
+    "mapping": ({"no": "a", "yes": "b"}, "dict"),
+    "text": ("ab", "str"),
+    "set": ({"a", "b"}, "set"),
+    "numbers": ([0, 1], "list of int"),
+}
+
+
+@pytest.mark.parametrize(("labels", "got"), NO_NAMES.values(), ids=NO_NAMES)
+def test_names_of_classes_are_a_list_of_texts(labels: Any, got: str, tmp_path: Path) -> None:
+    """The keys of a mapping would become the labels."""
+    model = LogisticRegression().fit([[0], [1]], ["no", "yes"])
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, [[0], [1]], ["no", "yes"], tmp_path / "x.onnx", labels=labels)
+
+    expected = "a list of texts, one per class in the order of the model's classes_"
+    assert str(error.value) == f"expected labels to be {expected}, got {got}"
+
+
 def test_a_stray_label_is_no_name_of_a_number(penguins: pd.DataFrame, tmp_path: Path) -> None:
     """Though the rows name the classes."""
     codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
@@ -678,6 +736,25 @@ def test_gaps_that_the_export_loses_are_told(penguins: pd.DataFrame, tmp_path: P
     assert str(error.value).endswith(
         "within 1e-05; 2 of 344 rows differ, row 3 by 0.5; all of them have missing values; "
         "fill these before the model, with a SimpleImputer in a Pipeline"
+    )
+
+
+def test_none_that_an_imputer_leaves_is_told(tmp_path: Path) -> None:
+    """It fills only what its missing_values is."""
+    X = pd.DataFrame({"c": pd.Series(["a", "b", None, "a"] * 50, dtype=object)})
+    y = pd.Series([0, 1, 1, 0] * 50)
+    impute = SimpleImputer(strategy="most_frequent")
+    model = make_pipeline(impute, OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+
+    with pytest.raises(ArtifactError) as error:
+        export(clone(model).fit(X, y), X, y, tmp_path / "x.onnx")
+    filled = X.fillna(np.nan)
+    check(clone(model).fit(filled, y), filled, y, tmp_path / "nan.onnx")
+    check(model.set_params(simpleimputer__missing_values=None).fit(X, y), X, y, tmp_path / "none.onnx")
+
+    assert str(error.value).endswith(
+        "; 50 of 200 rows differ, row 2 by 0.92; all of them have missing values; a SimpleImputer fills NaN and leaves "
+        "None, so train the model on X.fillna(np.nan), or set missing_values=None"
     )
 
 
@@ -804,6 +881,29 @@ def test_several_labels_a_row_are_refused(tmp_path: Path) -> None:
     assert str(error.value) == "expected y to have one column, got 2; multi-label isn't served"
 
 
+SEVERAL: dict[str, Any] = {
+    "several outputs": MultiOutputClassifier(LogisticRegression()),
+    "forest": RandomForestClassifier(3),
+    "neighbours": KNeighborsClassifier(3),
+    "one against the rest": OneVsRestClassifier(LogisticRegression()),
+    "chain": ClassifierChain(LogisticRegression()),
+}
+
+
+@pytest.mark.parametrize("model", SEVERAL.values(), ids=SEVERAL)
+def test_a_model_of_several_labels_is_refused(model: Any, tmp_path: Path) -> None:
+    """Also with one column of y, as the command reads it."""
+    X, y = np.arange(16.0).reshape(8, 2), np.array([0, 1] * 4)
+
+    with pytest.raises(ArtifactError) as error:
+        export(clone(model).fit(X, np.c_[y, 1 - y]), X, y, tmp_path / "x.onnx")
+
+    got = f"{type(model).__name__}, which was trained on y of shape (n_rows, 2)"
+    assert str(error.value) == (
+        f"expected a model that was trained on one column of y, got {got}; multi-label isn't served"
+    )
+
+
 def test_something_else_is_no_model(tmp_path: Path) -> None:
     """As a path or a name."""
     with pytest.raises(ArtifactError) as error:
@@ -818,7 +918,7 @@ ROWS: dict[str, tuple[Any, str]] = {
         np.zeros((4, 2)),
         (
             "expected LogisticRegression to be trained, and X what it was trained on; scikit-learn says: "
-            "'LogisticRegression' object has no attribute 'classes_'"
+            "This LogisticRegression instance is not fitted yet"
         ),
     ),
     "dates": (
@@ -864,6 +964,88 @@ def test_columns_are_wanted_by_their_names(penguins: pd.DataFrame, tmp_path: Pat
         export(model, X[NUMBERS[1:]], y, tmp_path / "x.onnx")
     assert str(error.value) == (
         "expected X to have the columns that the model was trained on, got none called bill_length_mm"
+    )
+
+
+COUNTED: dict[str, Callable[[], Any]] = {
+    "search": lambda: GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.1, 1]}
+    ),
+    "XGBoost": lambda: XGBClassifier(n_estimators=2),
+    "LightGBM": lightgbm,
+}
+
+
+@pytest.mark.parametrize("make", COUNTED.values(), ids=COUNTED)
+def test_columns_that_arent_the_models_are_named(
+    make: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Both those that are missing and those that are there instead; of an array, all of them."""
+    X, y = whole(penguins), (penguins["species"] == "Adelie").astype(int).rename("is Adelie")
+    X.assign(**{"is Adelie": y, "": range(len(X))}).to_csv(tmp_path / "in.csv", index=False)
+    options = ("--ignore", "", "--target", "body_mass_g", "--output", tmp_path / "x.onnx")
+
+    joblib.dump(make().fit(X, y), tmp_path / "named.joblib")
+    named = command("export", tmp_path / "named.joblib", tmp_path / "in.csv", *options)
+    joblib.dump(make().fit(X.to_numpy(), y), tmp_path / "array.joblib")
+    array = command("export", tmp_path / "array.joblib", tmp_path / "in.csv", "--target", "is Adelie", *options[-2:])
+
+    assert named.stderr == (
+        "ArtifactError: expected X to have the columns that the model was trained on, got none called body_mass_g, but is "
+        "Adelie\n"
+    )
+    assert array.stderr == (
+        f'ArtifactError: expected X to have 4 columns, as the model was trained on, got 5: {", ".join(NUMBERS)}, ""; leave '
+        "out what is no feature, in files by --ignore\n"
+    )
+
+
+CATEGORIES: dict[str, Callable[[], Any]] = {
+    "XGBoost": lambda: XGBClassifier(n_estimators=2, enable_categorical=True),
+    "LightGBM": lightgbm,
+}
+
+
+@pytest.mark.parametrize("make", CATEGORIES.values(), ids=CATEGORIES)
+def test_categories_that_a_csv_gives_as_texts_are_named(
+    make: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """As in a DataFrame that has them; of numbers, that the model has its own."""
+    y = (penguins["species"] == "Adelie").astype(int).rename("y")
+    X = penguins[[*NUMBERS, *TEXTS, "year"]]
+    texts = make().fit(X.astype(dict.fromkeys(TEXTS, "category")), y)
+    years = make().fit(X[["year"]].astype("category"), y)
+    joblib.dump(texts, tmp_path / "model.joblib")
+    X.assign(y=y).to_csv(tmp_path / "in.csv", index=False)
+
+    result = command(
+        "export", tmp_path / "model.joblib", tmp_path / "in.csv", "--target", "y", "--output", tmp_path / "x.onnx"
+    )
+    with pytest.raises(ArtifactError) as error:
+        export(years, X[["year"]], y, tmp_path / "x.onnx")
+
+    assert result.stderr == (
+        f"ArtifactError: expected numbers for the export of {type(texts).__name__}, got texts in island, sex; encode them "
+        "before it, or in a Pipeline of scikit-learn\n"
+    )
+    assert str(error.value).endswith(
+        "; models that were trained only on numbers, without own categories, are converted"
+    )
+
+
+def test_the_column_of_a_text_that_is_no_number_is_named(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Not those that the model takes as texts."""
+    X = penguins[[*NUMBERS, *TEXTS]]
+    model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(X, penguins["species"])
+    X = X.astype({"body_mass_g": object})
+    X.loc[5, "body_mass_g"] = "?"
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, X.astype({"body_mass_g": str}), penguins["species"], tmp_path / "x.onnx")
+
+    assert str(error.value) == (
+        "expected numbers for the export of Pipeline, got texts in body_mass_g; encode them before it, or in a Pipeline of "
+        "scikit-learn"
     )
 
 
