@@ -23,7 +23,8 @@ from tests.support.pasted_secrets import KEY, WRONG_KEYS
 
 def test_every_event_has_its_call() -> None:
     """None of events/ is left out, and every route is there as an HTTP API event."""
-    assert {path.stem for path in Path("events").glob("*.json")} == set(EVENTS)
+    files = {path.stem for path in Path("events").glob("*.json")}
+    assert files == set(EVENTS), "events/ and EVENTS of tests/support/calls.py differ"
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -31,7 +32,7 @@ def test_an_event_is_answered_as_over_http(name: str, event: Event, client: Test
     """The same status, content type and bytes."""
     answer = answer_of(handler(event(name), None))  # type: ignore[arg-type] # the context isn't used
 
-    assert answer.status == 200
+    assert 200 <= answer.status < 300
     assert answer == http_entry_point(client)(EVENTS[name])
 
 

@@ -245,4 +245,6 @@ def test_every_module_of_the_service_is_in_a_table() -> None:
     for path in Path("function").rglob("[!_]*.py"):
         place = f"`{path.parent}/`"
         row = next((row for start, row in rows.items() if f"`{path}`" in start or place in start), "")
-        assert f"`{path.stem}`" in row or f"`{path}`" in row or path.stem == "init_phase", path
+        assert f"`{path.stem}`" in row or f"`{path}`" in row or path.stem == "init_phase", (
+            f"CONTRIBUTING.md: {path} isn't in the table of places"
+        )
