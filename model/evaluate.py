@@ -29,13 +29,13 @@ MOST_PLACES = 3
 def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, Any]]:
     """Return the mistakes with the highest probabilities."""
     probabilities, said = judged.probabilities[0], judged.classes[0]
-    wrong = np.flatnonzero(said != judged.truth)
+    wrong = np.flatnonzero(said != judged.truth[0])
     sure = probabilities[wrong, said[wrong]]
     return [
         {
             "file": judged.files[row],
             "line": int(judged.lines[row]),
-            "truth": labels[judged.truth[row]],
+            "truth": labels[judged.truth[0][row]],
             "label": labels[said[row]],
             "probability": float(probabilities[row, said[row]]),
         }
@@ -176,7 +176,7 @@ def _run(arguments: argparse.Namespace) -> list[str]:
     labels = classifier.model.labels
     bounds = read_bounds(arguments, labels)
     judged = judge([classifier], read_arguments(arguments))
-    quality = measure(labels, judged.truth, judged.classes[0], judged.probabilities[0])
+    quality = measure(labels, judged.truth[0], judged.classes[0], judged.probabilities[0])
     worst = find_worst(judged, labels, max(0, arguments.worst))
     if arguments.json:
         print(json.dumps(to_document(quality, judged, worst), indent=1, ensure_ascii=False))
