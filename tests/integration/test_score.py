@@ -526,6 +526,32 @@ def no_json(folder: Path) -> tuple[list[Path | str], str]:
     )
 
 
+def one_list(folder: Path) -> tuple[list[Path | str], str]:
+    pd.DataFrame([GOOD] * 9, columns=NAMES).to_json(folder / "in.jsonl", orient="records")
+    message = "expected one object a line, got a list of objects; pandas writes one a line with lines=True"
+    return [folder / "in.jsonl", folder / "out.csv"], f"{folder}/in.jsonl, line 1: {message}"
+
+
+def one_long_list(folder: Path) -> tuple[list[Path | str], str]:
+    rows = ", ".join([json.dumps(dict.fromkeys(NAMES, 1))] * 200_000)
+    (folder / "in.jsonl").write_text(f"[{rows}]")
+    message = "expected one object a line, got a list of objects; pandas writes one a line with lines=True"
+    return [folder / "in.jsonl", folder / "out.csv"], f"{folder}/in.jsonl, line 1: {message}"
+
+
+def a_list_over_lines(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.jsonl").write_text(f"[\n  {GOOD},\n  {GOOD}\n]\n")
+    return [
+        folder / "in.jsonl",
+        folder / "out.csv",
+    ], f"{folder}/in.jsonl, line 1: expected one row a line, got a list of lists"
+
+
+def a_long_line(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.jsonl").write_text('{"a": "' + "x" * (17 << 20))
+    return [folder / "in.jsonl", folder / "out.csv"], f"{folder}/in.jsonl: line 1: it has more than 16 MiB"
+
+
 def no_gzip(folder: Path) -> tuple[list[Path | str], str]:
     (folder / "in.csv.gz").write_text("no gzip")
     return [folder / "in.csv.gz", folder / "out.csv"], f"{folder}/in.csv.gz: can't be read; "
@@ -551,6 +577,10 @@ CASES = [
     no_folder,
     open_quote,
     no_json,
+    one_list,
+    one_long_list,
+    a_list_over_lines,
+    a_long_line,
     no_gzip,
 ]
 

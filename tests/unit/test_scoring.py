@@ -138,6 +138,28 @@ def test_json_lines_have_keys_by_the_names_of_answers(classifier: Classifier) ->
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '[{"a": 1}, {"a": 2}]',
+            "expected one object a line, got a list of objects; pandas writes one a line with lines=True",
+        ),
+        (
+            '[\n{"a": 1},\n{"a": 2}\n]',
+            "expected one object a line, got a list of objects; pandas writes one a line with lines=True",
+        ),
+        ("[[1, 2, 3, 4], [1, 2, 3, 4]]", "expected one row a line, got a list of lists"),
+    ],
+)
+def test_one_list_of_all_rows_is_no_json_lines(content: str, message: str, classifier: Classifier) -> None:
+    """The object as a whole is refused."""
+    with pytest.raises(ObjectError) as caught:
+        score(classifier, JsonTable, content)
+
+    assert str(caught.value) == f"rows, line 1: {message}"
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("{", "the line isn't valid JSON: EOF while parsing an object at line 1 column 1"),
