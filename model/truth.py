@@ -18,7 +18,7 @@ from model.answers import answer
 from model.columns import Choice, choose
 from model.files import Block, Fault, FileError, RowFile, find_files, list_names, open_file
 from model.pipeline import in_order
-from model.table import EMPTY
+from model.table import DECIMALS, EMPTY
 from model.values import read_values
 
 NO_LABEL = "it has no label"
@@ -171,23 +171,23 @@ class Truth(NamedTuple):
     """The labels of rows.
 
     Attributes:
-        texts: null if a row has none.
+        texts: as each model reads them, null if a row has none.
         places: for each model, indexes in `Classes`, -1 for none or an unknown one; shape (n_models, n_rows).
     """
 
-    texts: pa.Array
+    texts: list[pa.Array]
     places: NDArray[np.intp]
 
     def explain(self, row: int) -> str:
         """Say why a row has no label of each model."""
-        label = self.texts[row].as_py()
-        if label is None:
-            return NO_LABEL
-        return f"its label is none of {name_owners(self.places[:, row] < 0)}: {list_names([label])}"
+        if label := next((texts[row].as_py() for texts in self.texts if texts[row].is_valid), None):
+            return f"its label is none of {name_owners(self.places[:, row] < 0)}: {list_names([label])}"
+        return NO_LABEL
 
     def count_unknown(self) -> list[Counter[str]]:
         """Count for each model the labels that it doesn't have."""
-        return [Counter(self.texts.filter(pa.array(own < 0)).drop_null().to_pylist()) for own in self.places]
+        rows = zip(self.texts, self.places, strict=True)
+        return [Counter(texts.filter(pa.array(own < 0)).drop_null().to_pylist()) for texts, own in rows]
 
 
 def name_owners(are_meant: Sequence[bool] | NDArray[np.bool_]) -> str:
@@ -204,9 +204,8 @@ def read_truth(models: Sequence[Model], path: str, column: pa.ChunkedArray) -> T
     Raises:
         FileError: they are lists or objects.
     """
-    known = [name for model in models for name in (*model.labels, *(model.class_ids or ()))]
-    texts = read_labels(path, column, known)
-    read = [_choose_names(texts, model) for model in models]
+    texts = [read_labels(path, column, (*model.labels, *(model.class_ids or ()))) for model in models]
+    read = [_choose_names(own, model) for own, model in zip(texts, models, strict=True)]
     own = [
         np.where(found >= 0, places[found], -1)
         for (_, found), places in zip(read, join_classes(models).places, strict=True)
@@ -245,7 +244,7 @@ def check_labels(models: Sequence[Model], path: str, found: Sequence[Answered]) 
 
 
 def read_labels(path: str, column: pa.ChunkedArray, known: Sequence[str]) -> pa.Array:
-    """Return labels as texts, integers without decimals, null if there is none.
+    """Return labels as texts, integers without decimals (in texts: if so they are known), null if there is none.
 
     Raises:
         FileError: they are lists or objects.
@@ -261,6 +260,8 @@ def read_labels(path: str, column: pa.ChunkedArray, known: Sequence[str]) -> pa.
     if pa.types.is_nested(whole.type):
         raise FileError(f"{path}: expected labels that are texts, numbers or booleans, got {whole.type}")
     texts = whole.cast(pa.string())
+    short, names = pc.replace_substring_regex(texts, DECIMALS, r"\1"), pa.array(known, pa.string())
+    texts = pc.if_else(pc.and_not(pc.is_in(short, names), pc.is_in(texts, names)), short, texts)
     return pc.if_else(pc.is_in(texts, pa.array([text for text in EMPTY if text not in known])), None, texts)
 
 

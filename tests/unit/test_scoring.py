@@ -207,6 +207,12 @@ def test_a_column_of_any_text(*, takes_missing: bool, expected: list[str | None]
     assert read_cells(["", "so so"], "string", takes_missing=takes_missing, known=None) == expected
 
 
+def test_booleans_with_decimals() -> None:
+    """As pandas writes a column of 1 and 0 that has a gap."""
+    cells = ["1.0", "0.0", "", "2.0"]
+    assert read_cells(cells, "bool", takes_missing=False, known=None) == [True, False, None, "2.0"]
+
+
 def test_booleans_in_any_case() -> None:
     """As pandas, R and databases write them."""
     cells = ["True", "FALSE", "tRUE", " 0 ", "1", "", "yes"]
