@@ -51,6 +51,7 @@ def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]
         "labels": {name: of_label._asdict() for name, of_label in quality.labels.items()},
         "matrix": quality.matrix.tolist(),
         "left_out": {"n_rows": len(judged.left_out), "reasons": dict(judged.count_reasons())},
+        "new_texts": dict(judged.new_texts),
         "worst": list(worst),
     }
     return document
@@ -59,6 +60,8 @@ def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]
 def describe(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield the result as lines for a terminal."""
     yield from describe_rows(quality.n_rows, judged)
+    for name, n in judged.new_texts.items():
+        yield f"{name}: {n:,} {'row has' if n == 1 else 'rows have'} a text that the model wasn't trained on"
     low, high = quality.interval
     label, share = quality.baseline
     yield f"accuracy           {quality.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f}"

@@ -19,7 +19,7 @@ from model.columns import Choice, choose
 from model.files import Block, Fault, FileError, RowFile, find_files, list_names, open_file
 from model.pipeline import in_order
 from model.table import DECIMALS, EMPTY
-from model.values import read_values
+from model.values import count_new_texts, read_values
 
 NO_LABEL = "it has no label"
 
@@ -71,6 +71,7 @@ class Answered(NamedTuple):
         n_refused: the number of rows that only this classifier refuses, for each.
         n_known: for each classifier, the number of rows with a label of its own, answered or not.
         unknown: for each classifier, the labels that it doesn't have, and how many rows have them.
+        new_texts: how many rows have a text that the first model wasn't trained on, by feature.
     """
 
     file: str
@@ -82,6 +83,7 @@ class Answered(NamedTuple):
     n_refused: list[int]
     n_known: list[int]
     unknown: list[Counter[str]]
+    new_texts: Counter[str]
 
 
 def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterator[Answered]:
@@ -125,6 +127,7 @@ def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[
         count_alone([{row for row in answers.refused if has_label[row]} for answers in found]),
         [] if truth is None else (truth.places >= 0).sum(axis=1).tolist(),
         [] if truth is None else truth.count_unknown(),
+        count_new_texts(models[0].columns, batch, choices[0].features, rows),
     )
 
 
@@ -275,6 +278,7 @@ class Judged(NamedTuple):
     classes: list[NDArray[np.intp]]
     left_out: list[tuple[str, Fault]]
     n_refused: list[int]
+    new_texts: Counter[str]
 
     def count_reasons(self) -> list[tuple[str, int]]:
         """Count the reasons why rows are left out, the most common first."""
@@ -315,4 +319,5 @@ def judge(classifiers: Sequence[Classifier], reading: Reading) -> Judged:
         [np.concatenate([part.classes[number] for part in found]) for number in numbers],
         left_out,
         [sum(part.n_refused[number] for part in found) for number in numbers],
+        sum((part.new_texts for part in found), Counter()),
     )

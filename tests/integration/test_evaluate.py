@@ -27,6 +27,7 @@ from tests.support.command import run
 from tests.support.entry_points import ROOT
 from tests.support.kinds import KINDS
 from tests.support.models import penguins
+from tests.support.passengers import export_passengers, passengers
 
 IRIS = shipped_model()
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
@@ -273,6 +274,25 @@ def test_labels_may_be_the_models_own_class_ids(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "iris.parquet")
 
     assert evaluate(IRIS, tmp_path / "iris.parquet", "--target", "y")["accuracy"] == pytest.approx(146 / 150)
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet", "in.jsonl"])
+def test_texts_that_the_model_wasnt_trained_on_are_counted(name: str, tmp_path: Path) -> None:
+    """In the rows that are answered, by feature."""
+    export_passengers(tmp_path / "x.onnx")
+    rows = passengers()
+    rows["sex"] = rows["sex"].where(rows.index > 4, "unknown")
+    rows.loc[9, "survived"] = 7
+    rows.loc[9, "sex"] = "unknown"
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    rows.to_parquet(tmp_path / "in.parquet")
+    rows.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+
+    result = run("evaluate", tmp_path / "x.onnx", tmp_path / name, "--target", "survived")
+    found = evaluate(tmp_path / "x.onnx", tmp_path / name, "--target", "survived")
+
+    assert result.stdout.splitlines()[2] == "sex: 5 rows have a text that the model wasn't trained on"
+    assert found["new_texts"] == {"sex": 5}
 
 
 def beside_a_gap(tmp_path: Path, *labels: str) -> tuple[pd.DataFrame, LogisticRegression]:
