@@ -33,7 +33,7 @@ from model.facts import Described, LabelError, check_labels, find_facts, load
 from model.frameworks import Answers, Framework, join
 from model.parser import Parser
 from model.predictions import predict
-from model.table import Row, Table, count_rows, is_gap, read_features, read_rows
+from model.table import Row, Table, count_rows, drop_decimals, is_gap, read_features, read_rows
 
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
 FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
@@ -46,6 +46,10 @@ class Rows(NamedTuple):
     X: Any
     table: Table
     truth: list[str | None] | None
+
+    def name(self, known: Sequence[str] | None) -> "Rows":
+        """Drop the decimals of labels that are whole numbers, unless the model has them."""
+        return self if self.truth is None else self._replace(truth=drop_decimals(self.truth, known or ()))
 
 
 class Candidate(NamedTuple):
@@ -103,6 +107,7 @@ def export(  # noqa: PLR0913 - one call in a notebook
     unseen = None if holdout is None else _read(model, *(holdout if isinstance(holdout, tuple) else (holdout,)))
     certified = [trained] if unseen is None else [trained, unseen]
     answers = join([frameworks.predict(framework, model, rows.X) for rows in certified])
+    trained, unseen = trained.name(answers.labels), unseen and unseen.name(answers.labels)
     if labels is None and answers.labels and set(trained.truth or ()) <= {*answers.labels, None}:
         labels = answers.labels
     attempt = Export(framework, model, trained, unseen, answers, labels, tolerance)

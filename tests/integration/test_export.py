@@ -430,6 +430,23 @@ def test_labels_are_as_the_target_has_them(
     assert classifier.model.labels == tuple(labels)
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_whole_numbers_beside_a_gap_are_labels_without_decimals(ending: str, tmp_path: Path) -> None:
+    """pandas reads and writes 1.0 for 1 then; also in rows held out."""
+    table, X = flags(), flags().drop(columns="y")
+    joblib.dump(RandomForestClassifier(10, random_state=SEED).fit(X, table["y"]), tmp_path / "model.joblib")
+    for name, rows in (("in", table), ("gap", table.assign(y=table["y"].where(table.index > 4)))):
+        EXPORT_FORMATS[f"in.{ending}"](rows, tmp_path / f"{name}.{ending}")
+
+    for trained, held in (("in", "gap"), ("gap", "in")):
+        path = tmp_path / f"{trained}.onnx"
+        result = command("export", tmp_path / "model.joblib", tmp_path / f"{trained}.{ending}", "--target", "y",
+                         "--holdout", tmp_path / f"{held}.{ending}", "--output", path)  # fmt: skip
+
+        assert (result.returncode, result.stderr) == (0, "")
+        assert load(path).model.labels == ("0", "1")
+
+
 def test_classes_that_are_numbers_take_the_names_that_the_rows_show(penguins: pd.DataFrame, tmp_path: Path) -> None:
     """XGBoost knows its classes as 0, 1, 2, and y may say more."""
     codes = penguins["species"].map({"Adelie": 2, "Chinstrap": 0, "Gentoo": 1})
