@@ -24,6 +24,7 @@ from function.errors import ArtifactError
 from model import artifact
 from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes
 from model.table import MISSING_TEXT, Table, is_boolean, is_gap, is_text
+from model.words import translate
 
 MATRIX = "features"  # the input for all columns
 LOCALE = {"locale": "C.UTF-8"}  # for lower-casing; the only locale in Lambda
@@ -62,7 +63,7 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
         target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools supports no newer one
         initial_types=_name_inputs(table, numbers) if is_by_column else [(MATRIX, numbers([None, len(table)]))],
         options={id(estimator): {"zipmap": False}}
-        | {id(part): LOCALE for part in parts if isinstance(part, CountVectorizer)},
+        | {id(part): _find_words(part) for part in parts if isinstance(part, CountVectorizer)},
         custom_conversion_functions=CONVERTERS | boosters,
         custom_shape_calculators=SHAPES,
     )
@@ -76,6 +77,13 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
     booleans = [input for input, name in columns.items() if is_boolean(table[name]) and None not in table[name]]
     artifact.take_booleans(proto, booleans)
     return proto, [columns[input.name] for input in proto.graph.input]
+
+
+def _find_words(vectorizer: CountVectorizer) -> dict[str, str]:
+    """Return skl2onnx's options to find the vectorizer's words; its own find only ASCII."""
+    if vectorizer.analyzer != "word" or vectorizer.tokenizer is not None:
+        return LOCALE
+    return {**LOCALE, "tokenexp": translate(vectorizer.token_pattern, max(vectorizer.ngram_range))}
 
 
 def _name_inputs(table: Table, numbers: type) -> list[tuple[str, Any]]:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +29,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     VotingClassifier,
 )
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
@@ -395,17 +396,61 @@ def test_a_boolean_may_be_missing_where_the_model_was_trained_so(tmp_path: Path)
         )
 
 
-def test_a_column_of_texts(tmp_path: Path) -> None:
-    """A series is one, and its words are counted as in Lambda's locale."""
-    texts = pd.Series(["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5, name="review")
-    y = ["+", "+", "-", "-", "+", "-"] * 5
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
+REVIEWS = [
+    "ein SCHÖNER Tag, großartig!", "Übung: a, ö", "übel, so übel", "καλή Ώρα", "плохой ДЕНЬ", "naïve Café",
+    "nai\u0308ve cafe\u0301", "映画 最高 👍🏽", "a_b 1984 ١٢٣ x²", "it's e-mail 12ab", "schön-faul", "good\u00a0day\nso", "",
+]  # fmt: skip
+VECTORIZERS: dict[str, Callable[[], Any]] = {
+    "TfidfVectorizer": TfidfVectorizer,
+    "TfidfVectorizer, two words": lambda: TfidfVectorizer(ngram_range=(1, 2)),
+    "CountVectorizer, as written": lambda: CountVectorizer(lowercase=False),
+    "CountVectorizer, letters": lambda: CountVectorizer(analyzer="char"),
+    **{
+        pattern: partial(CountVectorizer, token_pattern=pattern)
+        for pattern in (
+            r"(?u)\b\w+\b", r"\b\w{3,}\b", r"\b\w{2,4}\b", r"\b[a-zA-Z]+\b", r"\S+", r"[\w'-]+", r"[^\W\d_]+",
+            r"[^\W_]{2,}", r"[a-z\u00e0-\u00ff]+", r"\w+|[^\w\s]", r"\d+",
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", VECTORIZERS.values(), ids=VECTORIZERS)
+def test_words_of_any_language_are_counted(make: Callable[[], Any], tmp_path: Path) -> None:
+    """A series of texts is a column, here beside a number too."""
+    texts = pd.Series(REVIEWS * 5, name="review")
+    y = np.array(["+", "-", "-", "+"])[np.arange(len(texts)) % 4]
+    model = make_pipeline(make(), LogisticRegression(C=10)).fit(texts, y)
+    table = texts.to_frame().assign(stars=np.arange(len(texts)) % 3)
+    columns = make_column_transformer((make(), "review"), ("passthrough", ["stars"]))
+    beside = make_pipeline(columns, LogisticRegression(C=10, max_iter=1000)).fit(table, y)
 
     export(model, texts, y, tmp_path / "reviews.onnx")
+    check(beside, table, y, tmp_path / "beside.onnx")
 
     classifier = load(tmp_path / "reviews.onnx")
     assert [feature.name for feature in classifier.model.features] == ["review"]
-    assert classifier.predict_label([[text] for text in texts]) == y
+    found = classifier.predict([[text] for text in texts])
+    assert np.abs(found - model.predict_proba(texts)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n_words"),
+    [(r"\b\w[\w'-]*\b", 1), (r"(\w)\w+", 1), (r"\w+(?=\s|$)", 1), (r"(?i)[a-z]+", 1), (r"[^\W\d]+", 1),
+     (r"\b[a-z]+\b", 2)],
+)  # fmt: skip
+def test_words_that_onnxruntime_finds_otherwise_are_refused(pattern: str, n_words: int, tmp_path: Path) -> None:
+    """Even if all rows agree: another text may not."""
+    texts, y = ["good", "bad"] * 5, ["+", "-"] * 5
+    vectorizer = CountVectorizer(token_pattern=pattern, ngram_range=(1, n_words))
+
+    with pytest.raises(ArtifactError) as error:
+        export(make_pipeline(vectorizer, LogisticRegression()).fit(texts, y), pd.Series(texts), y, tmp_path / "x.onnx")
+
+    assert str(error.value) == (
+        r"expected a token_pattern without groups and flags, and with \b only around words, as in \b\w\w+\b; "
+        f"ONNX Runtime doesn't split texts by {pattern} as scikit-learn does"
+    )
 
 
 TARGETS: dict[str, tuple[Callable[[pd.Series], Any], list[str]]] = {
