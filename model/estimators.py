@@ -20,10 +20,11 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from function.classifier.missing import MISSING_TEXT
 from function.errors import ArtifactError
 from model import artifact
-from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes
-from model.table import MISSING_TEXT, Table, is_boolean, is_gap, is_text
+from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes, find_places
+from model.table import Table, is_boolean, is_gap, is_text
 from model.words import translate
 
 MATRIX = "features"  # the input for all columns
@@ -169,6 +170,8 @@ def _prepare_encoder(encoder: Any) -> None:
         encoder.codes_ = find_codes(encoder)
     elif any(is_gap(categories[-1]) and not is_text(categories) for categories in encoder.categories_):
         raise ArtifactError("expected OneHotEncoder's numbers without missing values; put a SimpleImputer before it")
+    else:
+        encoder.places_ = find_places(encoder)
     encoder.categories_ = [_name_missing(categories) for categories in encoder.categories_]
 
 
@@ -179,7 +182,7 @@ def _name_missing(categories: NDArray[Any]) -> NDArray[Any]:
     named = [category if isinstance(category, str) else MISSING_TEXT for category in categories.tolist()]
     if len(set(named)) < len(named):
         raise ArtifactError(
-            'expected one kind of missing value in a column of texts, got several of None, NaN and ""; use only one'
+            "expected one kind of missing value in a column of texts, got both None and NaN; use only one"
         )
     return np.array(named, dtype=object)
 

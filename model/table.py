@@ -13,7 +13,6 @@ Row = tuple[Value, ...]
 Table = dict[str, list[Value]]
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
-MISSING_TEXT = ""  # replaces a missing value in a column of texts
 
 
 def count_rows(table: Table) -> int:

@@ -45,7 +45,8 @@ from xgboost import XGBClassifier, XGBRegressor
 from function.api.app import create_app
 from function.classifier import Classifier, load
 from function.classifier.facts import Certificate
-from function.errors import ArtifactError
+from function.classifier.missing import MISSING_TEXT
+from function.errors import ArtifactError, FeaturesError
 from function.settings import Settings
 from model.export import export
 from tests.support.command import run as command
@@ -172,7 +173,72 @@ def test_gaps_in_texts_are_what_the_encoder_makes_of_them(
     classifier, _ = check(model.fit(penguins, y), penguins, y, tmp_path / "penguins.onnx")
 
     (sex,) = (feature for feature in classifier.model.features if feature.name == "sex")
-    assert (sex.values, sex.missing, sex.missing_text) == (("female", "male"), True, "")
+    assert (sex.values, sex.missing, sex.missing_text) == (("female", "male"), True, MISSING_TEXT)
+
+
+HOTS: dict[str, Callable[[], Any]] = {
+    "ignore": lambda: OneHotEncoder(handle_unknown="ignore"),
+    "ignore, rare, drop": lambda: OneHotEncoder(handle_unknown="ignore", min_frequency=60, drop="first"),
+    "if_exist": lambda: OneHotEncoder(handle_unknown="infrequent_if_exist"),
+    "if_exist, min_frequency": lambda: OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=60),
+    "if_exist, max_categories": lambda: OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=2, dtype=int
+    ),
+    "if_exist, drop": lambda: OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=60, drop="first"),
+    "if_exist, dense": lambda: OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=60, sparse_output=False
+    ).set_output(transform="pandas"),
+    "error": OneHotEncoder,
+    "error, rare, drop": lambda: OneHotEncoder(min_frequency=60, drop="if_binary"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories:UserWarning")
+@pytest.mark.parametrize("is_imputed", [False, True])
+@pytest.mark.parametrize("make", HOTS.values(), ids=HOTS)
+def test_an_unknown_category_is_what_the_encoder_makes_of_it(
+    make: Callable[[], Any],
+    is_imputed: bool,  # noqa: FBT001
+    penguins: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    """None, a rare one, or refused; so is an empty text, which isn't a missing one, and a number between others."""
+    X = penguins[["island", "year", "sex"]].assign(year=penguins["year"] - 2007.5)
+    imputers = [SimpleImputer(strategy="most_frequent")] * is_imputed
+    columns = make_column_transformer(
+        (make_pipeline(*imputers, make()), ["island", "sex"]), (make_pipeline(*imputers, make()), ["year"])
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(X, penguins["species"])
+
+    classifier, _ = check(model, X, penguins["species"], tmp_path / "x.onnx")
+
+    rows: list[list[Any]] = [
+        ["Dream", 0.5, ""], ["", 0.5, "male"], ["Anticosti", 1.5, None], ["Torgersen", 0.75, "female"]
+    ]  # fmt: skip
+    for row in rows:
+        try:
+            wanted = model.predict_proba(pd.DataFrame([row], columns=X.columns).fillna(np.nan))
+        except ValueError:
+            with pytest.raises(FeaturesError, match=r"^row 0, .*, got another value$"):
+                classifier.predict([row])
+        else:
+            assert classifier.predict([row]) == pytest.approx(wanted, abs=TOLERANCE)
+
+
+def test_an_empty_text_may_be_a_category_beside_missing_ones(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """In JSON and its lines; the empty cell of a CSV is that category too, for the model knows it."""
+    X = penguins[["island", "sex"]].astype(object)
+    X.loc[::9, "sex"] = ""
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(X, penguins["species"])
+
+    classifier, _ = check(model, X, penguins["species"], tmp_path / "x.onnx")
+
+    rows: list[list[Any]] = [["Dream", ""], ["Dream", None]]
+    found = classifier.predict(rows)
+    assert found == pytest.approx(
+        model.predict_proba(pd.DataFrame(rows, columns=X.columns).fillna(np.nan)), abs=TOLERANCE
+    )
+    assert np.abs(found[0] - found[1]).max() > 0.01
 
 
 def test_a_text_that_the_encoder_refuses_is_refused(penguins: pd.DataFrame, tmp_path: Path) -> None:
@@ -952,15 +1018,17 @@ def test_a_package_that_is_missing_is_named(package: str, message: str) -> None:
 
 
 def test_kinds_of_gaps_in_texts_that_cant_be_told_apart(penguins: pd.DataFrame, tmp_path: Path) -> None:
-    """An empty text is what null becomes."""
-    X = penguins.astype({"sex": object}).assign(sex=lambda table: table["sex"].where(penguins.index > 5, ""))
+    """Null is only one kind."""
+    X = penguins.astype({"sex": object}).assign(sex=lambda table: table["sex"].where(penguins.index > 5, None))
+    X.loc[9, "sex"] = np.nan
     model = make_pipeline(prepare(OneHotEncoder()), LogisticRegression(max_iter=1000)).fit(X, X["species"])
+    assert {type(category) for category in model[0].named_transformers_["texts"].categories_[1]} > {type(None), float}
 
     with pytest.raises(ArtifactError) as error:
         export(model, X, X["species"], tmp_path / "x.onnx")
 
     assert str(error.value) == (
-        'expected one kind of missing value in a column of texts, got several of None, NaN and ""; use only one'
+        "expected one kind of missing value in a column of texts, got both None and NaN; use only one"
     )
 
 
