@@ -36,6 +36,7 @@ from model.predictions import predict
 from model.table import Row, Table, count_rows, drop_decimals, is_gap, read_features, read_rows
 
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
+TREES = {"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"}  # operators
 FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
 LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
 
@@ -57,6 +58,13 @@ class Candidate(NamedTuple):
 
     model: onnx.ModelProto
     columns: list[str]
+
+    @property
+    def has_trees(self) -> bool:
+        """It takes numbers, and has trees, which compare them with thresholds."""
+        graph = self.model.graph
+        takes_numbers = any(input.type.tensor_type.elem_type != onnx.TensorProto.STRING for input in graph.input)
+        return takes_numbers and any(node.op_type in TREES for node in graph.node)
 
     def take(self, table: Table) -> Table:
         """Return the model's columns, with booleans as 1 and 0 if it takes numbers."""
@@ -170,7 +178,7 @@ class Export:
             _are_ties(wanted, classes, self.tolerance),
             np.array([None in row for row in rows]),
         )
-        if fault := differences.explain(self.tolerance, count_rows(self.trained.table)):
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), has_trees=candidate.has_trees):
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
@@ -216,7 +224,7 @@ class Differences(NamedTuple):
     ties: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
 
-    def explain(self, tolerance: float, n_trained: int) -> str | None:
+    def explain(self, tolerance: float, n_trained: int, *, has_trees: bool) -> str | None:
         """Say what exceeds the tolerance, and a likely reason; None if nothing does.
 
         Rows from `n_trained` on are held out.
@@ -233,7 +241,8 @@ class Differences(NamedTuple):
         if self.gaps[is_wrong].all():
             return f"{text}; {LOST_GAPS}"
         n_gaps = int(self.gaps[is_wrong].sum())
-        return f"{text}; {f'{n_gaps:,} of them have missing values; ' if n_gaps else ''}{FLOAT64}"
+        reasons = [f"{n_gaps:,} of them have missing values"] * bool(n_gaps) + [FLOAT64] * has_trees
+        return "; ".join([text, *reasons])
 
     def certify(self, framework: str, tolerance: float) -> Certificate:
         """Summarize the differences as a certificate."""

@@ -15,7 +15,6 @@ Table = dict[str, list[Value]]
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
 DECIMALS = r"^([+-]?[0-9]+)(?:\.0+|,0)$"  # of an integer: as pandas writes a column of integers that has a gap
-MISSING_TEXT = ""  # replaces a missing value in a column of texts
 
 
 def count_rows(table: Table) -> int:
