@@ -31,7 +31,7 @@ DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format model train gate build start-api invoke lambda-image base-image docker lambda-base free-port event deploy deploy-arguments gate-arguments smoke-arguments rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
+.PHONY: help run test test-more test-all check format model train gate build start-api invoke lambda-python lambda-image base-image docker lambda-base free-port event deploy deploy-arguments gate-arguments smoke-arguments rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
 
 ##@ Start
 help: ## Print this list
@@ -66,7 +66,7 @@ gate-arguments:
 		{ echo "gate: expected MODEL_BEFORE to be the file of a model, there is no $(MODEL_BEFORE)" >&2; exit 1; }
 
 ##@ AWS Lambda: docs/deploy.md
-build: .venv/all .aws-sam/sbom.json ## Build the package and its bill of materials into .aws-sam/; ARCHITECTURE=x86_64 or arm64; needs Python 3.13
+build: lambda-python .venv/all .aws-sam/sbom.json ## Build the package and its bill of materials into .aws-sam/; ARCHITECTURE=x86_64 or arm64; needs Python 3.13
 	@.venv/bin/python -m model check '$(MODEL)' >/dev/null
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@echo "Deploy this with 'make deploy', not with 'sam deploy': only that publishes a version for the alias."
@@ -79,6 +79,10 @@ invoke: event lambda-base build ## Run the package on one event of events/, EVEN
 
 lambda-image: docker build ## Make a stand-in for AWS's image, for machines without a registry; needs Docker and Debian's busybox-static
 	@.venv/bin/python -m tests.support.lambda_image
+
+# Before .venv/all, which takes minutes on a fresh clone.
+lambda-python:
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit(); from function import package; package.find_python()'
 
 # sam says these late, and not what to do.
 docker:
@@ -96,8 +100,8 @@ event:
 	@test -f 'events/$(EVENT).json' || \
 		{ echo "invoke: expected EVENT to be one of $(basename $(notdir $(wildcard events/*.json))), got $(EVENT)" >&2; exit 1; }
 
-deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),gate-arguments) .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
-	@.venv/bin/python -m model.preflight '$(STACK)' '$(PARAMETERS)' '$(MODEL)'
+deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),gate-arguments) lambda-python .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
+	@.venv/bin/python -m model.preflight '$(STACK)' '$(PARAMETERS)' '$(MODEL)' --package=$(PACKAGE)
 	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
 	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
 	@.venv/bin/sam deploy --stack-name '$(STACK)' \
@@ -106,7 +110,6 @@ deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODE
 		$(if $(filter image,$(PACKAGE)),--template-file .aws-sam/image.json $(if $(REPOSITORY),--image-repository $(REPOSITORY),--resolve-image-repos))
 	@.venv/bin/python -m model.versions '$(STACK)' tell
 
-# Before .venv/all, which takes minutes on a fresh clone.
 deploy-arguments:
 	@$(foreach name,$(shell sed -n '/^Parameters:/,/^Rules:/s/^  \([A-Za-z0-9]*\):$$/\1/p' template.yaml),$(if \
 		$(filter command,$(origin $(name))),$(error expected PARAMETERS='$(name)=…' in place of $(name)=…)))
@@ -134,7 +137,7 @@ layer: .venv/all ## Install what sends OpenTelemetry spans into .aws-sam/layer, 
 	@.venv/bin/python function/package.py --layer .aws-sam/layer/python $(ARCHITECTURE)
 
 ##@ Container image: docs/image.md
-image: .venv/all ## Build a container image of both entry points, TAG=web-single, on BASE=python:3.13-slim; needs Docker
+image: lambda-python .venv/all ## Build a container image of both entry points, TAG=web-single, on BASE=python:3.13-slim; needs Docker
 	@.venv/bin/python -m function.image $(ARCHITECTURE) --base '$(BASE)' --tag '$(TAG)'
 
 base-image: docker .venv/all ## Make a stand-in for python:3.13-slim, for machines without a registry; needs Docker and Debian's busybox-static

@@ -151,7 +151,8 @@ def main(arguments: list[str] | None = None) -> None:
         options = _options(settings, Settings.load(os.environ))
         os.environ["METRICS"] = os.environ.get("METRICS") or "PROMETHEUS"  # empty means unset
         if os.environ["METRICS"].upper() == "PROMETHEUS":
-            os.environ["METRICS_FOLDER"] = os.environ.get("METRICS_FOLDER") or _make_folder()
+            given = os.environ.get("METRICS_FOLDER")
+            os.environ["METRICS_FOLDER"] = _check_folder(given) if given else _make_folder()
         LocalServer(options, settings).run()
     except ServiceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
@@ -180,6 +181,17 @@ def _find_temporary_folder() -> None:
             message = "TMPDIR: expected a writable temporary folder, got none; /tmp and /dev/shm aren't writable either"
             raise SettingsError(message) from None
         tempfile.tempdir = SHARED_MEMORY
+
+
+def _check_folder(folder: str) -> str:
+    """Refuse a folder where the workers can't share their counters: each would answer /metrics with its own."""
+    try:
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        message = f"expected a folder that can be written, or created in one ({error.strerror})"
+        raise SettingsError(f"METRICS_FOLDER={folder!r}: {message}") from None
+    return folder
 
 
 def _make_folder() -> str:

@@ -170,7 +170,9 @@ def to_image(template: Mapping[str, Any], tag: str) -> dict[str, Any]:
     resources = {name: _as_image(resource, tag) for name, resource in template["Resources"].items()}
     parameters = {name: parameter for name, parameter in template["Parameters"].items() if name != "Layers"}
     conditions = {name: condition for name, condition in template["Conditions"].items() if name != "HasLayers"}
-    return dict(template) | {"Parameters": parameters, "Conditions": conditions, "Resources": resources}
+    rules = {name: rule for name, rule in template["Rules"].items() if name != "SpansNeedALayer"}
+    changed = {"Parameters": parameters, "Rules": rules, "Conditions": conditions, "Resources": resources}
+    return dict(template) | changed
 
 
 def _as_image(resource: Mapping[str, Any], tag: str) -> dict[str, Any]:

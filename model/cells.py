@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from function.classifier.model import BOOL
 from model.table import EMPTY
 
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 _IS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 
 
@@ -20,10 +20,10 @@ def parse_cell(cell: str, type: str, *, takes_comma: bool, takes_booleans: bool 
     text = cell.strip()
     if text in EMPTY:
         return None
-    if type == BOOL:
-        return _BOOLEANS.get(text.lower(), cell)
     if takes_comma:
         text = text.replace(",", ".")
+    if type == BOOL:
+        return _BOOLEANS.get(text.lower(), cell)
     if _IS_NUMBER.fullmatch(text):
         return float(text)
     return _BOOLEANS.get(text.lower(), cell) if takes_booleans else cell

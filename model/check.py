@@ -5,6 +5,7 @@ python -m model check my.onnx --labels labels.json
 
 import json
 import math
+import re
 import shlex
 import sys
 import timeit
@@ -16,7 +17,7 @@ from function import package
 from function.api.limits import find_limits
 from function.api.responses import JSON
 from function.classifier import Classifier, Model
-from function.classifier.onnx_file import Graph, read_opsets
+from function.classifier.onnx_file import Graph, Node, read_opsets
 from function.classifier.outputs import to_class_ids, to_probabilities
 from function.classifier.trial import Trial
 from function.errors import ServiceError
@@ -121,6 +122,11 @@ def _hints(model: Model, graph: Graph) -> Iterator[str]:
             f"the file has no output of labels, and {', '.join(regressors)}: if it is a regressor, its numbers aren't "
             "probabilities, though they are from 0 to 1"
         )
+    if words := next(filter(None, map(_find_ascii_words, graph.nodes)), None):
+        yield (
+            f"texts are split by {words}, in which only ASCII has letters; with skl2onnx, the option tokenexp sets another, "
+            r"such as r'[\p{L}\p{N}_]{2,}'"
+        )
     if model.signature.is_zipmap:
         yield "a ZipMap is slower than a tensor; with skl2onnx, export with options={'zipmap': False}"
     if model.signature.n_batch == 1:
@@ -135,6 +141,13 @@ def _hints(model: Model, graph: Graph) -> Iterator[str]:
         yield "the model, above all with trees, may round float64 inputs; a float32 sample exports float32 inputs"
     if model.version == "0":
         yield "the file has no version: `python -m model describe … --version 1` writes one into it, and so does version=1 of export"
+
+
+def _find_ascii_words(node: Node) -> str | None:
+    """Return a Tokenizer's expression if it is skl2onnx's default, or has what RE2 knows only for ASCII."""
+    expression = node.attribute("tokenexp") if node.operator == "Tokenizer" else None
+    words = "" if expression is None else expression.text("s")
+    return words if words == "[a-zA-Z0-9_]+" or re.search(r"\\[wb]", words) else None
 
 
 def time_rows(classifier: Classifier, n_rows: int) -> float:

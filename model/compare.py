@@ -25,7 +25,7 @@ from model.metrics import BETTER_HIGH, BETTER_LOW, Quality, measure
 from model.parser import Parser
 from model.reading import add_artifact, add_reading, read_arguments
 from model.served import load_served, read_settings
-from model.truth import Judged, find_labels, judge
+from model.truth import Judged, find_labels, join_classes, judge
 
 SIGNIFICANT = 0.05  # chance makes such a difference in less than 5 % of cases
 PERCENTILES = (50, 90, 99, 100)
@@ -34,17 +34,21 @@ MOST_CHANGES = 20  # pairs of labels in a terminal
 
 
 class Aligned(NamedTuple):
-    """The answers of both models to the same rows, for the labels of both.
+    """The answers of both models to the same rows, for the classes of both.
 
     Attributes:
         labels: the old model's, then those that only the new one has.
-        probabilities: of both models, float32, shape (n_rows, n_labels).
-        classes: of both models, label indexes.
+        said: by both models, indexes of these labels.
+        names: of the classes of both models; one whose label was renamed is the same class.
+        classes: of both models, indexes of these names.
+        probabilities: of both models, float32, shape (n_rows, n_names).
     """
 
     labels: tuple[str, ...]
-    probabilities: list[NDArray[np.float32]]
+    said: list[NDArray[np.intp]]
+    names: tuple[str, ...]
     classes: list[NDArray[np.intp]]
+    probabilities: list[NDArray[np.float32]]
 
 
 class McNemar(NamedTuple):
@@ -72,7 +76,7 @@ class Comparison(NamedTuple):
     @property
     def changed(self) -> NDArray[np.intp]:
         """The rows whose label changes."""
-        old, new = self.aligned.classes
+        old, new = self.aligned.said
         return np.flatnonzero(old != new)
 
     @property
@@ -89,28 +93,31 @@ def compare(old: Classifier, new: Classifier, judged: Judged) -> Comparison:
     aligned = align(old, new, judged)
     before, after = aligned.probabilities
     qualities = test = None
-    if len(judged.truth):
+    if judged.truth:
         qualities = [
-            measure(aligned.labels, judged.truth, said, probabilities)
-            for said, probabilities in zip(aligned.classes, aligned.probabilities, strict=True)
+            measure(aligned.names, truth, classes, probabilities)
+            for truth, classes, probabilities in zip(judged.truth, aligned.classes, aligned.probabilities, strict=True)
         ]
-        test = find_difference(*(said == judged.truth for said in aligned.classes))
+        are_right = [classes == truth for classes, truth in zip(aligned.classes, judged.truth, strict=True)]
+        test = find_difference(*are_right)
     return Comparison(
         find_breaks(old.model, new.model), judged, aligned, np.abs(after - before).max(axis=1), qualities, test
     )
 
 
 def align(old: Classifier, new: Classifier, judged: Judged) -> Aligned:
-    """Bring the answers of both models to the same labels; a label that one lacks gets probability 0."""
-    labels = find_labels([old, new])
-    probabilities, classes = [], []
-    for classifier, found, said in zip((old, new), judged.probabilities, judged.classes, strict=True):
-        places = np.array([labels.index(label) for label in classifier.model.labels])
-        spread = np.zeros((len(found), len(labels)), dtype=np.float32)
-        spread[:, places] = found
-        probabilities.append(spread)
-        classes.append(places[said])
-    return Aligned(labels, probabilities, classes)
+    """Bring the answers of both models to the same classes; one that a model lacks gets probability 0."""
+    models = [old.model, new.model]
+    labels, (names, places) = find_labels(models), join_classes(models)
+    said = [
+        np.array([labels.index(label) for label in model.labels])[best]
+        for model, best in zip(models, judged.classes, strict=True)
+    ]
+    probabilities = [np.zeros((len(found), len(names)), dtype=np.float32) for found in judged.probabilities]
+    for spread, own, found in zip(probabilities, places, judged.probabilities, strict=True):
+        spread[:, own] = found
+    classes = [own[best] for own, best in zip(places, judged.classes, strict=True)]
+    return Aligned(labels, said, names, classes, probabilities)
 
 
 def find_difference(old_right: NDArray[np.bool_], new_right: NDArray[np.bool_]) -> McNemar:
@@ -155,7 +162,7 @@ def _measures() -> list[str]:
 
 def _name_pairs(found: Comparison, rows: NDArray[np.intp]) -> list[tuple[str, str]]:
     labels = found.aligned.labels
-    old, new = (said[rows].tolist() for said in found.aligned.classes)
+    old, new = (said[rows].tolist() for said in found.aligned.said)
     return [(labels[a], labels[b]) for a, b in zip(old, new, strict=True)]
 
 

@@ -23,10 +23,12 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from function.classifier.missing import MISSING_TEXT
 from function.errors import ArtifactError
 from model import artifact
-from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes
-from model.table import MISSING_TEXT, Table, is_boolean, is_gap, is_text
+from model.mends import CONVERTERS, SHAPES, convert_as_float32, convert_with_double, find_codes, find_places
+from model.table import Table, is_boolean, is_gap, is_text
+from model.words import translate
 
 MATRIX = "features"  # the input for all columns
 LOCALE = {"locale": "C.UTF-8"}  # for lower-casing; the only locale in Lambda
@@ -65,7 +67,7 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
         target_opset={"": get_latest_tested_opset_version(), "ai.onnx.ml": 3},  # onnxmltools supports no newer one
         initial_types=_name_inputs(table, numbers) if is_by_column else [(MATRIX, numbers([None, len(table)]))],
         options={id(estimator): {"zipmap": False}}
-        | {id(part): LOCALE for part in parts if isinstance(part, CountVectorizer)}
+        | {id(part): _find_words(part) for part in parts if isinstance(part, CountVectorizer)}
         | {id(part): {"raw_scores": True} for part in _find_calibrated(parts)},
         custom_conversion_functions=CONVERTERS | boosters,
         custom_shape_calculators=SHAPES,
@@ -80,6 +82,13 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
     booleans = [input for input, name in columns.items() if is_boolean(table[name]) and None not in table[name]]
     artifact.take_booleans(proto, booleans)
     return proto, [columns[input.name] for input in proto.graph.input]
+
+
+def _find_words(vectorizer: CountVectorizer) -> dict[str, str]:
+    """Return skl2onnx's options to find the vectorizer's words; its own find only ASCII."""
+    if vectorizer.analyzer != "word" or vectorizer.tokenizer is not None:
+        return LOCALE
+    return {**LOCALE, "tokenexp": translate(vectorizer.token_pattern, max(vectorizer.ngram_range))}
 
 
 def _name_inputs(table: Table, numbers: type) -> list[tuple[str, Any]]:
@@ -184,6 +193,8 @@ def _prepare_encoder(encoder: Any) -> None:
         encoder.codes_ = find_codes(encoder)
     elif any(is_gap(categories[-1]) and not is_text(categories) for categories in encoder.categories_):
         raise ArtifactError("expected OneHotEncoder's numbers without missing values; put a SimpleImputer before it")
+    else:
+        encoder.places_ = find_places(encoder)
     encoder.categories_ = [_name_missing(categories) for categories in encoder.categories_]
 
 
@@ -194,7 +205,7 @@ def _name_missing(categories: NDArray[Any]) -> NDArray[Any]:
     named = [category if isinstance(category, str) else MISSING_TEXT for category in categories.tolist()]
     if len(set(named)) < len(named):
         raise ArtifactError(
-            'expected one kind of missing value in a column of texts, got several of None, NaN and ""; use only one'
+            "expected one kind of missing value in a column of texts, got both None and NaN; use only one"
         )
     return np.array(named, dtype=object)
 

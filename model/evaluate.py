@@ -29,13 +29,13 @@ MOST_PLACES = 3
 def find_worst(judged: Judged, labels: Sequence[str], n: int) -> list[dict[str, Any]]:
     """Return the mistakes with the highest probabilities."""
     probabilities, said = judged.probabilities[0], judged.classes[0]
-    wrong = np.flatnonzero(said != judged.truth)
+    wrong = np.flatnonzero(said != judged.truth[0])
     sure = probabilities[wrong, said[wrong]]
     return [
         {
             "file": judged.files[row],
             "line": int(judged.lines[row]),
-            "truth": labels[judged.truth[row]],
+            "truth": labels[judged.truth[0][row]],
             "label": labels[said[row]],
             "probability": float(probabilities[row, said[row]]),
         }
@@ -51,6 +51,7 @@ def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]
         "labels": {name: of_label._asdict() for name, of_label in quality.labels.items()},
         "matrix": quality.matrix.tolist(),
         "left_out": {"n_rows": len(judged.left_out), "reasons": dict(judged.count_reasons())},
+        "new_texts": dict(judged.new_texts),
         "worst": list(worst),
     }
     return document
@@ -59,6 +60,8 @@ def to_document(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]
 def describe(quality: Quality, judged: Judged, worst: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield the result as lines for a terminal."""
     yield from describe_rows(quality.n_rows, judged)
+    for name, n in judged.new_texts.items():
+        yield f"{name}: {n:,} {'row has' if n == 1 else 'rows have'} a text that the model wasn't trained on"
     low, high = quality.interval
     label, share = quality.baseline
     yield f"accuracy           {quality.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f}"
@@ -176,7 +179,7 @@ def _run(arguments: argparse.Namespace) -> list[str]:
     labels = classifier.model.labels
     bounds = read_bounds(arguments, labels)
     judged = judge([classifier], read_arguments(arguments))
-    quality = measure(labels, judged.truth, judged.classes[0], judged.probabilities[0])
+    quality = measure(labels, judged.truth[0], judged.classes[0], judged.probabilities[0])
     worst = find_worst(judged, labels, max(0, arguments.worst))
     if arguments.json:
         print(json.dumps(to_document(quality, judged, worst), indent=1, ensure_ascii=False))

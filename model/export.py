@@ -34,9 +34,10 @@ from model.facts import Described, LabelError, check_labels, find_facts, load
 from model.frameworks import Answers, Framework, join
 from model.parser import Parser
 from model.predictions import predict
-from model.table import Row, Table, count_rows, is_gap, read_features, read_rows
+from model.table import Row, Table, count_rows, drop_decimals, is_gap, read_features, read_rows
 
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
+TREES = {"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"}  # operators
 FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
 LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
 LEFT_NONE = (
@@ -51,6 +52,10 @@ class Rows(NamedTuple):
     X: Any
     table: Table
     truth: list[str | None] | None
+
+    def name(self, known: Sequence[str] | None) -> "Rows":
+        """Drop the decimals of labels that are whole numbers, unless the model has them."""
+        return self if self.truth is None else self._replace(truth=drop_decimals(self.truth, known or ()))
 
     def rename(self, classes: Sequence[str], labels: Sequence[str]) -> "Rows":
         """Rename the labels that are the model's classes, unless one would get the name of another."""
@@ -72,6 +77,13 @@ class Candidate(NamedTuple):
 
     model: onnx.ModelProto
     columns: list[str]
+
+    @property
+    def has_trees(self) -> bool:
+        """It takes numbers, and has trees, which compare them with thresholds."""
+        graph = self.model.graph
+        takes_numbers = any(input.type.tensor_type.elem_type != onnx.TensorProto.STRING for input in graph.input)
+        return takes_numbers and any(node.op_type in TREES for node in graph.node)
 
     def take(self, table: Table) -> Table:
         """Return the model's columns, with booleans as 1 and 0 if it takes numbers."""
@@ -124,6 +136,7 @@ def export(  # noqa: PLR0913 - one call in a notebook
     unseen = None if holdout is None else _read(model, *(holdout if isinstance(holdout, tuple) else (holdout,)))
     certified = [trained] if unseen is None else [trained, unseen]
     answers = join([frameworks.predict(framework, model, rows.X, rows.table) for rows in certified])
+    trained, unseen = trained.name(answers.labels), unseen and unseen.name(answers.labels)
     if labels is not None and answers.labels:
         trained = trained.rename(answers.labels, labels)
         unseen = unseen and unseen.rename(answers.labels, labels)
@@ -189,7 +202,7 @@ class Export:
             _are_ties(wanted, classes, self.tolerance),
             np.array([None in row for row in rows]),
         )
-        if fault := differences.explain(self.tolerance, count_rows(self.trained.table)):
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), has_trees=candidate.has_trees):
             fault = fault.replace(LOST_GAPS, LEFT_NONE) if self.trained.has_none else fault
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
@@ -236,7 +249,7 @@ class Differences(NamedTuple):
     ties: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
 
-    def explain(self, tolerance: float, n_trained: int) -> str | None:
+    def explain(self, tolerance: float, n_trained: int, *, has_trees: bool) -> str | None:
         """Say what exceeds the tolerance, and a likely reason; None if nothing does.
 
         Rows from `n_trained` on are held out.
@@ -253,7 +266,8 @@ class Differences(NamedTuple):
         if self.gaps[is_wrong].all():
             return f"{text}; {LOST_GAPS}"
         n_gaps = int(self.gaps[is_wrong].sum())
-        return f"{text}; {f'{n_gaps:,} of them have missing values; ' if n_gaps else ''}{FLOAT64}"
+        reasons = [f"{n_gaps:,} of them have missing values"] * bool(n_gaps) + [FLOAT64] * has_trees
+        return "; ".join([text, *reasons])
 
     def certify(self, framework: str, tolerance: float) -> Certificate:
         """Summarize the differences as a certificate."""

@@ -16,7 +16,7 @@ from function.errors import ArtifactError, FeaturesError
 from model import artifact
 from model.bins import find_bins
 from model.predictions import predict
-from model.table import Row, Table, Value, count_rows, is_boolean, read_rows
+from model.table import Row, Table, Value, count_rows, drop_decimals, is_boolean, read_rows
 
 MOST_VALUES = 100  # a column with more texts, or whose texts hardly repeat, is free text
 
@@ -129,6 +129,8 @@ def find_facts(
     else:
         taken = set(takes_missing)
     classifier = load(model, table, labels)
+    if truth is not None:
+        truth = drop_decimals(truth, {*classifier.model.labels, *(classifier.model.class_ids or ())})
     best = _try(classifier, table, truth, asks_with_gaps=truth is not None or bool(taken))
     names, right = _judge(classifier.model, table, truth, best)
     if takes_missing is None and truth is not None:

@@ -101,7 +101,7 @@ def predict(framework: Framework, model: Any, X: Any, table: Table) -> Answers:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "X has feature names, but")  # of files, and the model was given an array
-            return framework.predict(model, X)
+            return _predict_each(framework, model, X)
     except ArtifactError:
         raise
     except Exception as error:  # noqa: BLE001 - it may be any
@@ -121,6 +121,23 @@ def _check_numbers(framework: Framework, model: Any, table: Table, cause: str) -
 
 def _has(values: Sequence[Value], shown: str) -> bool:
     return any(isinstance(value, str) and repr(value) in shown for value in values)
+
+
+def _predict_each(framework: Framework, model: Any, X: Any) -> Answers:
+    """Give a single column of texts as a sequence if the model takes that, as a vectorizer does, else as it is."""
+    refusal = None
+    if np.ndim(X) == 2 and np.shape(X)[1] == 1 and is_text(texts := np.asarray(X)[:, 0].tolist()):
+        try:
+            return framework.predict(model, texts)
+        except Exception as error:  # noqa: BLE001 - of a model that takes columns it may be any
+            refusal = error
+    answers = framework.predict(model, X)
+    if (n_answers := len(answers.classes)) == (n_rows := len(X)):
+        return answers
+    if refusal is not None:
+        raise refusal
+    expected = f"an answer to each of {n_rows:,} rows"
+    raise ArtifactError(f"expected {expected}, got {n_answers}; a model of one sequence of texts takes no other column")
 
 
 def convert(framework: Framework, model: Any, table: Table, **options: bool) -> tuple[onnx.ModelProto, list[str]]:

@@ -8,10 +8,10 @@ import orjson
 import pyarrow as pa
 from pydantic_core import from_json
 
-from function.classifier.inputs import name_type, refuse_record
+from function.classifier.inputs import name_type, refuse_array, refuse_record
 from function.classifier.model import Columns
 from model.files import Batch, Block, Fault, FileError, Located, Place, Record, RowFile
-from model.lines import Chunk, read_chunks
+from model.lines import BOM, Chunk, read_chunks
 
 
 class JsonLinesFile(RowFile):
@@ -21,10 +21,14 @@ class JsonLinesFile(RowFile):
         """Read the first rows.
 
         Raises:
-            FileError: none of them is a row.
+            FileError: none of them is a row, or all rows are one list.
         """
         super().__init__(place)
         self._place, self._columns = place, columns
+        with place.system.open_input_stream(place.inner, compression="detect") as stream:
+            start = stream.read(1000).removeprefix(BOM)
+        if fault := refuse_array(start):
+            raise FileError(f"{self.path}, line 1: {fault}")
         first, faults = next(read_chunks(place, None, has_quotes=False), None), list[Fault]()
         records = [record for _, record in self._parse_rows(first, faults)] if first else []
         if not records:

@@ -44,7 +44,9 @@ def read_chunks(place: Located, start: Place | None, *, has_quotes: bool) -> Ite
                 rest += block
                 content = rest[: _find_end(rest, has_quotes=has_quotes, is_long=len(rest) > LONGEST)]
                 if len(rest) > LONGEST and not content:
-                    fault = "a quoted field is never closed" if b'"' in rest else "it has more than 16 MiB"
+                    fault = (
+                        "a quoted field is never closed" if has_quotes and b'"' in rest else "it has more than 16 MiB"
+                    )
                     raise FileError(f"{place.path}: line {at.line}: {fault}")
                 if content:
                     rest, before = rest[len(content) :], at

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
-from skl2onnx.common._apply_operation import apply_cast
+from skl2onnx.common._apply_operation import apply_cast, apply_reshape
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 from sklearn.ensemble import (
@@ -19,12 +19,13 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
-from model.table import MISSING_TEXT
+from function.classifier.missing import MISSING_TEXT
 
 ML = "ai.onnx.ml"
+UNKNOWN = "\ufffe"  # Unicode has no character of this number
 
 
 class Graph(NamedTuple):
@@ -112,6 +113,79 @@ def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Concat", *found, axis=1, output=operator.outputs[0].full_name)
 
 
+def find_places(encoder: Any) -> list[NDArray[np.int64]]:
+    """Let a OneHotEncoder encode each of its own categories and, if it doesn't refuse it, an unknown one at the end.
+
+    Returns for each column their places among its outputs; beyond the last one where all outputs are 0.
+    """
+    encoder.set_output(transform="default").set_params(sparse_output=True)
+    is_strict, known = encoder.handle_unknown == "error", [values.tolist() for values in encoder.categories_]
+    given = known if is_strict else [[*values, _find_unknown(values)] for values in known]
+    n_rows = max(map(len, given))
+    rows = np.column_stack([np.resize(np.array(values, dtype=object), n_rows) for values in given])
+    encoded, places, start = encoder.transform(rows).tocsc(), [], 0
+    for values, width in zip(given, encoder._n_features_outs, strict=True):  # noqa: SLF001 - not public
+        part = encoded[: len(values), start : start + width].tocoo()
+        places.append(np.full(len(values), width))
+        places[-1][part.row] = part.col
+        start += width
+    return places
+
+
+def _find_unknown(values: list[Any]) -> Any:
+    """Return a value that is none of a column's categories."""
+    return UNKNOWN if any(isinstance(value, str) for value in values) else max(values) + 1
+
+
+def shape_one_hot_encoder(operator: Any) -> None:
+    """Set the number of columns, which skl2onnx gets wrong if some categories are grouped."""
+    rows = operator.inputs[0].type.shape[0]
+    width = sum(operator.raw_operator._n_features_outs)  # noqa: SLF001 - not public
+    operator.outputs[0].type = FloatTensorType([rows, width])
+
+
+def convert_one_hot_encoder(scope: Any, operator: Any, container: Any) -> None:
+    """Use the encoder's own places: skl2onnx refuses what it would group, and cuts the decimals of a number off."""
+    encoder, graph = operator.raw_operator, Graph(scope, container)
+    types = [input for input in operator.inputs for _ in range(input.type.shape[1])]
+    widths, found = encoder._n_features_outs, []  # noqa: SLF001 - not public
+    for column, input, categories, places, width in zip(
+        graph.columns(operator.inputs), types, encoder.categories_, encoder.places_, widths, strict=True
+    ):
+        is_text, n_known = isinstance(input.type, StringTensorType), len(categories)
+        if is_text and n_known == width and (places == np.arange(len(places))).all():
+            texts, zeros = categories.tolist(), int(len(places) > n_known)
+            found.append(graph.add("OneHotEncoder", column, domain=ML, cats_strings=texts, zeros=zeros))
+            continue
+        if width == 0:  # its only category is dropped
+            continue
+        index = (_find_text if is_text else _find_number)(graph, column, categories, tensor_type(input))
+        # Without a place for an unknown value, Gather fails on it.
+        place = graph.add("Gather", graph.constant(TensorProto.INT64, places.tolist(), [len(places)]), index)
+        found.append(graph.add("OneHotEncoder", place, domain=ML, cats_int64s=list(range(width)), zeros=1))
+    joined = graph.add("Concat", *found, axis=2)
+    apply_reshape(scope, joined, operator.outputs[0].full_name, container, desired_shape=(-1, sum(widths)))
+
+
+def _find_text(graph: Graph, column: str, categories: NDArray[Any], _: int) -> str:
+    """Find each text's index among the categories, their number if it is none of them."""
+    n = len(categories)
+    return graph.add(
+        "LabelEncoder", column, domain=ML, op_version=2,
+        keys_strings=categories.tolist(), values_int64s=list(range(n)), default_int64=n,
+    )  # fmt: skip
+
+
+def _find_number(graph: Graph, column: str, categories: NDArray[Any], type: int) -> str:
+    """Find the same of each number, compared in its own type."""
+    n = len(categories)
+    known = graph.constant(type, categories.astype(float).tolist(), [1, n])
+    are_equal = graph.add("Cast", graph.add("Equal", graph.add("Cast", column, to=type), known), to=TensorProto.FLOAT)
+    steps = graph.constant(TensorProto.FLOAT, [float(index - n) for index in range(n)], [n, 1])
+    rest = graph.constant(TensorProto.FLOAT, [float(n)], [1])
+    return graph.add("Cast", graph.add("Add", graph.add("MatMul", are_equal, steps), rest), to=TensorProto.INT64)
+
+
 def _refuse_unknown(graph: Graph, column: str, code: str, categories: NDArray[Any]) -> str:
     """Let the model fail on an unknown text, as ONNX's OneHotEncoder does; its LabelEncoder doesn't."""
     known = graph.add("OneHotEncoder", column, domain=ML, cats_strings=categories.tolist(), zeros=0)
@@ -191,9 +265,10 @@ class DoubleTrees(Trees):
         self._graph.add("Cast", answers, output=probabilities, to=TensorProto.DOUBLE)
 
 
-SHAPES = {SimpleImputer: shape_imputer}
+SHAPES = {SimpleImputer: shape_imputer, OneHotEncoder: shape_one_hot_encoder}
 CONVERTERS = {
     SimpleImputer: convert_imputer,
+    OneHotEncoder: convert_one_hot_encoder,
     OrdinalEncoder: convert_ordinal_encoder,
     HistGradientBoostingClassifier: convert_with_double,
     GradientBoostingClassifier: convert_as_float32,

@@ -17,6 +17,8 @@ from samtranslator.yaml_helper import yaml_parse
 from function.api.app import create_app
 from function.classifier.model import cut
 from function.errors import ServiceError
+from function.image import to_image
+from function.observability import tracing
 from function.settings import Settings
 from model.served import load_served
 
@@ -76,7 +78,8 @@ def _find_fault(value: str, parameter: Mapping[str, Any]) -> str | None:
             return "a number"
         if (low is not None and number < low) or (high is not None and number > high):
             return f"a number from {low}" + (f" to {high}" if high is not None else " on")
-    if (pattern := parameter.get("AllowedPattern")) and not re.fullmatch(pattern, value):
+    values = value.split(",") if parameter["Type"] == "CommaDelimitedList" else [value]
+    if (pattern := parameter.get("AllowedPattern")) and not all(re.fullmatch(pattern, one) for one in values):
         return str(parameter.get("ConstraintDescription", pattern))
     return None
 
@@ -91,6 +94,7 @@ def check_service(template: Mapping[str, Any], values: Mapping[str, Any], artifa
     environ = {name: str(_evaluate(value, values)) for name, value in variables.items()}
     settings = Settings.load(environ | {"MODEL_FILEPATH": str(artifact), "MODEL_SHA256": ""})
     create_app(settings, load_served(settings))
+    tracing.is_wanted(environ)
 
 
 def check_rules(template: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -116,6 +120,8 @@ def _evaluate(value: Any, values: Mapping[str, Any]) -> Any:
     match function:
         case "Fn::Equals":
             return str(found[0]) == str(found[1])
+        case "Fn::EachMemberEquals":
+            return all(one == found[1] for one in found[0].split(","))
         case "Fn::Not":
             return not found[0]
         case "Fn::And":
@@ -147,15 +153,18 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("stack")
     parser.add_argument("parameters", help="NAME=value, separated by spaces")
     parser.add_argument("artifact", type=Path)
+    parser.add_argument("--package", choices=["zip", "image"], default="zip")
     arguments = parser.parse_args(given)
     try:
-        _check(arguments.stack, arguments.parameters.split(), arguments.artifact)
+        template = yaml_parse(TEMPLATE.read_text())
+        if arguments.package == "image":
+            template = to_image(template, "")
+        _check(template, arguments.stack, arguments.parameters.split(), arguments.artifact)
     except (ServiceError, SystemExit) as error:
         sys.exit(f"deploy: {error}")
 
 
-def _check(stack: str, parameters: Sequence[str], artifact: Path) -> None:
-    template = yaml_parse(TEMPLATE.read_text())
+def _check(template: Mapping[str, Any], stack: str, parameters: Sequence[str], artifact: Path) -> None:
     check_stack(stack)
     check_parameters(parameters, template["Parameters"])
     defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}

@@ -1,7 +1,8 @@
 """Rows by column: a DataFrame or an array → one list of values per column."""
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ Row = tuple[Value, ...]
 Table = dict[str, list[Value]]
 
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # as pandas reads and writes them
-MISSING_TEXT = ""  # replaces a missing value in a column of texts
+DECIMALS = r"^([+-]?[0-9]+)(?:\.0+|,0)$"  # of an integer: as pandas writes a column of integers that has a gap
 
 
 def count_rows(table: Table) -> int:
@@ -32,6 +33,14 @@ def is_text(values: Sequence[Value]) -> bool:
 def is_boolean(values: Sequence[Value]) -> bool:
     """Return whether all values are booleans; some may be missing."""
     return {type(value) for value in values if value is not None} == {bool}
+
+
+def drop_decimals(labels: Sequence[str | None], known: Collection[str]) -> list[str | None]:
+    """Return labels that are all whole numbers without decimals, unless these are known."""
+    found = {label for label in labels if label is not None}
+    if found <= set(known) or not all(re.fullmatch(r"[+-]?[0-9]+", re.sub(DECIMALS, r"\1", label)) for label in found):
+        return list(labels)
+    return [None if label is None else re.sub(DECIMALS, r"\1", label) for label in labels]
 
 
 def to_numbers(values: Sequence[Value]) -> list[Value]:

@@ -1,6 +1,7 @@
 """The values of a batch: a file's cells → one checked array per input of the model."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -148,6 +149,20 @@ class TableValues(Values):
             if values.dtype.kind == "f":
                 found |= ~np.isfinite(values[rows]).all(axis=1)
         return found
+
+
+def count_new_texts(columns: Columns, batch: Batch, names: Sequence[str], rows: Indexes) -> Counter[str]:
+    """Count by feature the rows with a text that isn't one of the feature's values, if these are known."""
+    found: Counter[str] = Counter()
+    known = [(name, feature) for name, feature in zip(names, columns.features, strict=True) if feature.values]
+    if not known:
+        return found
+    table = batch.take(rows.tolist())
+    for name, feature in known:
+        texts = _combine(table[name])
+        texts = read_texts(texts, feature.values, is_free=False) if batch.is_text else texts
+        found[feature.name] = sum(text is not None and text not in (feature.values or ()) for text in texts.to_pylist())
+    return +found
 
 
 def is_text(type: pa.DataType) -> bool:

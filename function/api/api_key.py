@@ -16,10 +16,15 @@ from function.api import responses
 LOCK = Security(APIKeyHeader(name="X-API-Key", auto_error=False))
 
 
+def is_open(path: str) -> bool:
+    """Return whether a path needs no key: those of the routes without LOCK."""
+    return path in ("/", "/health") or path.startswith("/v2/health/")
+
+
 def refuse(scope: Scope, digests: Sequence[str]) -> Response | None:
     """Return a 401 if keys are required, the path isn't open, and the request has no accepted key."""
     path = scope["path"]
-    if not digests or path in ("/", "/health") or path.startswith("/v2/health/"):
+    if not digests or is_open(path):
         return None
     key = Headers(scope=scope).get("x-api-key")
     digest = hashlib.sha256((key or "").encode("latin-1")).hexdigest()  # the original bytes

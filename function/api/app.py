@@ -9,12 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from function.api import responses
 from function.api.api_key import LOCK
-from function.api.entry import Service, answer_failure, answer_request_error
+from function.api.entry import Service, answer_failure, answer_request_error, unwrap
 from function.api.inference import Runner
 from function.api.limits import find_limits
 from function.api.routes import health, metadata, metrics, page, predict
@@ -22,11 +23,13 @@ from function.api.routing import DirectRoute, index_routes
 from function.api.schemas import Errors, ProtocolError, declare
 from function.api.v2 import routes as v2
 from function.classifier import Classifier
-from function.errors import RequestError, SettingsError
+from function.errors import BodyError, RequestError, SettingsError
 from function.observability.access import AccessLog
 from function.observability.inference import InferenceObserver
 from function.observability.recorder import ReadableRecorder, Recorder, create_recorder
 from function.settings import Settings
+
+UNREADABLE = "There was an error parsing the body"  # FastAPI's words, in fastapi/routing.py
 
 
 def create_app(settings: Settings, classifier: Classifier) -> Service:
@@ -100,8 +103,8 @@ def _options(errors: type[BaseModel], lock: Sequence[Depends] = ()) -> dict[str,
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """Answer requests that no route takes; errors that a route raises are answered as FastAPI documents."""
     assert isinstance(error, HTTPException)
-    if isinstance(error.__cause__, RequestError):  # FastAPI turns what reading a body raises into a 400
-        return await answer_request_error(request, error.__cause__)
+    if error.detail == UNREADABLE:
+        return await _answer_unreadable(request, error.__cause__)
     path, allowed = request.scope["path"], (error.headers or {}).get("Allow")
     if error.status_code == 405 and allowed is not None:
         message, type = f"this path takes {allowed}", "method_not_allowed"
@@ -110,6 +113,14 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         message = "no such path; GET /openapi.json lists them all"
         return responses.error(path, 404, message, type="not_found", loc=["path"], headers=error.headers)
     return await http_exception_handler(request, error)
+
+
+async def _answer_unreadable(request: Request, cause: BaseException | None) -> Response:
+    """Answer what FastAPI raises where reading a body fails."""
+    error = unwrap(cause)
+    if not isinstance(error, RequestError | ClientDisconnect):
+        error = BodyError("expected a body that is what its content type says, got another", type="body_unreadable")
+    return await answer_failure(request, error)
 
 
 async def _answer_validation_error(request: Request, error: Exception) -> Response:

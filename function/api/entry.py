@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from function.api import api_key, responses
 from function.api.body import limit_body
@@ -57,8 +58,8 @@ class Service(FastAPI):
         self._max_body_bytes = settings.max_body_bytes
         self._cors: ASGIApp | None = None
         if settings.cors_origins:  # before the key check, because a preflight request has no key
-            methods, headers = ["GET", "POST"], ["*"]
-            self._cors = CORSMiddleware(self._answer, settings.cors_origins, methods, headers, expose_headers=EXPOSED)
+            origins = settings.cors_origins
+            self._cors = CORSMiddleware(self._answer, origins, ["*"], ["*"], expose_headers=EXPOSED)
 
     def add_exception_handler(self, exc_class_or_status_code: int | type[Exception], handler: ExceptionHandler) -> None:
         """Add a handler; from then on FastAPI calls every route, because only it calls the handler."""
@@ -68,7 +69,8 @@ class Service(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, log it and count it."""
         if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
+            # Neither entry point takes a WebSocket, so no other server may, without the key check.
+            await (WebSocketClose() if scope["type"] == "websocket" else super().__call__)(scope, receive, send)
             return
         if self._base_path:
             scope = {**scope, "path": _strip(scope["path"], self._base_path)}
@@ -122,7 +124,8 @@ class Service(FastAPI):
         except ClientDisconnect:
             log.info("the client left before its request was complete")
         except Exception as error:
-            log.exception("unexpected failure")
+            if not isinstance(unwrap(error), RequestError):
+                log.exception("unexpected failure")
             if record.is_started and not record.is_answered:
                 raise
             if not record.is_answered:  # otherwise FastAPI has answered, and raised the error again
@@ -198,6 +201,13 @@ def _find_request_id(scope: Scope) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
+def unwrap(error: BaseException | None) -> BaseException | None:
+    """Take an error out of its groups: a middleware of Starlette's BaseHTTPMiddleware reads bodies in a task group."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 async def answer_request_error(request: Request, error: Exception) -> Response:
     """Answer a wrong request, for the entry and for FastAPI."""
     assert isinstance(error, RequestError)
@@ -207,6 +217,8 @@ async def answer_request_error(request: Request, error: Exception) -> Response:
 
 async def answer_failure(request: Request, error: Exception) -> Response:
     """Answer an unexpected failure, for the entry and for FastAPI; if the client has left, nobody gets it."""
+    if isinstance(wrong := unwrap(error), RequestError):
+        return await answer_request_error(request, wrong)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     record: Record = request.scope["record"]

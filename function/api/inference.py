@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -67,16 +68,24 @@ class Runner:
         record.run = Run(arrays, prediction, time.perf_counter() - started)
         return prediction
 
+    def infer_rows(self, record: Record, rows: Sequence[Sequence[Any]]) -> Prediction:
+        """Return the prediction for rows of features, and count them.
+
+        Raises:
+            FeaturesError: the model can't take one of them.
+        """
+        record.n_rows = len(rows)
+        return self.infer(record, to_arrays(self.classifier.model.columns, rows))
+
     def infer_row(self, record: Record, body: bytearray) -> Prediction:
         """Return the prediction for a body of one row.
 
         Raises:
             RequestError: it isn't one row, or the model can't take it.
         """
-        columns = self.classifier.model.columns
-        rows = read_rows(body, columns)
+        rows = read_rows(body, self.classifier.model.columns)
         record.n_rows = len(rows)
         if len(rows) > 1:
             message = f"expected 1 row, got {len(rows)}; POST /predict/batch takes up to {self.limits.max_rows}"
             raise FeaturesError(message, type="one_row")
-        return self.infer(record, to_arrays(columns, rows))
+        return self.infer_rows(record, rows)

@@ -21,7 +21,7 @@ class DirectRoute(APIRoute):
     errors and files. A traced request goes through FastAPI and gets the same response:
     https://fastapi.tiangolo.com/how-to/custom-request-and-route/
 
-    FastAPI calls each other endpoint, such as one with a parameter, as it documents.
+    FastAPI calls every other endpoint, such as one with a parameter, as it documents.
     """
 
     @property

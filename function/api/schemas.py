@@ -1,6 +1,7 @@
 """The shapes of the native routes' bodies, only for the OpenAPI document."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -122,17 +123,23 @@ class ProtocolError(BaseModel):
 _ERROR_STATUSES = {
     400: "Not a request that the protocol or the model takes",
     401: "No key, or one that isn't accepted",
-    404: "Another model, or another version of it",
+    404: "Nothing of this name, such as another model or version",
     413: "More bytes or rows than `limits` in /metadata",
     415: "A body with a Content-Encoding, such as a compressed one",
-    422: "Not JSON, or not rows that the model takes",
+    422: "Wrong input, such as no JSON, or rows that the model doesn't take",
     500: "Unexpected failure; the log has its traceback under the request id",
 }
 
 
 def declare(*statuses: int, model: type[BaseModel] = Errors) -> dict[int | str, dict[str, Any]]:
     """Declare error statuses for the OpenAPI document; Python's own phrases differ between versions."""
-    return {status: {"model": model, "description": _ERROR_STATUSES[status]} for status in statuses}
+    return {
+        status: {"model": model, "description": _ERROR_STATUSES.get(status) or _name(status)} for status in statuses
+    }
+
+
+def _name(status: int) -> str:
+    return HTTPStatus(status).name.replace("_", " ").capitalize()
 
 
 def declare_body(model: Model, max_rows: int) -> dict[str, Any]:

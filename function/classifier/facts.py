@@ -92,7 +92,9 @@ def read_labels(path: Path) -> list[str]:
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror}); LABEL_FILEPATH names the labels") from None
     except ValidationError as error:
-        raise ArtifactError(f"{path}: {expected}; {error.errors(include_url=False)[0]['msg']}") from None
+        first = error.errors(include_url=False)[0]
+        where = f"at {json.dumps(str(first['loc'][0]))}: " if first["loc"] else ""
+        raise ArtifactError(f"{path}: {expected}; {where}{first['msg']}") from None
     if sorted(labels) != list(range(len(labels))):
         raise ArtifactError(f"{path}: {expected}; got the indexes {json.dumps(sorted(labels))}")
     return [labels[index] for index in range(len(labels))]

@@ -42,6 +42,7 @@ NO_MISSING = (
     "null is accepted if the model was trained with missing values: use python -m model describe, or ALLOW_MISSING=true"
 )
 SWAPPED = "; are rows and columns swapped?"
+_ARRAY = re.compile(rb"\s*\[\s*([\[{])")
 _NAMES = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
 
 
@@ -194,6 +195,15 @@ def refuse_record(columns: Columns, record: object) -> str:
         return f"expected an object of features or {columns.row_type}, got {name_type(record)}; {takes}"
     missing = next(feature.name for feature in columns.features if feature.name not in record)
     return f'"{cut(missing, 100)}": it is missing; {takes}'
+
+
+def refuse_array(start: bytes) -> str | None:
+    """Say what is wrong with JSON lines that are one list of all rows, by their first bytes."""
+    if not (found := _ARRAY.match(start)):
+        return None
+    if found[1] == b"[":
+        return "expected one row a line, got a list of lists"
+    return "expected one object a line, got a list of objects; pandas writes one a line with lines=True"
 
 
 def leave_row_out(message: str) -> str:

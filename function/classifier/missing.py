@@ -17,7 +17,9 @@ PICKS = ("ArrayFeatureExtractor", "Gather")
 BRANCHES = ("If", "Loop", "Scan")  # their subgraphs may read any tensor
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble")
 ENCODES = ("OneHotEncoder", "LabelEncoder")
-MISSING_TEXTS = ("nan", "")  # how an encoder that was trained with missing values names them
+# What `model.export` replaces a missing text by: Unicode has no character of this number, so no text is like it.
+MISSING_TEXT = "\uffff"
+MISSING_TEXTS = ("nan", "")  # how encoders of others that were trained with missing values name them
 FLOATING = (1, 10, 11)  # TensorProto's data types
 
 Places = tuple[int, ...]
@@ -102,6 +104,8 @@ class _Flow:
         if node.operator in ENCODES:
             known = node.attribute("cats_strings") or node.attribute("keys_strings")
             texts = known.texts("strings") if known else ()
+            if MISSING_TEXT in texts:
+                return MISSING_TEXT
             return None if "None" in texts else next((text for text in MISSING_TEXTS if text in texts), None)
         return None
 

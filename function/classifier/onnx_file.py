@@ -15,7 +15,7 @@ OPERATOR_SET = {"domain": 1, "version": 2}
 GRAPH = {"node": 1, "initializer": 5, "input": 11, "output": 12}
 NODE = {"input": 1, "output": 2, "op_type": 4, "attribute": 5}
 VALUE = {"name": 1}
-ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "t": 5, "floats": 7, "ints": 8, "strings": 9}
+ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "s": 4, "t": 5, "floats": 7, "ints": 8, "strings": 9}
 TENSOR = {
     "data_type": 2, "float_data": 4, "int32_data": 5, "string_data": 6, "int64_data": 7, "name": 8, "raw_data": 9,
     "double_data": 10,

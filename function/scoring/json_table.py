@@ -8,8 +8,9 @@ import orjson
 from pydantic_core import from_json
 
 from function.classifier import Model, Prediction
-from function.classifier.inputs import refuse_record
+from function.classifier.inputs import refuse_array, refuse_record
 from function.classifier.model import cut
+from function.errors import ObjectError
 from function.scoring.table import Batch, count_batch, name_answers, read_lines, write_digits
 
 
@@ -18,7 +19,7 @@ class JsonTable:
 
     def __init__(self, file: IO[bytes], name: str, model: Model) -> None:
         self._model, self._columns = model, model.columns
-        self._lines = read_lines(file, name)
+        self._lines, self._name = read_lines(file, name), name
         self._names = [feature.name for feature in model.features]
         self._answers: list[str] = []  # until the first object
 
@@ -28,6 +29,8 @@ class JsonTable:
         while lines := list(islice(self._lines, n)):
             found = [(number, stripped) for number, line in enumerate(lines, start) if (stripped := line.strip())]
             start += len(lines)
+            if not self._answers and found and (fault := refuse_array(b"".join(line for _, line in found[:2]))):
+                raise ObjectError(f"{self._name}, line {found[0][0]}: {fault}")
             if found:
                 yield self._read_batch([number for number, _ in found], [line for _, line in found])
 

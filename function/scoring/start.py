@@ -42,7 +42,9 @@ def main() -> None:
         execution = Execution(boto3.client("stepfunctions"), machine, source, output, len(objects))
         status = execution.follow()
         sys.exit(_report(read_outcomes(client, objects, source, output)) or status)
-    except (ServiceError, ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError) as error:
+        _fail(f"expected valid AWS credentials, region and permissions, got: {error}")
+    except ServiceError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("stopped watching; the run goes on, and the same command later skips what is done")

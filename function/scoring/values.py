@@ -7,7 +7,7 @@ import orjson
 from function.classifier.model import BOOL, TEXT, Value
 
 GAPS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None"})  # as pandas reads and writes them
-BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def read_cells(

@@ -59,10 +59,12 @@ def find_fault(client: httpx2.Client) -> str | None:
         health = client.get("/health")
         metadata = client.get("/metadata")
         stranger = httpx2.get(f"{URL}/metadata", timeout=30)
-    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
+        return f"expected URL to be an address such as https://example.org, got {URL}"
+    except httpx2.TransportError as error:
         return f"expected a service at {URL}, got {type(error).__name__}: {error}"
     if health.status_code != 200 or health.content != b'{"health":"ok"}':
-        return f"expected this service at {URL}, got status {health.status_code} and another body from /health"
+        return f"expected this service at {URL}, without a route's path; {URL}/health got status {health.status_code}"
     if metadata.status_code == 401:
         return f"the service {'expects another key' if KEY else 'requires a key'}: make smoke URL={URL} API_KEY=…"
     if KEY and stranger.status_code == 200:

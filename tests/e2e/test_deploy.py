@@ -31,6 +31,7 @@ from tests.support.sam import ENVIRON, make_read_only, sam
 
 BUCKET, STACK = "packages", "web-single"
 KEY = "my key"
+LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:spans:1"
 PARAMETERS = {"ApiKeySha256": "a0e12d601e10154fe5743fd6d2ba37492365077b485f06c131ef495420005253", "Revision": "1"}
 
 
@@ -373,7 +374,7 @@ def test_make_deploy_hands_on_what_it_is_given(tmp_path: Path) -> None:
         ("AlarmTopicArn=", {"AlarmTopicArn": ""}),
         ("AlarmTopicArn= MemorySize=512 CorsOrigins=", {"AlarmTopicArn": "", "MemorySize": "512", "CorsOrigins": ""}),
         ("OtlpEndpoint=https://a.example/?key=", {"OtlpEndpoint": "https://a.example/?key="}),
-        ("Layers=arn:1,arn:2 BasePath=/iris", {"Layers": "arn:1,arn:2", "BasePath": "/iris"}),
+        (f"Layers={LAYER},{LAYER}0 BasePath=/iris", {"Layers": f"{LAYER},{LAYER}0", "BasePath": "/iris"}),
         ("", {}),
     ],
 )
@@ -421,6 +422,10 @@ def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str],
         (["ALLOW_ANONYMOUS=true", "PARAMETERS=BasePath=/predict"], {}, "deploy: BASE_PATH='/predict': expected a prefix "),
         (["ALLOW_ANONYMOUS=true", "PARAMETERS=AlarmTopicArn=x"], {},
          "deploy: expected the parameter AlarmTopicArn to be the ARN of an SNS topic, got x"),
+        (["ALLOW_ANONYMOUS=true", "PARAMETERS=OtlpEndpoint=localhost:4318"], {},
+         "deploy: OTEL_EXPORTER_OTLP_ENDPOINT: expected an address such as http://localhost:4318, got another text"),
+        (["ALLOW_ANONYMOUS=true", f"PARAMETERS=Layers={LAYER},foo"], {},
+         "deploy: expected the parameter Layers to be ARNs of layers' versions, comma-separated, got arn:aws:"),
         (["ALLOW_ANONYMOUS=true", "PARAMETERS=MemorySize=512 MemorySize=1024"], {},
          "deploy: expected the parameter MemorySize once, got it more often"),
         (["ALLOW_ANONYMOUS=true", "REPOSITORY=foo"], {},
@@ -431,7 +436,7 @@ def test_make_deploy_takes_a_parameter_back(given: str, arrives: dict[str, str],
     ids=["nobody may call", "a key itself", "no credentials", "no such profile", "two architectures",
          "a parameter of the template's", "no such value", "too small a number", "no number", "no such form",
          "no such parameter", "no value", "what make gives", "no such name of a stack", "no origin", "a route as prefix",
-         "no topic", "a parameter twice", "a repository for a zip", "no model", "no ONNX"],
+         "no topic", "no address", "no layer", "a parameter twice", "a repository for a zip", "no model", "no ONNX"],
 )  # fmt: skip
 def test_a_deployment_that_cant_be_says_why(
     arguments: list[str], environ: dict[str, str], line: str, tmp_path: Path
@@ -452,6 +457,10 @@ def test_a_deployment_that_cant_be_says_why(
     [
         ("SnapStart=true ProvisionedConcurrency=2", "Lambda allows SnapStart or ProvisionedConcurrency, not both."),
         ("BulkInput=my-rows", "Scoring in bulk needs both BulkInput and BulkOutput."),
+        (
+            "OtlpEndpoint=http://localhost:4318",
+            "OtlpEndpoint needs Layers=…, a layer with the content of make layer.",
+        ),
         (
             "BulkInput=rows BulkOutput=rows BulkInputPrefix=a/ BulkOutputPrefix=a/",
             "The answers can't go where the input is, or they would be scored too.",
@@ -474,6 +483,8 @@ def test_the_rules_are_checked_before_the_build(parameters: str, line: str, clou
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in kept.items()],
     )
     preflight([name, "BulkInput=my-rows", str(artifact)])
+    preflight([name, f"BulkInput=my-rows OtlpEndpoint=http://localhost:4318 Layers={LAYER}", str(artifact)])
+    preflight([name, "BulkInput=my-rows OtlpEndpoint=http://localhost:4318", str(artifact), "--package=image"])
 
 
 def test_a_deployment_finds_where_to_go() -> None:

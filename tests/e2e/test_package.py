@@ -242,6 +242,28 @@ def test_sam_passes_the_reason_on(tmp_path: Path) -> None:
     assert not list(build_dir.rglob("*.py"))
 
 
+@pytest.mark.parametrize("target", ["build", "image", "deploy"])
+def test_lambdas_python_is_looked_for_before_anything_is_installed(target: str, tmp_path: Path) -> None:
+    """In a clone without .venv too."""
+    for name in ("make", "sed", "grep", "test"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    environ = ENVIRON | {"PATH": str(tmp_path), "PYENV_ROOT": "/nowhere"}
+    command = [
+        "make",
+        "--silent",
+        target,
+        f"PYTHON={sys.executable}",
+        "ALLOW_ANONYMOUS=true",
+        "--what-if=tests/all.txt",
+    ]
+
+    result = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("package: expected python3.13 to compile for Lambda, found none; ")
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize("target", ["build", "deploy", "start-api"])
 def test_an_unknown_architecture_is_told_before_anything_is_built(target: str) -> None:
     """And a package that is there stays."""

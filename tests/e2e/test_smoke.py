@@ -125,11 +125,11 @@ def test_what_makes_no_sense_is_told_once(local_server: LocalServer) -> None:
     closed = f"http://127.0.0.1:{free_port()}"
     faults = {
         (closed, ""): f"smoke: expected a service at {closed}, got ConnectError: ",
-        ("localhost:1", ""): "smoke: expected a service at localhost:1, got UnsupportedProtocol: ",
-        (
-            f"{local_server.url}/predict",
-            "",
-        ): f"smoke: expected this service at {local_server.url}/predict, got status 404 and ",
+        ("localhost:1", ""): "smoke: expected URL to be an address such as https://example.org, got localhost:1",
+        (f"{local_server.url}/predict", ""): (
+            f"smoke: expected this service at {local_server.url}/predict, without a route's path; "
+            f"{local_server.url}/predict/health got status 404"
+        ),
         (local_server.url, KEY): "smoke: API_KEY is given, but the service answers without a key",
     }
     for (url, key), fault in faults.items():

@@ -114,6 +114,8 @@ def holds(condition: Any, parameters: dict[str, Any]) -> Any:
             return all(holds(one, parameters) for one in inner)
         case {"Fn::Or": [*inner]}:
             return any(holds(one, parameters) for one in inner)
+        case {"Fn::EachMemberEquals": [{"Ref": name}, text]}:
+            return all(one == text for one in parameters[name].split(","))
         case str() | int():
             return str(condition)
     raise NotImplementedError(condition)
@@ -132,6 +134,11 @@ def holds(condition: Any, parameters: dict[str, Any]) -> Any:
         (
             {"ApiKeySha256": DIGEST, "SnapStart": "true", "ProvisionedConcurrency": 2},
             "Lambda allows SnapStart or ProvisionedConcurrency, not both.",
+        ),
+        ({"AllowAnonymous": "true", "OtlpEndpoint": "http://a", "Layers": "arn:1,arn:2"}, None),
+        (
+            {"AllowAnonymous": "true", "OtlpEndpoint": "http://a"},
+            "OtlpEndpoint needs Layers=…, a layer with the content of make layer.",
         ),
         ({"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "scores"}, None),
         ({"AllowAnonymous": "true", "BulkInput": "rows", "BulkOutput": "rows", "BulkInputPrefix": "in/"}, None),

@@ -71,6 +71,25 @@ def test_it_hints_at_what_is_slow_or_unclear(tmp_path: Path) -> None:
         assert [line for heading, line in lines(check(path)) if heading == "hint"] == [*expected, NO_VERSION]
 
 
+@pytest.mark.parametrize(
+    ("words", "is_ascii"), [("[a-zA-Z0-9_]+", True), (r"\w+", True), (r"[\p{L}\p{N}_]{2,}", False), ("[a-z]+", False)]
+)
+def test_it_hints_at_words_of_ascii_only(words: str, *, is_ascii: bool, tmp_path: Path) -> None:
+    """They are skl2onnx's default, or RE2's \\w."""
+    proto = onnx.ModelProto.FromString(MODELS["words"]().artifact)
+    (node,) = (node for node in proto.graph.node if node.op_type == "Tokenizer")
+    (expression,) = (attribute for attribute in node.attribute if attribute.name == "tokenexp")
+    expression.s = words.encode()
+
+    hints = [line for heading, line in found_of(proto.SerializeToString(), tmp_path) if heading == "hint"]
+
+    hint = (
+        f"texts are split by {words}, in which only ASCII has letters; with skl2onnx, the option tokenexp sets another, "
+        r"such as r'[\p{L}\p{N}_]{2,}'"
+    )
+    assert hints == [hint] * is_ascii + [NO_VERSION]
+
+
 def tree_of_opset_5() -> onnx.ModelProto:
     """One split: 0.25 up to 0, 0.75 above."""
     values: dict[str, Any] = {

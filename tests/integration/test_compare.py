@@ -133,8 +133,8 @@ def test_what_breaks_a_client_is_said(table: pd.DataFrame, good: Path, holdout: 
         "labels: lost benign; added harmless",
     ]
 
-    result = run("compare", good, tmp_path / "other.onnx", holdout, "--target", "tumour", "--fail-if", "incompatible")
-    found = compare(good, tmp_path / "other.onnx", holdout, "--target", "tumour")
+    result = run("compare", good, tmp_path / "other.onnx", holdout, "--fail-if", "incompatible")
+    found = compare(good, tmp_path / "other.onnx", holdout)
 
     assert found["breaks"][:2] == breaks
     assert result.returncode == 1
@@ -176,6 +176,109 @@ def test_a_reason_that_cant_be_judged_is_refused(arguments: list[str], message: 
 
     assert result.returncode in (1, 2)
     assert result.stderr.endswith(message)
+
+
+def alone(artifact: Path, *arguments: str | Path) -> Any:
+    return json.loads(run("evaluate", artifact, *arguments, "--json").stdout)
+
+
+def numbered(table: pd.DataFrame, path: Path, *labels: str, n_classes: int = 2) -> Path:
+    """Train on the classes 0, 1, …, and rename them."""
+    y = pd.qcut(table["mean radius"], n_classes, labels=False)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(table[COLUMNS[1:]], y)
+    export(model, table[COLUMNS[1:]], y, path, labels=labels or None)
+    return path
+
+
+RENAMED = [
+    ((), ("small", "large")),
+    (("small", "large"), ()),
+    (("small", "large"), ("small", "LARGE")),
+    (("small", "large"), ("large", "small")),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), RENAMED)
+def test_a_model_whose_labels_are_renamed_is_as_good_as_before(
+    before: tuple[str, ...], after: tuple[str, ...], table: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Each reads the file's class ids as `evaluate` does; only what clients see changes."""
+    old = numbered(table, tmp_path / "old.onnx", *before)
+    new = numbered(table, tmp_path / "new.onnx", *after)
+    rows = table.assign(size=pd.qcut(table["mean radius"], 2, labels=False))
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    arguments = tmp_path / "rows.csv", "--target", "size"
+
+    found = compare(old, new, *arguments)
+
+    for name, path in (("old", old), ("new", new)):
+        expected = alone(path, *arguments)
+        assert found["quality"][name] == pytest.approx(
+            {measure: expected[measure] for measure in found["quality"][name]}, rel=1e-12
+        )  # the order of the labels is that of a sum
+    names = dict(zip(before or ("0", "1"), after or ("0", "1"), strict=True))
+    assert found["breaks"][0].startswith("labels: ")
+    assert {(change["old"], change["new"]) for change in found["changes"]} == {
+        (label, other) for label, other in names.items() if label != other
+    }
+    if not {*before}.issuperset(after):
+        assert found["shift"]["100"] == 0
+        assert compare(old, new, tmp_path / "rows.csv")["shift"]["100"] == 0
+
+
+@pytest.mark.parametrize("whose", ["old", "new"])
+def test_names_that_one_of_the_models_doesnt_have_are_refused(whose: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    """As by `evaluate`; --labels gives both models the file's names."""
+    plain = numbered(table, tmp_path / "plain.onnx")
+    named = numbered(table, tmp_path / "named.onnx", "small", "large")
+    both = (plain, named) if whose == "old" else (named, plain)
+    size = np.where(pd.qcut(table["mean radius"], 2, labels=False), "large", "small")
+    table.assign(size=size).to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "names.json").write_text('{"0": "small", "1": "large"}')
+
+    result = run("compare", *both, tmp_path / "rows.csv", "--target", "size")
+    found = compare(*both, tmp_path / "rows.csv", "--target", "size", "--labels", tmp_path / "names.json")
+
+    message = (
+        f'expected the {whose} model\'s labels, "0", "1"; got "large", "small"; --labels renames the model\'s classes'
+    )
+    assert (result.returncode, result.stderr) == (1, f"FileError: {tmp_path}/rows.csv: {message}\n")
+    assert found["quality"]["old"] == found["quality"]["new"]
+    assert found["labels_changed"] == 0
+
+
+@pytest.mark.parametrize("names", [("small", "medium", "large"), ()], ids=["by label", "by class id"])
+def test_a_class_that_only_one_model_has_counts_for_both(
+    names: tuple[str, ...], table: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Even if most rows are of it: the other one is wrong there."""
+    old = numbered(table[table["mean radius"] < 14], tmp_path / "old.onnx", *names[:2])
+    new = numbered(table, tmp_path / "new.onnx", *(names or ("a", "b", "c")), n_classes=3)
+    place = pd.qcut(table["mean radius"], 3, labels=False)
+    truth = place.map(dict(enumerate(names))) if names else place
+    rows = table.assign(size=truth)[(place == 2) | (table.index < 300)]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    found = compare(old, new, tmp_path / "rows.csv", "--target", "size")
+
+    right = np.array(load(old).predict_label(rows[COLUMNS[1:]].to_numpy().tolist())) == rows["size"].astype(str)
+    assert (found["n_rows"], found["left_out"]["n_rows"]) == (len(rows), 0)
+    assert found["quality"]["old"]["accuracy"] == pytest.approx(right.mean())
+    assert found["quality"]["new"]["accuracy"] == alone(new, tmp_path / "rows.csv", "--target", "size")["accuracy"]
+
+
+def test_a_row_whose_label_may_be_renamed_is_left_out(table: pd.DataFrame, good: Path, tmp_path: Path) -> None:
+    """One model has lost a label and has another: it isn't wrong where it can't be right."""
+    y = table["tumour"].replace("malignant", "grave")
+    export(LogisticRegression(max_iter=10_000).fit(table[COLUMNS], y), table[COLUMNS], y, tmp_path / "new.onnx")
+    table[300:].to_csv(tmp_path / "rows.csv", index=False)
+
+    found = compare(good, tmp_path / "new.onnx", tmp_path / "rows.csv", "--target", "tumour")
+
+    n_lost = int((table["tumour"][300:] == "malignant").sum())
+    reasons = {'its label is none of the new model\'s: "malignant"': n_lost}
+    assert found["left_out"] == {"n_rows": n_lost, "reasons": reasons}
+    assert found["breaks"] == ["labels: lost malignant; added grave"]
 
 
 def test_models_of_other_features_are_said_to_be_so(tmp_path: Path, holdout: Path, good: Path) -> None:

@@ -162,6 +162,22 @@ def test_class_ids_in_another_order(wine_model: Path, wine_csv: Path) -> None:
     assert classifier.predict_label([classifier.model.sample]) == ["barolo"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_whole_numbers_beside_a_gap_are_labels_without_decimals(
+    ending: str, wine_model: Path, wine_csv: Path, tmp_path: Path
+) -> None:
+    """pandas writes 1.0 for 1 into a CSV then."""
+    table = pd.read_csv(wine_csv)
+    codes = table["cultivar"].map({"barolo": 0, "grignolino": 1, "barbera": 2})
+    path = tmp_path / f"in.{ending}"
+    write = {"csv": FORMATS["in.csv.gz"], "jsonl": write_json_lines, "parquet": FORMATS["in.parquet"]}[ending]
+    write(table.assign(cultivar=codes.where(table.index > 0)), path)
+
+    describe(wine_model, path, "--target", "cultivar")
+
+    assert metadata(wine_model)["labels"] == ["0", "1", "2"]
+
+
 def test_labels_may_be_given(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
     """In place of what the target says."""
     (tmp_path / "names.json").write_text(json.dumps({"0": "barolo", "1": "grignolino", "2": "barbera"}))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import csv as arrow_csv
@@ -26,6 +27,7 @@ from tests.support.command import run
 from tests.support.entry_points import ROOT
 from tests.support.kinds import KINDS
 from tests.support.models import penguins
+from tests.support.passengers import export_passengers, passengers
 
 IRIS = shipped_model()
 PENGUINS = Path(str(files("palmerpenguins") / "data" / "penguins.csv"))
@@ -272,6 +274,64 @@ def test_labels_may_be_the_models_own_class_ids(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "iris.parquet")
 
     assert evaluate(IRIS, tmp_path / "iris.parquet", "--target", "y")["accuracy"] == pytest.approx(146 / 150)
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet", "in.jsonl"])
+def test_texts_that_the_model_wasnt_trained_on_are_counted(name: str, tmp_path: Path) -> None:
+    """In the rows that are answered, by feature."""
+    export_passengers(tmp_path / "x.onnx")
+    rows = passengers()
+    rows["sex"] = rows["sex"].where(rows.index > 4, "unknown")
+    rows.loc[9, "survived"] = 7
+    rows.loc[9, "sex"] = "unknown"
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    rows.to_parquet(tmp_path / "in.parquet")
+    rows.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+
+    result = run("evaluate", tmp_path / "x.onnx", tmp_path / name, "--target", "survived")
+    found = evaluate(tmp_path / "x.onnx", tmp_path / name, "--target", "survived")
+
+    assert result.stdout.splitlines()[2] == "sex: 5 rows have a text that the model wasn't trained on"
+    assert found["new_texts"] == {"sex": 5}
+
+
+def beside_a_gap(tmp_path: Path, *labels: str) -> tuple[pd.DataFrame, LogisticRegression]:
+    """Write a model of the classes 0 and 1, and return its rows, of which one has no class: 1 is 1.0 then."""
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    X, y = X[["alcohol", "hue"]], (y > 0).astype(int)
+    model = LogisticRegression().fit(X, y)
+    export(model, X, y, tmp_path / "x.onnx", labels=labels or None)
+    return X.assign(y=y.where(y.index != 3)), model
+
+
+@pytest.mark.parametrize("labels", [(), ("no", "yes")])
+@pytest.mark.parametrize("name", ["in.csv", "comma.csv", "in.parquet", "in.jsonl"])
+def test_whole_numbers_beside_a_gap_are_labels_in_every_format(
+    name: str, labels: tuple[str, ...], tmp_path: Path
+) -> None:
+    """pandas writes them with decimals into a CSV."""
+    rows, model = beside_a_gap(tmp_path, *labels)
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    rows.to_csv(tmp_path / "comma.csv", index=False, sep=";", decimal=",")
+    rows.to_parquet(tmp_path / "in.parquet")
+    rows.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+
+    found = evaluate(tmp_path / "x.onnx", tmp_path / name, "--target", "y")
+
+    known = rows.dropna()
+    assert found["left_out"] == {"n_rows": 1, "reasons": {"it has no label": 1}}
+    assert found["accuracy"] == pytest.approx(model.score(known[["alcohol", "hue"]], known["y"]))
+
+
+def test_a_label_with_decimals_is_itself(tmp_path: Path) -> None:
+    """Not the class id without them."""
+    rows, model = beside_a_gap(tmp_path, "1.0", "0.0")
+    rows.to_csv(tmp_path / "in.csv", index=False)
+
+    known = rows.dropna()
+    assert evaluate(tmp_path / "x.onnx", tmp_path / "in.csv", "--target", "y")["accuracy"] == pytest.approx(
+        1 - model.score(known[["alcohol", "hue"]], known["y"])
+    )
 
 
 def test_another_public_table(tmp_path: Path) -> None:

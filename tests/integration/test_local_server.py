@@ -319,6 +319,21 @@ class TestStart:
             ("UVICORN_WORKER", "sync", "expected a worker class for ASGI, of Uvicorn's or Gunicorn's"),
             ("MAX_ROWS", "all", "Input should be a valid integer, unable to parse string as an integer"),
             ("LOG_FORMAT", "xml", "Input should be 'JSON' or 'TEXT'"),
+            (
+                "METRICS_FOLDER",
+                str(ROOT / "README.md"),
+                "expected a folder that can be written, or created in one (File exists)",
+            ),
+            (
+                "METRICS_FOLDER",
+                "/proc/x",
+                "expected a folder that can be written, or created in one (No such file or directory)",
+            ),
+            (
+                "METRICS_FOLDER",
+                "/proc/self",
+                "expected a folder that can be written, or created in one (No such file or directory)",
+            ),
         ],
     )
     def test_a_bad_setting(self, name: str, value: str, message: str) -> None:

@@ -106,22 +106,27 @@ def without_date(headers: Mapping[str, str]) -> dict[str, str]:
 
 def check_declared(document: Mapping[str, Any], call: Call, answer: Answer) -> None:
     """Its status is declared at its route, and its body is of the declared shape."""
-    operation = _find_route(document["paths"], call.path.partition("?")[0]).get(call.method.lower())
+    operation = _find_operation(document["paths"], call.path.partition("?")[0], call.method.lower())
     if operation is None:  # no route: 404 and 405, or the document and its page themselves
         assert call.path in ("/docs", "/openapi.json", "/v2/") or answer.status in (404, 405)
         return
-    content = operation["responses"][str(answer.status)]["content"]
-    content_type = (answer.content_type or "").partition(";")[0]
-    assert content_type in content
+    declared, status = operation["responses"], str(answer.status)
+    assert status in declared, f"{call.name}: add responses=declare({status}) to its route"
+    content, content_type = declared[status].get("content", {}), (answer.content_type or "").partition(";")[0]
+    if not answer.body and not content:
+        return
+    assert content_type in content, f"{call.name}: declare {content_type} by response_class or responses of its route"
     schema = content[content_type].get("schema", {}) | {"components": document["components"]}
     text = answer.body[: int(answer.json_length or len(answer.body))].decode()
-    Draft202012Validator(schema).validate(text if content_type == "text/html" else json.loads(text))
+    Draft202012Validator(schema).validate(json.loads(text) if content_type == "application/json" else text)
 
 
-def _find_route(routes: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    patterns = {route: re.sub(r"\{\w+\}", "[^/]+", route) for route in routes}
-    found = [route for route in routes if re.fullmatch(patterns[route], path)]
-    return routes[found[0]] if found else {}
+def _find_operation(routes: Mapping[str, Any], path: str, method: str) -> Any:
+    for part in ("[^/]+", ".+"):  # the second for {name:path}
+        found = [routes[route] for route in routes if re.fullmatch(re.sub(r"\{\w+\}", part, route), path)]
+        if found:
+            return next((operations[method] for operations in found if method in operations), None)
+    return None
 
 
 def check_error(call: Call, answer: Answer) -> None:

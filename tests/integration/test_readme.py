@@ -181,7 +181,7 @@ BROUGHT: dict[str, Callable[[], tuple[Any, Any]]] = {
     "scikit-learn, trained on numbers": lambda: (make_pipeline(StandardScaler(), LogisticRegression()), None),
     "scikit-learn, one column of texts": lambda: (
         make_pipeline(TfidfVectorizer(), LogisticRegression()),
-        np.array(["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5),
+        np.array(["a good day", "sehr schön", "übel, a_1 ١٢", "плохой день", "καλή 🎬 映画", "naïve cafe\u0301"] * 5),
     ),
     "XGBoost, trained on an array": lambda: (XGBClassifier(n_estimators=10), None),
     "LightGBM": lambda: (lightgbm_classifier(), None),
@@ -245,4 +245,6 @@ def test_every_module_of_the_service_is_in_a_table() -> None:
     for path in Path("function").rglob("[!_]*.py"):
         place = f"`{path.parent}/`"
         row = next((row for start, row in rows.items() if f"`{path}`" in start or place in start), "")
-        assert f"`{path.stem}`" in row or f"`{path}`" in row or path.stem == "init_phase", path
+        assert f"`{path.stem}`" in row or f"`{path}`" in row or path.stem == "init_phase", (
+            f"CONTRIBUTING.md: {path} isn't in the table of places"
+        )

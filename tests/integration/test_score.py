@@ -296,6 +296,27 @@ def test_a_refused_row_leaves_the_columns_of_the_others_as_they_are(target: str,
     assert {type(row[NAMES[0]]) for row in found} == {float}
 
 
+@pytest.mark.parametrize(("yes", "no"), [("True", "false"), ("1", "0"), ("1.0", "0.0"), ("1,0", "0,0")])
+def test_a_boolean_in_a_csv_may_be_1_or_0(yes: str, no: str, tmp_path: Path) -> None:
+    """With decimals too, as pandas writes a column of 1 and 0 that has a gap; Parquet has types, and true and false."""
+    kind = KINDS["every type"]()
+    (tmp_path / "x.onnx").write_bytes(kind.artifact)
+    names = [feature.name for feature in load_bytes(kind.artifact, name="x").model.features]
+    rows = pd.DataFrame(kind.rows[:50], columns=names)
+    cells = rows.assign(**{names[0]: rows[names[0]].map({True: yes, False: no})})
+    cells.to_csv(tmp_path / "in.csv", index=False, sep=";", decimal="," if "," in yes else ".", na_rep="")
+    rows.assign(**{names[0]: rows[names[0]].astype(int)}).to_parquet(tmp_path / "in.parquet")
+
+    score(tmp_path / "x.onnx", tmp_path / "in.csv", tmp_path / "out.jsonl")
+    refused = run("score", tmp_path / "x.onnx", tmp_path / "in.parquet", tmp_path / "out.csv")
+
+    answers = ["label", *(f"probability_{label}" for label in ("False", "True"))]
+    hold(tmp_path / "out.jsonl", *ask(served(kind.artifact), kind.rows[:50]), answers)
+    assert refused.returncode == 2
+    reasons = {json.loads(line)["reason"] for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()}
+    assert reasons == {f'"{names[0]}": expected true or false, got a number'}
+
+
 def test_lists_are_rows_in_the_order_of_the_features(tmp_path: Path) -> None:
     """Of lists alone the columns have the features' names; what no list has, such as a label, is missing."""
     (tmp_path / "lists.jsonl").write_text("".join(f"{row}\n" for row in ([5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5])))
@@ -526,6 +547,32 @@ def no_json(folder: Path) -> tuple[list[Path | str], str]:
     )
 
 
+def one_list(folder: Path) -> tuple[list[Path | str], str]:
+    pd.DataFrame([GOOD] * 9, columns=NAMES).to_json(folder / "in.jsonl", orient="records")
+    message = "expected one object a line, got a list of objects; pandas writes one a line with lines=True"
+    return [folder / "in.jsonl", folder / "out.csv"], f"{folder}/in.jsonl, line 1: {message}"
+
+
+def one_long_list(folder: Path) -> tuple[list[Path | str], str]:
+    rows = ", ".join([json.dumps(dict.fromkeys(NAMES, 1))] * 200_000)
+    (folder / "in.jsonl").write_text(f"[{rows}]")
+    message = "expected one object a line, got a list of objects; pandas writes one a line with lines=True"
+    return [folder / "in.jsonl", folder / "out.csv"], f"{folder}/in.jsonl, line 1: {message}"
+
+
+def a_list_over_lines(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.jsonl").write_text(f"[\n  {GOOD},\n  {GOOD}\n]\n")
+    return [
+        folder / "in.jsonl",
+        folder / "out.csv",
+    ], f"{folder}/in.jsonl, line 1: expected one row a line, got a list of lists"
+
+
+def a_long_line(folder: Path) -> tuple[list[Path | str], str]:
+    (folder / "in.jsonl").write_text('{"a": "' + "x" * (17 << 20))
+    return [folder / "in.jsonl", folder / "out.csv"], f"{folder}/in.jsonl: line 1: it has more than 16 MiB"
+
+
 def no_gzip(folder: Path) -> tuple[list[Path | str], str]:
     (folder / "in.csv.gz").write_text("no gzip")
     return [folder / "in.csv.gz", folder / "out.csv"], f"{folder}/in.csv.gz: can't be read; "
@@ -551,6 +598,10 @@ CASES = [
     no_folder,
     open_quote,
     no_json,
+    one_list,
+    one_long_list,
+    a_list_over_lines,
+    a_long_line,
     no_gzip,
 ]
 

@@ -206,9 +206,10 @@ def texts() -> Brought:
 
 def words() -> Brought:
     """One column of texts, by their words, as the README has it."""
-    rows = ["a good day", "very good", "bad day", "so bad", "fine", "poor and bad"] * 5
+    rows = ["ein SCHÖNER Tag", "sehr schön", "übel", "so übel", "καλή μέρα", "плохой день"] * 5
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(rows, ["+", "+", "-", "-", "+", "-"] * 5)
-    options = {TfidfVectorizer: {"locale": "C.UTF-8"}, LogisticRegression: {"zipmap": False}}
+    words = {"locale": "C.UTF-8", "tokenexp": r"[\p{L}\p{N}_]{2,}"}
+    options = {TfidfVectorizer: words, LogisticRegression: {"zipmap": False}}
     artifact = to_onnx(model, np.array([["some text"]]), options=options)
     return Brought(artifact.SerializeToString(), [[row] for row in rows], model.predict_proba(rows), ["+", "-"])
 

@@ -45,6 +45,7 @@ def read_page(text: str) -> Page:
     lines = [line.partition(": ") for line in (found[1] if found else "").splitlines()]
     said: dict[str, list[str]] = {"needs": [], "differs": [], "beforehand": []}
     for name, _, value in lines:
+        assert name in said, f"expected one of {', '.join(said)} in the page's hidden comment, got {name}"
         said[name].append(value)
     needs = [name.strip() for value in said["needs"] for name in value.split(",")]
     return Page(blocks(text, "console"), needs, said["differs"], said["beforehand"])

@@ -245,12 +245,14 @@ class TestLabels:
              "give each class its own label")),
             ('{"1": "a", "2": "b", "3": "c"}', ('label.json: expected a JSON object that gives each class index its '
              'label, {"0": "setosa", …}; got the indexes [1, 2, 3]')),
+            ('{"0": "a", "1": 2, "2": "c"}', ('label.json: expected a JSON object that gives each class index its '
+             'label, {"0": "setosa", …}; at "1": Input should be a valid string')),
             ('["a", "b", "c"]', ('label.json: expected a JSON object that gives each class index its label, '
              '{"0": "setosa", …}; Input should be an object')),
             ("", ('label.json: expected a JSON object that gives each class index its label, {"0": "setosa", …}; '
              "Invalid JSON: EOF while parsing a value at line 1 column 0")),
         ],
-        ids=["none", "too few", "repeated", "empty", "index from 1", "list", "no JSON"],
+        ids=["none", "too few", "repeated", "empty", "index from 1", "no text", "list", "no JSON"],
     )  # fmt: skip
     def test_wrong_ones_are_refused(self, artifact: Path, tmp_path: Path, content: str, message: str) -> None:
         """One line names the file, the cause and the fix."""

@@ -1,6 +1,7 @@
 """What every request passes: FastAPI's own routes beside the direct ones, failures, ids."""
 
 import dataclasses
+import gzip
 import logging
 import re
 import uuid
@@ -8,15 +9,17 @@ from typing import Annotated, Any, Literal, NoReturn
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, WebSocket
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from function.api.app import create_app
 from function.api.entry import _find_request_id
 from function.api.routing import DirectRoute, index_routes
+from function.api.schemas import declare
 from function.classifier import Classifier
 from function.settings import Settings
 from tests.support.entry_points import AccessLines
@@ -267,9 +270,10 @@ def test_an_answer_has_at_most_five_errors_of_validation(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("is_declared", [True, False], ids=["declared", "chunked"])
+@pytest.mark.parametrize("has_middleware", [True, False], ids=["with a middleware", "without one"])
 @pytest.mark.parametrize("prefix", ["", "/v2"])
 def test_the_largest_body_is_the_same_for_every_route(
-    classifier: Classifier, prefix: str, *, is_declared: bool
+    classifier: Classifier, prefix: str, *, is_declared: bool, has_middleware: bool
 ) -> None:
     """MAX_BODY_BYTES, for FastAPI's own routes too: 413 in the shape of all errors, or of the protocol's."""
     app = create_app(Settings.load({"MAX_BODY_BYTES": "40"}), classifier)
@@ -281,6 +285,12 @@ def test_the_largest_body_is_the_same_for_every_route(
     @app.post(f"{prefix}/bytes")
     async def count_bytes(request: Request, k: int = 0) -> int:
         return len(await request.body()) + k
+
+    if has_middleware:
+
+        @app.middleware("http")
+        async def pass_on(request: Request, call_next: Any) -> Any:
+            return await call_next(request)
 
     client, body = TestClient(app), b"[1,2]".ljust(40)
 
@@ -294,6 +304,62 @@ def test_the_largest_body_is_the_same_for_every_route(
     refused = (413, {"error": message} if prefix else {"detail": detail})
     assert [send("/numbers", body), send("/numbers", body + b" ")] == [(200, 2), refused]
     assert [send("/bytes", body), send("/bytes", body + b" ")] == [(200, 40), refused]
+
+
+UNREADABLE = (422, "expected a body that is what its content type says, got another", "body_unreadable")
+COMPRESSED = (
+    415,
+    "expected a body without Content-Encoding, got one with it; send it uncompressed",
+    "content_encoding",
+)
+
+
+@pytest.mark.parametrize("prefix", ["", "/v2"])
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [(b'["\xff"]', UNREADABLE), (b"[" * 100_000, UNREADABLE), (gzip.compress(b"[1]"), COMPRESSED)],
+    ids=["not UTF-8", "too deep", "compressed"],
+)
+def test_a_body_that_cant_be_read_gets_the_shape_of_all_errors(
+    body: bytes, refused: tuple[int, str, str], prefix: str, classifier: Classifier
+) -> None:
+    """Behind a route with a body model too."""
+    status, message, type_ = refused
+    app = create_app(Settings(), classifier)
+
+    @app.post(f"{prefix}/numbers")
+    async def numbers(values: list[int]) -> None:
+        pass
+
+    encoding = "gzip" if refused is COMPRESSED else "identity"
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    answer = TestClient(app).post(f"{prefix}/numbers", content=body, headers=headers)
+
+    detail: dict[str, Any] = {"error": message} if prefix else {}
+    detail = detail or {"detail": [{"loc": ["body"], "msg": message, "type": type_}]}
+    assert (answer.status_code, answer.json()) == (400 if prefix and status == 422 else status, detail)
+
+
+def test_a_websocket_is_refused(app: FastAPI) -> None:
+    """As at the entry points, which take none, so nobody counts on one without a key, an id and an access line."""
+
+    @app.websocket("/ws")
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    with pytest.raises(WebSocketDisconnect), TestClient(app).websocket_connect("/ws"):
+        pass
+
+
+def test_any_status_can_be_declared(app: FastAPI) -> None:
+    """In the shape of all errors, with HTTP's own word where there is no other."""
+    app.get("/busy", responses=declare(409, 422))(lambda: None)
+
+    responses = TestClient(app).get("/openapi.json").json()["paths"]["/busy"]["get"]["responses"]
+
+    schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}}}
+    assert responses["409"] == {"description": "Conflict", "content": schema}
+    assert responses["422"]["content"] == schema
 
 
 def test_a_handler_of_errors_is_for_every_route(app: FastAPI) -> None:

@@ -138,6 +138,28 @@ def test_json_lines_have_keys_by_the_names_of_answers(classifier: Classifier) ->
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '[{"a": 1}, {"a": 2}]',
+            "expected one object a line, got a list of objects; pandas writes one a line with lines=True",
+        ),
+        (
+            '[\n{"a": 1},\n{"a": 2}\n]',
+            "expected one object a line, got a list of objects; pandas writes one a line with lines=True",
+        ),
+        ("[[1, 2, 3, 4], [1, 2, 3, 4]]", "expected one row a line, got a list of lists"),
+    ],
+)
+def test_one_list_of_all_rows_is_no_json_lines(content: str, message: str, classifier: Classifier) -> None:
+    """The object as a whole is refused."""
+    with pytest.raises(ObjectError) as caught:
+        score(classifier, JsonTable, content)
+
+    assert str(caught.value) == f"rows, line 1: {message}"
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("{", "the line isn't valid JSON: EOF while parsing an object at line 1 column 1"),
@@ -183,6 +205,12 @@ def test_a_text_that_the_model_knows_is_itself() -> None:
 def test_a_column_of_any_text(*, takes_missing: bool, expected: list[str | None]) -> None:
     """Has empty ones, unless a value may be missing."""
     assert read_cells(["", "so so"], "string", takes_missing=takes_missing, known=None) == expected
+
+
+def test_booleans_with_decimals() -> None:
+    """As pandas writes a column of 1 and 0 that has a gap."""
+    cells = ["1.0", "0.0", "", "2.0"]
+    assert read_cells(cells, "bool", takes_missing=False, known=None) == [True, False, None, "2.0"]
 
 
 def test_booleans_in_any_case() -> None:
