@@ -128,7 +128,22 @@ def export(  # noqa: PLR0913 - one call in a notebook
     """
     artifact.check_version(version)
     artifact.check_output(path := Path(path))
-    labels = _read_names(labels)
+    attempt = _prepare(model, X, y, holdout, _read_names(labels), tolerance)
+    candidate, certificate = attempt.find()
+    name = getattr(y, "name", None)  # the name of a Series
+    described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    artifact.save(path, candidate.model, described.facts, version)
+    parity = f"largest difference {certificate.largest_difference:.2g}, {certificate.labels_differ} labels differ"
+    compared = f"{certificate.rows:,} rows compared with {certificate.framework}: {parity}"
+    print(f"{path}: {described.summarize(count_rows(attempt.trained.table))}; {compared}", flush=True)
+    if warning := described.warn():
+        print(warning, file=sys.stderr)
+    return certificate
+
+
+def _prepare(model: Any, X: Any, y: Any, holdout: Any, labels: Sequence[str] | None, tolerance: float) -> "Export":
+    """Read the rows, let the framework answer them, and name their labels as the model does."""
     framework = frameworks.find_framework(model)
     if framework.module == "torch":
         model = copy.deepcopy(model).eval()  # without dropout
@@ -142,18 +157,7 @@ def export(  # noqa: PLR0913 - one call in a notebook
         unseen = unseen and unseen.rename(answers.labels, labels)
     if labels is None and answers.labels and set(trained.truth or ()) <= {*answers.labels, None}:
         labels = answers.labels
-    attempt = Export(framework, model, trained, unseen, answers, labels, tolerance)
-    candidate, certificate = attempt.find()
-    name = getattr(y, "name", None)  # the name of a Series
-    described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    artifact.save(path, candidate.model, described.facts, version)
-    parity = f"largest difference {certificate.largest_difference:.2g}, {certificate.labels_differ} labels differ"
-    compared = f"{certificate.rows:,} rows compared with {certificate.framework}: {parity}"
-    print(f"{path}: {described.summarize(count_rows(trained.table))}; {compared}", flush=True)
-    if warning := described.warn():
-        print(warning, file=sys.stderr)
-    return certificate
+    return Export(framework, model, trained, unseen, answers, labels, tolerance)
 
 
 @dataclass(frozen=True)
@@ -202,8 +206,8 @@ class Export:
             _are_ties(wanted, classes, self.tolerance),
             np.array([None in row for row in rows]),
         )
-        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), has_trees=candidate.has_trees):
-            fault = fault.replace(LOST_GAPS, LEFT_NONE) if self.trained.has_none else fault
+        hints = (LEFT_NONE if self.trained.has_none else LOST_GAPS, *([FLOAT64] * candidate.has_trees))
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), *hints):
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
@@ -249,10 +253,10 @@ class Differences(NamedTuple):
     ties: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
 
-    def explain(self, tolerance: float, n_trained: int, *, has_trees: bool) -> str | None:
+    def explain(self, tolerance: float, n_trained: int, of_gaps: str, *of_others: str) -> str | None:
         """Say what exceeds the tolerance, and a likely reason; None if nothing does.
 
-        Rows from `n_trained` on are held out.
+        Rows from `n_trained` on are held out. `of_gaps` is the reason if all rows that differ have missing values.
         """
         is_far = ~(self.largest <= tolerance)  # true for NaN
         is_wrong = is_far | (self.labels & ~self.ties)
@@ -264,10 +268,9 @@ class Differences(NamedTuple):
         if not is_far.any():
             return f"{text}, and by their labels: the file's own label isn't what predict gives"
         if self.gaps[is_wrong].all():
-            return f"{text}; {LOST_GAPS}"
+            return f"{text}; {of_gaps}"
         n_gaps = int(self.gaps[is_wrong].sum())
-        reasons = [f"{n_gaps:,} of them have missing values"] * bool(n_gaps) + [FLOAT64] * has_trees
-        return "; ".join([text, *reasons])
+        return "; ".join([text, *[f"{n_gaps:,} of them have missing values"] * bool(n_gaps), *of_others])
 
     def certify(self, framework: str, tolerance: float) -> Certificate:
         """Summarize the differences as a certificate."""
