@@ -31,12 +31,14 @@ DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
-.PHONY: help run test test-more test-all check format model train gate build start-api invoke lambda-python lambda-image base-image docker lambda-base free-port event deploy deploy-arguments gate-arguments smoke-arguments rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
+.PHONY: help install run test test-more test-all check format model train gate build start-api invoke lambda-python lambda-image base-image docker lambda-base free-port event deploy deploy-arguments gate-arguments smoke-arguments rollback prune score smoke image layer lock battery bench bench-peers bench-cold bench-image bench-bulk plots screenshots clean build-ClassifierFunction build-BulkFunction
 
 ##@ Start
 help: ## Print this list
 	@awk -F ':.*## ' '/^##@ / {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n%s\n' 'docs/settings.md has the environment variables, docs/models.md how to bring a model.'
+
+install: .venv/serve ## Install what serving needs into .venv, and start nothing
 
 run: .venv/serve ## Serve the model on http://localhost:8000; settings are environment variables
 	@LOG_FORMAT=$${LOG_FORMAT:-TEXT} exec .venv/bin/python local_server.py
@@ -62,6 +64,8 @@ gate-arguments:
 		{ echo "gate: expected HOLDOUT=…, rows whose labels are known, and TARGET=…, their column" >&2; exit 1; }
 	@test -n '$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE)' || \
 		{ echo "gate: expected FAIL_UNDER=…, FAIL_OVER=… or MODEL_BEFORE=…, what the model must reach" >&2; exit 1; }
+	@echo '$(FAIL_IF)' | grep -Eqx '((worse|incompatible|changed)(,(worse|incompatible|changed))*)?' || \
+		{ echo "gate: expected FAIL_IF to be worse, incompatible, changed, or several of them with commas, got $(FAIL_IF)" >&2; exit 1; }
 	@test -z '$(MODEL_BEFORE)' -o -f '$(MODEL_BEFORE)' || \
 		{ echo "gate: expected MODEL_BEFORE to be the file of a model, there is no $(MODEL_BEFORE)" >&2; exit 1; }
 
@@ -71,11 +75,13 @@ build: lambda-python .venv/all .aws-sam/sbom.json ## Build the package and its b
 	.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@echo "Deploy this with 'make deploy', not with 'sam deploy': only that publishes a version for the alias."
 
+# sam gives the function this shell's values of its variables: the packaged model has another path than here.
 start-api: free-port lambda-base build ## Run the package as Lambda does, on http://localhost:3000, or PORT=…; needs Docker
-	.venv/bin/sam local start-api --port $(or $(PORT),3000) $(LOCAL)
+	env -u MODEL_FILEPATH -u LABEL_FILEPATH .venv/bin/sam local start-api --port $(or $(PORT),3000) $(LOCAL)
 
 invoke: event lambda-base build ## Run the package on one event of events/, EVENT=predict; needs Docker
-	.venv/bin/sam local invoke ClassifierFunction --event events/$(EVENT).json $(LOCAL)
+	@env -u MODEL_FILEPATH -u LABEL_FILEPATH .venv/bin/sam local invoke ClassifierFunction --event events/$(EVENT).json $(LOCAL) > .aws-sam/answer.json
+	@cat .aws-sam/answer.json; ! grep -q '"errorType"' .aws-sam/answer.json
 
 lambda-image: docker build ## Make a stand-in for AWS's image, for machines without a registry; needs Docker and Debian's busybox-static
 	@.venv/bin/python -m tests.support.lambda_image

@@ -96,6 +96,7 @@ def _replace(path: Path, content: bytes) -> None:
     """Write a file completely or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:

@@ -132,7 +132,6 @@ def export(  # noqa: PLR0913 - one call in a notebook
     candidate, certificate = attempt.find()
     name = getattr(y, "name", None)  # the name of a Series
     described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
-    path.parent.mkdir(parents=True, exist_ok=True)
     artifact.save(path, candidate.model, described.facts, version)
     parity = f"largest difference {certificate.largest_difference:.2g}, {certificate.labels_differ} labels differ"
     compared = f"{certificate.rows:,} rows compared with {certificate.framework}: {parity}"
@@ -292,7 +291,7 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
     if (n_columns := np.size(y, 1) if np.ndim(y) == 2 else 1) > 1:
         raise ArtifactError(f"expected y to have one column, got {n_columns}; multi-label isn't served")
     table = read_features(X)
-    if (n_features := getattr(model, "n_features_in_", None)) not in (None, len(table)):
+    if (n_features := getattr(model, "n_features_in_", 0)) not in (0, len(table)):  # 0: CatBoost's, once it is loaded
         names = ", ".join(name or '""' for name in table)
         got = f"got {len(table)}: {cut(names, 300)}; leave out what is no feature, in files by --ignore"
         raise ArtifactError(f"expected X to have {n_features} columns, as the model was trained on, {got}")
@@ -353,15 +352,17 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from model.files import FileError, find_files, open_file  # noqa: PLC0415 - export() needs neither pyarrow nor joblib
+    from model.files import FileError, find_files, list_names, open_file  # noqa: PLC0415 - export() needs no pyarrow or joblib
     from model.frames import read_frame, read_pickle  # noqa: PLC0415
     from model.rows import locate  # noqa: PLC0415
 
     artifact.check_output(arguments.output)
     model = read_pickle(arguments.model)
-    has_names = bool(frameworks.find_names(model))
+    names = frameworks.find_names(model)
+    if features := [name for name in (arguments.target, *arguments.ignore) if name in names]:
+        raise FileError(f"expected --target and --ignore to be no features, got {list_names(features)}")
     frames = [
-        read_frame(files, arguments.target, arguments.ignore, has_names=has_names)
+        read_frame(files, arguments.target, arguments.ignore, has_names=bool(names))
         for files in (arguments.files, arguments.holdout)
         if files
     ]

@@ -42,6 +42,7 @@ class Described(NamedTuple):
 
     Attributes:
         balanced: the share of correctly labelled rows of each label, on average.
+        error: the standard error of that average; 0 if the model always gives the same label.
         unseen: how many rows that it wasn't trained on it labels correctly, and of how many.
         n_refused: how many rows with a label don't count, for they have missing values in the columns `refused`.
     """
@@ -51,6 +52,7 @@ class Described(NamedTuple):
     n_missing: int
     n_right: int | None = None
     balanced: float = 1
+    error: float = 0
     unseen: tuple[int, int] | None = None
     n_refused: int = 0
     refused: tuple[str, ...] = ()
@@ -59,8 +61,9 @@ class Described(NamedTuple):
         """Count the correctly labelled rows, in all and of each label."""
         n_rows = Counter(truth)
         n_right = Counter(label for label, is_right in zip(truth, rated, strict=True) if is_right)
-        shares = [n_right[label] / n for label, n in n_rows.items()]
-        return self._replace(n_right=sum(rated), balanced=sum(shares) / len(shares))
+        shares = {label: n_right[label] / n for label, n in n_rows.items()}
+        error = math.sqrt(sum(share * (1 - share) / n_rows[label] for label, share in shares.items())) / len(shares)
+        return self._replace(n_right=sum(rated), balanced=sum(shares.values()) / len(shares), error=error)
 
     def name_target(self, name: str | None) -> "Described":
         """Add the name of the column of the true labels, if it is known."""
@@ -95,10 +98,11 @@ class Described(NamedTuple):
     def warn(self) -> str | None:
         """Return a warning if chance would do as well on these rows, however rare a label is.
 
-        A certified model is as good as its framework makes it, so only labels far below chance are suspicious.
+        A certified model is as its framework has it, so it may always give the same label.
         """
         chance = 1 / max(1, len(self.facts.labels or ()))
-        if self.n_right is None or self.balanced > (chance / 2 if self.facts.certificate else chance):
+        likely = chance + 2 * self.error
+        if self.n_right is None or self.balanced > likely or (self.facts.certificate and self.balanced == likely):
             return None
         text = f"{self.balanced:.2%} of the rows of each label are labelled correctly on average, chance gives {chance:.2%}"
         return f"warning: {text}; are the columns, or the labels, in another order?"

@@ -88,8 +88,9 @@ def find_framework(model: Any) -> Framework:
 
 def find_names(model: Any) -> list[str]:
     """Return the names of the columns that a model was trained on; none if it was trained on an array."""
-    names = [str(name) for name in getattr(model, "feature_names_in_", ())]
-    return [] if names == [f"Column_{place}" for place in range(len(names))] else names  # LightGBM's for an array
+    names = [str(name) for name in getattr(model, "feature_names_in_", getattr(model, "feature_names_", ()))]
+    of_arrays = [[f"{start}{place}" for place in range(len(names))] for start in ("Column_", "")]  # LightGBM, CatBoost
+    return [] if names in of_arrays else names
 
 
 def predict(framework: Framework, model: Any, X: Any, table: Table) -> Answers:

@@ -44,17 +44,20 @@ class Reading:
     ignore: Sequence[str] = ()
     takes_target: bool = True
 
-    def open(self, path: str, model: Model) -> tuple[RowFile, Choice]:
-        """Open a file, and find its columns."""
+    def open(self, path: str, model: Model, owner: str | None = None) -> tuple[RowFile, Choice]:
+        """Open a file, and find its columns; a message says which of several models is their `owner`."""
         file = open_file(path, has_header=self.has_header, columns=model.columns)
-        choice = choose(
-            file,
-            model.columns,
-            self.target,
-            by_position=self.by_position,
-            ignore=self.ignore,
-            takes_target=self.takes_target,
-        )
+        try:
+            choice = choose(
+                file,
+                model.columns,
+                self.target,
+                by_position=self.by_position,
+                ignore=self.ignore,
+                takes_target=self.takes_target,
+            )
+        except FileError as error:
+            raise FileError(f"{error}; so {owner} takes them" if owner else str(error)) from None
         return file, choice
 
 
@@ -92,8 +95,11 @@ def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterato
     Raises:
         FileError: a file can't be read.
     """
+    owners = ("the old model", "the new model") if len(classifiers) > 1 else (None,)
     for path in find_files(reading.files):
-        opened = [reading.open(path, classifier.model) for classifier in classifiers]
+        opened = [
+            reading.open(path, classifier.model, owner) for classifier, owner in zip(classifiers, owners, strict=True)
+        ]
         (file, _), choices = opened[0], [choice for _, choice in opened]
         yield from in_order(partial(_answer, classifiers, file, choices), file.read())
 

@@ -98,7 +98,9 @@ class Service(FastAPI):
         seconds = time.perf_counter() - record.started
         fields: Mapping[str, object] = {}
         if self._recorder is not None:
-            route = getattr(scope.get("route"), "path", "none")  # each unknown path would be a new metric
+            # Each unknown path would be a new metric. The document's route is Starlette's, which isn't in the scope.
+            known = "/openapi.json" if scope["path"] == self.openapi_url else "none"
+            route = getattr(scope.get("route"), "path", known)
             try:
                 fields = self._recorder.record(route, record.status, seconds, record.run)
             except Exception:  # the request still gets its response and its line

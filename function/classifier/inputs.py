@@ -225,16 +225,18 @@ def _width_error(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesErr
 
 
 def _find_type_fault(columns: Columns, rows: Sequence[Sequence[Any]]) -> FeaturesError | None:
+    """Find the first value of a wrong type; in a row of another width only what no row may hold."""
     for index, row in enumerate(rows):
+        is_whole = len(row) == len(columns.features)
         for column, value in enumerate(row):
-            if not _has_type(columns, column, value):
+            if not _has_type(columns, column, value) and (is_whole or isinstance(value, dict | list | tuple)):
                 return _type_error(columns, index, column, value)
     return None
 
 
 def _has_type(columns: Columns, column: int, value: object) -> bool:
     if column >= len(columns.types):
-        return type(value) in NUMBERS
+        return not isinstance(value, dict | list | tuple)
     if value is None:
         return columns.fills[column] is not None
     if type(value) is bool and columns.booleans[column]:

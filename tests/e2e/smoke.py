@@ -35,7 +35,7 @@ TOLERANCE = 1e-5  # between probabilities: another processor rounds float32 diff
 def reference(classifier: Classifier, promised: dict[str, Any]) -> TestClient:
     """The same app with the same key, in this process."""
     if promised["model"]["sha256"] != classifier.model.sha256:
-        pytest.skip("it serves another model than the local one, so it is only compared with its own /metadata")
+        pytest.skip("it serves another model than the shipped one, so it is only compared with its own /metadata")
     environ = {"API_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest()} if KEY else {}
     return TestClient(create_app(Settings.load(environ), classifier), headers=HEADERS)
 

@@ -366,6 +366,10 @@ class TestGate:
         ("given", "line"),
         [
             ([], "gate: expected FAIL_UNDER=…, FAIL_OVER=… or MODEL_BEFORE=…, what the model must reach"),
+            (
+                ["FAIL_UNDER=accuracy=0.9", "FAIL_IF=slower"],
+                "gate: expected FAIL_IF to be worse, incompatible, changed, or several of them with commas, got slower",
+            ),
             (["MODEL_BEFORE=no.onnx"], "gate: expected MODEL_BEFORE to be the file of a model, there is no no.onnx"),
         ],
     )

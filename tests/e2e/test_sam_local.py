@@ -1,6 +1,7 @@
 """`sam local`: the built package in a container of Lambda's runtime, on a real Docker engine."""
 
 import json
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.calls import CALLS, EVENTS, SAM_LOCALS_OWN
 from tests.support.entry_points import ROOT, LocalServer, answer_of, free_port, http_entry_point
+from tests.support.pages import link_project
 from tests.support.sam import ENVIRON, SAM, SamLocal, sam
 
 
@@ -46,6 +48,27 @@ def test_without_docker_it_says_so(sam_build: Path) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("Error: Running AWS SAM projects locally requires a container")
+
+
+def test_make_invoke_runs_the_model_that_is_named(sam_options: list[str], tmp_path: Path) -> None:
+    """By its path here, which isn't its path in the package; a function that fails is a failure."""
+    link_project(tmp_path)
+    model = shutil.copy(ROOT / "model" / "iris_svc.onnx", tmp_path / "mine.onnx")
+    image = sam_options[sam_options.index("--invoke-image") + 1]
+    command = ["make", "--silent", "invoke", f"IMAGE={image}", f"MODEL_FILEPATH={model}"]
+
+    named, failing = (
+        subprocess.run(
+            [*command, f"EVENT={event}"], cwd=tmp_path, env=ENVIRON | environ, capture_output=True, check=False
+        )
+        for event, environ in (("metadata", {}), ("predict", {"OTEL_EXPORTER_OTLP_ENDPOINT": "nowhere"}))
+    )
+
+    assert named.returncode == 0, named.stderr
+    assert answer_of(json.loads(named.stdout.splitlines()[-1])).json["model"]["name"] == "mine"
+    assert failing.returncode != 0
+    message = json.loads(failing.stdout.splitlines()[-1])["errorMessage"]
+    assert message.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: expected an address")
 
 
 def make(*options: str, **environ: str) -> str:

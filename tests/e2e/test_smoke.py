@@ -61,7 +61,9 @@ def test_any_model_is_held_against_its_own_description(tmp_path: Path) -> None:
         result = smoke(server.url, API_KEY=KEY)
 
     assert result.returncode == 0, result.stdout
-    assert "it serves another model than the local one, so it is only compared with its own /metadata" in result.stdout
+    assert (
+        "it serves another model than the shipped one, so it is only compared with its own /metadata" in result.stdout
+    )
     assert re.search(r"\b10 passed, \d+ skipped", result.stdout), result.stdout
 
 

@@ -291,3 +291,4 @@ def test_models_of_other_features_are_said_to_be_so(tmp_path: Path, holdout: Pat
     assert result.stderr.startswith(
         f'FileError: {holdout}: expected a column for each feature, none is called "island", '
     )
+    assert result.stderr.endswith("; so the new model takes them\n")

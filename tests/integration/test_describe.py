@@ -730,7 +730,10 @@ def test_a_row_that_the_model_fails_on_is_named(penguin_model: Path, tmp_path: P
 def test_a_file_is_written_whole_or_not_at_all(wine_model: Path, wine_csv: Path, tmp_path: Path) -> None:
     """And what can't be is told in one line."""
     (tmp_path / "folder.onnx").mkdir()
-    for output in (tmp_path / "no" / "x.onnx", tmp_path / "folder.onnx"):
+    new = tmp_path / "new" / "x.onnx"
+    assert describe(wine_model, wine_csv, "--target", "cultivar", "--output", new).returncode == 0
+    assert new.exists()
+    for output in (wine_csv / "x.onnx", tmp_path / "folder.onnx"):
         result = describe(wine_model, wine_csv, "--target", "cultivar", "--output", output)
         assert result.stderr.startswith(f"ArtifactError: {output}: can't be written (")
     before, files = wine_model.read_bytes(), set(tmp_path.iterdir())

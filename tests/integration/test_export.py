@@ -697,6 +697,35 @@ def test_labels_may_be_renamed(penguins: pd.DataFrame, tmp_path: Path) -> None:
     assert load(tmp_path / "b.onnx").model.labels == ("ADELIE", "CHINSTRAP", "GENTOO")
 
 
+def test_a_catboost_model_that_was_saved_is_exported(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """By joblib, or in CatBoost's own format: it then says that it takes 0 features."""
+    X, y = whole(penguins), penguins["species"]
+    model = CatBoostClassifier(iterations=5, verbose=False, allow_writing_files=False).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    model.save_model(tmp_path / "model.cbm")
+
+    for loaded in (joblib.load(tmp_path / "model.joblib"), CatBoostClassifier().load_model(tmp_path / "model.cbm")):
+        export(loaded, X[X.columns[::-1]], y, tmp_path / "x.onnx")
+
+        classifier = load(tmp_path / "x.onnx")
+        assert [feature.name for feature in classifier.model.features] == list(X)
+        assert np.abs(classifier.predict(X.to_numpy().tolist()) - model.predict_proba(X)).max() < TOLERANCE
+    with pytest.raises(ArtifactError, match="got none called body_mass_g"):
+        export(model, X.drop(columns="body_mass_g"), y, tmp_path / "x.onnx")
+
+
+def test_labels_in_another_order_are_warned_of(
+    penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as of a table that was shuffled, but for its labels: no better than chance."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+
+    for seed in range(3):
+        export(model, X, y.sample(frac=1, random_state=seed).to_numpy(), tmp_path / "x.onnx")
+        assert "chance gives 33.33%; are the columns, or the labels, in another order?" in capsys.readouterr().err
+
+
 def test_labels_that_are_swapped_are_warned_of(
     penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -1170,10 +1199,16 @@ def test_columns_that_arent_the_models_are_named(
     """Both those that are missing and those that are there instead; of an array, all of them."""
     X, y = whole(penguins), (penguins["species"] == "Adelie").astype(int).rename("is Adelie")
     X.assign(**{"is Adelie": y, "": range(len(X))}).to_csv(tmp_path / "in.csv", index=False)
-    options = ("--ignore", "", "--target", "body_mass_g", "--output", tmp_path / "x.onnx")
+    X.assign(**{"is Adelie": y, "": range(len(X))}).drop(columns="body_mass_g").to_csv(
+        tmp_path / "less.csv", index=False
+    )
+    options = ("--target", "", "--output", tmp_path / "x.onnx")
 
     joblib.dump(make().fit(X, y), tmp_path / "named.joblib")
-    named = command("export", tmp_path / "named.joblib", tmp_path / "in.csv", *options)
+    named = command("export", tmp_path / "named.joblib", tmp_path / "less.csv", *options)
+    as_target = command(
+        "export", tmp_path / "named.joblib", tmp_path / "in.csv", "--target", "body_mass_g", *options[-2:]
+    )
     joblib.dump(make().fit(X.to_numpy(), y), tmp_path / "array.joblib")
     array = command("export", tmp_path / "array.joblib", tmp_path / "in.csv", "--target", "is Adelie", *options[-2:])
 
@@ -1181,6 +1216,7 @@ def test_columns_that_arent_the_models_are_named(
         "ArtifactError: expected X to have the columns that the model was trained on, got none called body_mass_g, but is "
         "Adelie\n"
     )
+    assert as_target.stderr == 'FileError: expected --target and --ignore to be no features, got "body_mass_g"\n'
     assert array.stderr == (
         f'ArtifactError: expected X to have 4 columns, as the model was trained on, got 5: {", ".join(NUMBERS)}, ""; leave '
         "out what is no feature, in files by --ignore\n"

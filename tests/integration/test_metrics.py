@@ -67,8 +67,9 @@ class TestPrometheus:
             with server.client() as client:
                 client.post("/predict", json={})
                 client.get("/no/such/path")
+                client.get("/openapi.json")
                 client.post(INFER, content=request(INPUT))
-            answer = self.wait_for_metrics(server, 20)
+            answer = self.wait_for_metrics(server, 24)
             assert asked_by_grafana() <= set(re.findall(r"^(\w+)", answer.text, re.MULTILINE))
             (folder,) = tmp_path.glob("web-single-*")
             pids = {int(path.name.partition("-")[0]) for path in folder.glob("*.json")}
@@ -78,6 +79,7 @@ class TestPrometheus:
         assert found['web_single_requests_total{route="/predict/batch",status="200"}'] == 20
         assert found['web_single_requests_total{route="/predict",status="422"}'] == 1
         assert found['web_single_requests_total{route="none",status="404"}'] == 1
+        assert found['web_single_requests_total{route="/openapi.json",status="200"}'] == 1
         assert found["web_single_rows_total"] == 62
         assert found["web_single_rows_outside_total"] == 20
         assert found['web_single_predictions_total{label="setosa"}'] == 21
@@ -88,14 +90,15 @@ class TestPrometheus:
         assert pids <= server.worker_pids
         assert not folder.exists()
 
-    def wait_for_metrics(self, server: LocalServer, n_batches: int, seconds: float = 10) -> httpx2.Response:
+    def wait_for_metrics(self, server: LocalServer, n_requests: int, seconds: float = 10) -> httpx2.Response:
         """Ask until the counters are there: those of the other workers are up to a second late."""
         end = time.monotonic() + seconds
         while True:
             with server.client() as client:
                 answer = client.get("/metrics")
-            n_counted = read(answer.text).get('web_single_requests_total{route="/predict/batch",status="200"}', 0)
-            if n_counted >= n_batches or time.monotonic() > end:
+            counts = {name: n for name, n in read(answer.text).items() if name.startswith("web_single_requests_total")}
+            n_counted = sum(n for name, n in counts.items() if '"/metrics"' not in name)
+            if n_counted >= n_requests or time.monotonic() > end:
                 return answer
             time.sleep(0.1)
 

@@ -247,7 +247,15 @@ MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "boolean beyond the last": (
         '{"data": [[1, 2, 3, 4, true]]}',
-        error("row 0, column 4: expected a number, got a boolean", "float_type", "body", "data", 0, 4),
+        error(f"row 0 has 5 features; the model takes 4: {NAMES}", "row_width", "body", "data", 0),
+    ),
+    "a row with its label": (
+        '{"data": [[1, 2, 3, 4, "setosa"]]}',
+        error(f"row 0 has 5 features; the model takes 4: {NAMES}", "row_width", "body", "data", 0),
+    ),
+    "an id before the row": (
+        '{"data": [["secret", 1, 2, 3, 4]]}',
+        error(f"row 0 has 5 features; the model takes 4: {NAMES}", "row_width", "body", "data", 0),
     ),
     "NaN": (
         '{"data": [[1, 2, 3, 4], [NaN, 2, 3, 4]]}',
