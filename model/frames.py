@@ -1,7 +1,6 @@
 """Files of rows → a DataFrame for a framework; a pickle → its model."""
 
 import contextlib
-import pickle
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -97,7 +96,7 @@ def _explain(content: bytes, error: Exception) -> str:
     if content.startswith(b"PAR1") or _is_text(content[:1000]):
         return "this seems to be a table; give the model first, then the files of its training data"
     said = one_line(error)
-    is_cut = content.startswith(b"\x80") and not content.endswith(pickle.STOP)
+    is_cut = content.startswith(b"\x80") and not content.endswith(b".")  # pickle.STOP
     if is_cut or isinstance(error, EOFError) or re.search("EOF|truncated|exhausted", said):
         return "the file ends too early; write or copy it again"
     if found := re.search(r"Can't get attribute '([^']+)' on <module '[\w.]*__main__'", said):

@@ -14,7 +14,7 @@ from function.api.limits import Limits
 from function.api.rows import read_rows
 from function.classifier import Classifier, Prediction
 from function.classifier.inputs import Arrays, to_arrays
-from function.errors import FeaturesError
+from function.errors import BodyError, FeaturesError
 from function.observability.access import Record
 from function.observability.inference import Run
 
@@ -69,13 +69,16 @@ class Runner:
         return prediction
 
     def infer_rows(self, record: Record, rows: Sequence[Sequence[Any]]) -> Prediction:
-        """Return the prediction for rows of features, and count them.
+        """Return the prediction for rows that a route has made of its body, and count them.
 
         Raises:
-            FeaturesError: the model can't take one of them.
+            BodyError: the model can't take one of them; the message says which, the place is the whole body.
         """
         record.n_rows = len(rows)
-        return self.infer(record, to_arrays(self.classifier.model.columns, rows))
+        try:
+            return self.infer(record, to_arrays(self.classifier.model.columns, rows))
+        except FeaturesError as error:
+            raise BodyError(error.message, type=error.type) from None
 
     def infer_row(self, record: Record, body: bytearray) -> Prediction:
         """Return the prediction for a body of one row.
@@ -88,4 +91,4 @@ class Runner:
         if len(rows) > 1:
             message = f"expected 1 row, got {len(rows)}; POST /predict/batch takes up to {self.limits.max_rows}"
             raise FeaturesError(message, type="one_row")
-        return self.infer_rows(record, rows)
+        return self.infer(record, to_arrays(self.classifier.model.columns, rows))

@@ -215,7 +215,8 @@ def test_its_environment_is_the_settings(function: dict[str, Any]) -> None:
         "OTEL_EXPORTER_OTLP_TIMEOUT",
         "OTEL_SERVICE_NAME",
     }  # OpenTelemetry reads them
-    assert set(variables) == {name.upper() for name in Settings.model_fields} - {"METRICS_FOLDER"} | telemetry
+    expected = {name.upper() for name in Settings.model_fields} - {"METRICS_FOLDER"} | telemetry
+    assert set(variables) == expected, "template.yaml's variables of ClassifierFunction aren't the settings"
     assert Settings.load(plain) == Settings.load({})
 
 

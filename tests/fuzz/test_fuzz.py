@@ -159,7 +159,7 @@ def test_schemathesis(case: schemathesis.Case[Any]) -> None:
     hold_document(case)
 
 
-@every_schema.include(path_regex="^/predict|/infer$").parametrize()
+@every_schema.include(path=POST_ROUTES).include(path_regex="/infer$").parametrize()
 @from_document
 def test_schemathesis_of_every_type(case: schemathesis.Case[Any]) -> None:
     """Where a value may be null, true or a small number, too."""

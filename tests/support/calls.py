@@ -16,11 +16,13 @@ TWO_ROWS = b'{"data": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
 OBJECT = '{"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}'
 PAGE = Call("page", "GET", "/", headers={"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip"})
 _APP = create_app(Settings(), load(shipped_model()))
+_KNOWN = {"model": "iris_svc", "version": "1"}
 # Those that take nothing: no parameter but the model's name and version.
 GET_ROUTES = [
-    route.path.format(model="iris_svc", version="1")
+    route.path.format(**_KNOWN)
     for route in _APP.routes
     if isinstance(route, Route) and "GET" in (route.methods or ()) and getattr(route, "is_direct", True)
+    if route.param_convertors.keys() <= _KNOWN.keys()
 ]
 # Those that take rows: they declare so by `declare_body`.
 POST_ROUTES = [

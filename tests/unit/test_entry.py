@@ -18,6 +18,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from function.api.app import create_app
 from function.api.entry import _find_request_id
+from function.api.inference import Runner
+from function.api.limits import find_limits
+from function.api.responses import JSON
 from function.api.routing import DirectRoute, index_routes
 from function.api.schemas import declare
 from function.classifier import Classifier
@@ -506,3 +509,23 @@ def test_a_text_line_has_the_outputs_encoding(
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    access POST /predict 200 \d+\.\d ms größe mine", line
     )
+
+
+def test_a_route_of_ones_own_runs_the_model(classifier: Classifier, access_lines: AccessLines) -> None:
+    """By `infer_rows`, which counts the rows; what the model refuses is a 422 at the body."""
+    app, runner = create_app(Settings(), classifier), Runner(classifier, find_limits(classifier.model, Settings()))
+
+    @app.post("/lengths")
+    async def lengths(values: list[float], request: Request) -> Response:
+        prediction = runner.infer_rows(request.scope["record"], [[5.1, 3.5, value, 0.2] for value in values])
+        return JSON({"label": classifier.name_classes(prediction)})
+
+    client = TestClient(app)
+    answer, refused = (client.post("/lengths", json=lengths) for lengths in ([1.4, 5.5], [1.4, 1e39]))
+
+    message = 'row 1, "petal length (cm)": expected a finite number, got one beyond float32\'s ±3.403e+38'
+    assert answer.json() == {"label": classifier.predict_label([[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 5.5, 0.2]])}
+    assert (refused.status_code, refused.json()) == (
+        422, {"detail": [{"loc": ["body"], "msg": message, "type": "finite_number"}]}
+    )  # fmt: skip
+    assert [line["rows"] for line in access_lines()] == [2, 2]

@@ -65,6 +65,8 @@ def test_every_setting_is_read() -> None:
         "PATH": "/bin",
     }
 
+    of_others = {"PATH"}
+    assert set(environ) - of_others == {name.upper() for name in Settings.model_fields}, "environ here lacks settings"
     assert Settings.load(environ).model_dump() == {
         "model_filepath": Path("/m.onnx"),
         "label_filepath": Path("/l.json"),
