@@ -118,7 +118,7 @@ class Settings(Environment):
         Field(description="MODEL: the artifact's own label, if it has one; HIGHEST: the most probable class"),
     ] = "MODEL"
     allow_missing: Annotated[
-        bool, Field(description="every float and text may be missing (null), whatever the artifact says")
+        bool, Field(description="every float and text may be missing (null), if the model then has an answer")
     ] = False
     api_title: Annotated[str, Field(description="title in the OpenAPI document")] = "Web Single"
     api_description: Annotated[str, Field(description="description in the OpenAPI document")] = (

@@ -264,7 +264,8 @@ def _type_error(columns: Columns, row: int, column: int, value: object) -> Featu
         expected = "a number, true or false"
     message = f"{columns.locate(row, column)}: expected {expected}, got {name_type(value)}"
     if value is None and column < len(columns.types):
-        message = f"{message}; {NO_MISSING if type not in (BOOL, *WHOLE) else f'{type} has no missing value'}"
+        reason = f"{type} has no missing value" if type in (BOOL, *WHOLE) else columns.reasons.get(column, NO_MISSING)
+        message = f"{message}; {reason}"
     return FeaturesError(message, type=kind, where=(row, column))
 
 

@@ -186,9 +186,10 @@ def _find_labels(
 
 def _find_columns(session: Session, graph: Graph, facts: Facts, *, allow_missing: bool) -> Columns:
     features = facts.features or _default_features(session.inputs, graph)
-    columns = Columns(session.inputs, features, missing.find_fills(graph, session.inputs))
+    found = missing.find_fills(graph, session.inputs)
+    columns = Columns(session.inputs, features, found.values, dict.fromkeys(found.unclear, missing.UNCLEAR))
     checks.check_features(columns)
-    return replace(columns, fills=missing.merge(columns, allow_all=allow_missing))
+    return replace(columns, fills=missing.merge(columns, found, allow_all=allow_missing))
 
 
 def _drop_failing(
@@ -201,7 +202,8 @@ def _drop_failing(
     fills = tuple(None if column in failing else fill for column, fill in enumerate(columns.fills))
     named = cut(", ".join(columns.features[column].name for column in failing), 300)
     note = f"missing values aren't accepted in {named}: the model's answer to its sample without a value isn't finite"
-    return replace(columns, fills=fills), (note,)
+    reasons = {**columns.reasons, **dict.fromkeys(failing, missing.NO_ANSWER)}
+    return replace(columns, fills=fills, reasons=reasons), (note,)
 
 
 def _sign(session: Session, output: Output, own: Labels | None, tolerance: float) -> Signature:

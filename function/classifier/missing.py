@@ -6,6 +6,7 @@ https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html describ
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from function.classifier.model import FLOATS, TEXT, Columns, Input
 from function.classifier.onnx_file import Graph, Node
@@ -14,12 +15,14 @@ from function.classifier.onnx_file import Graph, Node
 KEEPS = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Scaler", "Add", "Sub", "Mul", "Div", "Clip")
 JOINS = ("Concat", "FeatureVectorizer")
 PICKS = ("ArrayFeatureExtractor", "Gather")
-BRANCHES = ("If", "Loop", "Scan")  # their subgraphs may read any tensor
+SUBGRAPHS = ("If", "Loop", "Scan", "SequenceMap")  # what their nodes make of a missing value isn't known
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble")
 ENCODES = ("OneHotEncoder", "LabelEncoder")
 # What `model.export` replaces a missing text by: Unicode has no character of this number, so no text is like it.
 MISSING_TEXT = "\uffff"
 MISSING_TEXTS = ("nan", "")  # how encoders of others that were trained with missing values name them
+NO_ANSWER = "the model has no finite answer to its sample without a value there"
+UNCLEAR = "the file doesn't show which text stands for a missing value there; send that text"
 FLOATING = (1, 10, 11)  # TensorProto's data types
 
 Places = tuple[int, ...]
@@ -29,18 +32,30 @@ def _suits(fill: float | str | None, type: str) -> bool:
     return type == TEXT if isinstance(fill, str) else type in FLOATS
 
 
-def find_fills(graph: Graph, inputs: Sequence[Input]) -> tuple[float | str | None, ...]:
-    """Return for each column the value that replaces a missing one: NaN, a text, or None if none may be missing."""
+class Fills(NamedTuple):
+    """What the graph shows of missing values.
+
+    Attributes:
+        values: what replaces a missing value in each column: NaN, a text, or None if no node handles one.
+        shown: the columns that may have missing values: all nodes that read them handle these.
+        unclear: the columns of texts for which the graph doesn't show what replaces a missing one.
+    """
+
+    values: tuple[float | str | None, ...]
+    shown: frozenset[int]
+    unclear: frozenset[int]
+
+
+def find_fills(graph: Graph, inputs: Sequence[Input]) -> Fills:
+    """Find out where values may be missing, and what replaces them."""
     flow = _Flow(graph, inputs)
     for node in graph.nodes:
         flow.follow(node)
-    if any(node.operator in BRANCHES for node in graph.nodes):
-        flow.fills.clear()
-    for column in flow.lost:
-        flow.fills.pop(column, None)
     types = [input.type for input in inputs for _ in range(input.width)]
     fills = (flow.fills.get(column) for column in range(len(types)))
-    return tuple(fill if _suits(fill, type) else None for type, fill in zip(types, fills, strict=True))
+    values = tuple(fill if _suits(fill, type) else None for type, fill in zip(types, fills, strict=True))
+    shown = {column for column, fill in enumerate(values) if fill is not None} - flow.lost - flow.unclear
+    return Fills(values, frozenset(shown), frozenset(column for column in flow.unclear if types[column] == TEXT))
 
 
 class _Flow:
@@ -49,6 +64,7 @@ class _Flow:
     def __init__(self, graph: Graph, inputs: Sequence[Input]) -> None:
         self.fills: dict[int, float | str] = {}
         self.lost: set[int] = set()  # a node that doesn't handle missing values reads them
+        self.unclear: set[int] = set()  # a subgraph reads them, or nodes handle different texts as missing
         self._graph = graph
         self._columns: dict[str, Places] = {}  # tensor -> the columns of the inputs in it
         self._masks: dict[str, tuple[Places, float | str]] = {}  # tensor -> columns, and the fill that it marks in them
@@ -58,15 +74,18 @@ class _Flow:
             start += input.width
 
     def follow(self, node: Node) -> None:
-        if not any(name in self._columns or name in self._masks for name in node.inputs):
+        reads = node.reads
+        if not any(name in self._columns or name in self._masks for name in reads):
             return
-        taken = tuple(column for name in node.inputs for column in self._columns.get(name, ()))
-        if (mask := self._masks.get(node.inputs[0])) is not None:
+        taken = tuple(column for name in reads for column in self._columns.get(name, ()))
+        if node.operator in SUBGRAPHS:
+            self.unclear.update(taken, *(self._masks[name][0] for name in reads if name in self._masks))
+        elif (mask := self._masks.get(node.inputs[0])) is not None:
             self._follow_mask(node, mask, taken)
         elif (found := self._find_mask(node)) is not None:
             self._masks[node.outputs[0]] = taken, found
         elif (fill := self._find_fill(node)) is not None:
-            self.fills |= dict.fromkeys(taken, fill)
+            self._fill(taken, fill)
         elif (kept := self._keep(node, taken)) is not None:
             self._columns[node.outputs[0]] = kept
         else:
@@ -76,12 +95,17 @@ class _Flow:
         """Follow a mask of missing values: to Where, which replaces them, or to a feature."""
         places, fill = mask
         if node.operator == "Where" and taken in ((), places):
-            self.fills |= dict.fromkeys(taken, fill)
+            self._fill(taken, fill)
         elif node.operator in ("Not", "Cast", "Equal", *KEEPS) and not taken:
             self._masks[node.outputs[0]] = mask
         else:
             self.lost.update(taken)
             self.lost.update(places if isinstance(fill, str) else ())
+
+    def _fill(self, columns: Places, fill: float | str) -> None:
+        for column in columns:
+            if self.fills.setdefault(column, fill) != fill and isinstance(fill, str):
+                self.unclear.add(column)
 
     def _find_mask(self, node: Node) -> float | str | None:
         """Return the fill that a node looks for, if its output is a mask of missing values."""
@@ -137,14 +161,15 @@ def _tracks_missing(node: Node) -> bool:
     return b"\x40\x01" in bytes(tracks.content)  # millions of fields, each a key and 0 or 1
 
 
-def merge(columns: Columns, *, allow_all: bool) -> tuple[float | str | None, ...]:
+def merge(columns: Columns, found: Fills, *, allow_all: bool) -> tuple[float | str | None, ...]:
     """Combine the fills that the graph shows with the features' facts and ALLOW_MISSING."""
     fills: list[float | str | None] = []
-    for type, feature, fill in zip(columns.types, columns.features, columns.fills, strict=True):
-        is_allowed = fill is not None or allow_all or feature.missing
+    for place, (type, feature) in enumerate(zip(columns.types, columns.features, strict=True)):
+        is_allowed = (place in found.shown or allow_all or feature.missing) and place not in found.unclear
         if type == TEXT and is_allowed:
             known = next((text for text in ("nan", "None", "") if text in (feature.values or ())), "")
-            fills.append(feature.missing_text if feature.missing_text is not None else fill or known)
+            texts = (found.values[place], feature.missing_text, known)
+            fills.append(next(text for text in texts if text is not None))
         else:
             fills.append(math.nan if type in FLOATS and is_allowed else None)
     return tuple(fills)

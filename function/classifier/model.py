@@ -1,7 +1,7 @@
 """What is known about the loaded model; it doesn't change while the service runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -62,12 +62,13 @@ class Signature:
 class Columns:
     """The inputs of a model side by side; for each of their columns one `Feature` and one fill, which replaces null.
 
-    A fill is NaN or a text; None if no value may be missing.
+    A fill is NaN or a text; None if no value may be missing. `reasons` say why none may be, where no setting helps.
     """
 
     inputs: tuple[Input, ...]
     features: tuple[Feature, ...]
     fills: tuple[float | str | None, ...]
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
     # Once each: a wide request asks for each of its values.
     @cached_property

@@ -15,11 +15,12 @@ OPERATOR_SET = {"domain": 1, "version": 2}
 GRAPH = {"node": 1, "initializer": 5, "input": 11, "output": 12}
 NODE = {"input": 1, "output": 2, "op_type": 4, "attribute": 5}
 VALUE = {"name": 1}
-ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "s": 4, "t": 5, "floats": 7, "ints": 8, "strings": 9}
+ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "s": 4, "t": 5, "g": 6, "floats": 7, "ints": 8, "strings": 9}
 TENSOR = {
     "data_type": 2, "float_data": 4, "int32_data": 5, "string_data": 6, "int64_data": 7, "name": 8, "raw_data": 9,
     "double_data": 10,
 }  # fmt: skip
+SUBGRAPHS = ("body", "then_branch", "else_branch")  # attributes of Loop, Scan, SequenceMap and If
 MOST_BYTES = 1_000_000  # of a constant that is read; weights are larger
 PACKED = {1: "f", 6: "i", 7: "q", 9: "?", 11: "d"}  # TensorProto's data types -> struct's
 
@@ -73,6 +74,12 @@ class Node(NamedTuple):
     def attribute(self, name: str) -> Message | None:
         return next((found for called, found in self.attributes() if called == name), None)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tensors that it reads: its inputs, and those that its subgraphs read, from outer graphs too."""
+        bodies = (body for name, found in self.attributes() if name in SUBGRAPHS for body in found.messages("g", GRAPH))
+        return (*self.inputs, *(name for body in bodies for name in _find_captured(body)))
+
 
 class Graph:
     """The main graph of an artifact that onnxruntime has loaded; its nodes are in execution order."""
@@ -82,10 +89,7 @@ class Graph:
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        return tuple(
-            Node(node.text("op_type"), node.texts("input"), node.texts("output"), node)
-            for node in self._message.messages("node", NODE)
-        )
+        return _read_nodes(self._message)
 
     @cached_property
     def producers(self) -> dict[str, Node]:
@@ -115,6 +119,20 @@ def read_opsets(artifact: bytes) -> dict[str, int]:
     """Read the versions of an artifact's operator sets, domain -> version."""
     opsets = Message(memoryview(artifact), MODEL).messages("opset_import", OPERATOR_SET)
     return {opset.text("domain") or "ai.onnx": opset.integers("version")[0] for opset in opsets}
+
+
+def _read_nodes(graph: Message) -> tuple[Node, ...]:
+    return tuple(
+        Node(node.text("op_type"), node.texts("input"), node.texts("output"), node)
+        for node in graph.messages("node", NODE)
+    )
+
+
+def _find_captured(subgraph: Message) -> set[str]:
+    """Find the tensors that a subgraph reads, but for its inputs, which alone may have the name of an outer tensor."""
+    read = {name for node in _read_nodes(subgraph) for name in node.reads}
+    read |= {value.text("name") for value in subgraph.messages("output", VALUE)}
+    return read - {value.text("name") for value in subgraph.messages("input", VALUE)}
 
 
 def _read_tensor(tensor: Message) -> tuple[str, ...]:

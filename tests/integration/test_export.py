@@ -182,6 +182,30 @@ def test_gaps_in_texts_are_what_the_encoder_makes_of_them(
     assert (sex.values, sex.missing, sex.missing_text) == (("female", "male"), True, MISSING_TEXT)
 
 
+@pytest.mark.parametrize("is_complete", [False, True])
+@pytest.mark.parametrize("strategy", ["most_frequent", "constant"])
+def test_neighbours_have_the_same_gaps_as_other_models(
+    strategy: str, penguins: pd.DataFrame, tmp_path: Path, *, is_complete: bool
+) -> None:
+    """In their files a loop compares rows, after the nodes that fill the gaps; ALLOW_MISSING changes nothing."""
+    y, path = penguins["sex"].fillna("unknown"), tmp_path / "penguins.onnx"
+    trained = penguins.dropna().index if is_complete else penguins.index
+    texts = make_pipeline(
+        SimpleImputer(strategy=strategy, fill_value="missing"), OneHotEncoder(handle_unknown="ignore")
+    )
+    model = make_pipeline(prepare(texts), KNeighborsClassifier(15)).fit(penguins.loc[trained], y[trained])
+
+    check(model, penguins.loc[trained], y[trained], path)
+
+    rows = penguins[[feature.name for feature in load(path).model.features]]
+    values = rows.astype(object).where(rows.notna(), None).to_numpy().tolist()
+    for allow_missing in (False, True):
+        classifier = load(path, allow_missing=allow_missing)
+        fills = dict(zip(rows, classifier.model.columns.fills, strict=True))
+        assert [fills[name] for name in TEXTS] == [MISSING_TEXT] * len(TEXTS)
+        assert np.abs(classifier.predict(values) - model.predict_proba(penguins)).max() <= TOLERANCE
+
+
 HOTS: dict[str, Callable[[], Any]] = {
     "ignore": lambda: OneHotEncoder(handle_unknown="ignore"),
     "ignore, rare, drop": lambda: OneHotEncoder(handle_unknown="ignore", min_frequency=60, drop="first"),

@@ -5,25 +5,41 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from mangum import Mangum
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 from starlette.testclient import TestClient
 
 from function.api.app import create_app
 from function.api.v2.openapi import request_schema
 from function.classifier import Classifier, load_bytes
+from function.classifier.facts import Facts, Feature
 from function.classifier.inputs import LARGEST, NO_MISSING
-from function.errors import ArtifactError
+from function.classifier.missing import MISSING_TEXT, NO_ANSWER, UNCLEAR
+from function.errors import ArtifactError, FeaturesError
 from function.settings import Settings
+from model import artifact
 from model.compatibility import find_breaks
 from tests.support.entry_points import EVENT_FORMS, Call, EntryPoint, http_entry_point, lambda_entry_point
-from tests.support.kinds import GAPS, KINDS, REFUSED, Gaps, Kind, by_hand, quantized, threshold, two_labels_that_differ
+from tests.support.kinds import (
+    GAPS,
+    KINDS,
+    REFUSED,
+    Gaps,
+    Kind,
+    by_hand,
+    node,
+    quantized,
+    threshold,
+    two_labels_that_differ,
+)
 from tests.support.models import NUMPY
 
 TOLERANCE = 5e-6  # between float64 there and float32 here
@@ -247,6 +263,92 @@ def test_a_model_without_an_answer_to_a_missing_value_takes_none() -> None:
             "isn't finite"
         ),
     )
+
+
+def test_a_gap_that_no_setting_helps_is_refused_with_the_reason() -> None:
+    """Not with the setting that was already set."""
+    plain = load_bytes(by_hand(), name="plain", allow_missing=True)
+
+    with pytest.raises(FeaturesError) as refused:
+        plain.predict([[None, 0.0]])
+
+    assert str(refused.value) == f'row 0, "feature 0": expected a number, got null; {NO_ANSWER}'
+
+
+def branching(read: Sequence[str], then: Sequence[NodeProto] = ()) -> bytes:
+    """A model of a text, which it encodes, and of a number; a branch, perhaps inside another one, reads tensors."""
+    size = partial(node, "Size")
+    body = helper.make_graph(
+        [*then, *(size([name], [f"n_{place}"]) for place, name in enumerate(read)), size(["yes"], ["n"])],
+        "body",
+        [],
+        [helper.make_tensor_value_info("n", TensorProto.INT64, [])],
+    )
+    inner = [node("If", ["yes"], ["n_inner"], then_branch=body, else_branch=body)]
+    outer = helper.make_graph(inner, "outer", [], [helper.make_tensor_value_info("n_inner", TensorProto.INT64, [])])
+    before = [
+        node("OneHotEncoder", ["pay"], ["hot"], domain="ai.onnx.ml", cats_strings=["cash", MISSING_TEXT], zeros=1),
+        node("Reshape", ["hot", "shape"], ["flat"]),
+        node(
+            "Imputer", ["age"], ["filled"], domain="ai.onnx.ml", imputed_value_floats=[1.5], replaced_value_float=np.nan
+        ),
+        node("If", ["yes"], ["n_outer"], then_branch=outer, else_branch=outer),
+        node("Gather", ["flat", "zero"], ["first"], axis=1),
+        node("Concat", ["first", "filled"], ["x"], axis=1),
+    ]
+    inputs = [("pay", TensorProto.STRING, [None, 1]), ("age", TensorProto.FLOAT, [None, 1])]
+    return by_hand(before=before, inputs=inputs, yes=np.array(True), no=np.array(False), shape=np.array([-1, 2]))
+
+
+def test_a_subgraph_that_reads_no_column_changes_nothing() -> None:
+    """Nor does a loop that calls its own count like a column."""
+    count, last = (helper.make_tensor_value_info(name, TensorProto.INT64, []) for name in ("pay", "last"))
+    goes_on, more = (helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("goes_on", "more"))
+    nodes = [node("Identity", ["goes_on"], ["more"]), node("Identity", ["pay"], ["last"])]
+    body = helper.make_graph(nodes, "loop", [count, goes_on], [more, last])
+    loop = node("Loop", ["", "no"], ["counts"], body=body)
+
+    for then in ([], [loop]):
+        gaps = load_bytes(branching(["filled"], then), name="gaps")
+        assert gaps.model.columns.fills == pytest.approx((MISSING_TEXT, np.nan), nan_ok=True)
+
+
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_what_a_subgraph_makes_of_a_missing_text_isnt_known(*, allow_missing: bool) -> None:
+    """So null is refused, whatever ALLOW_MISSING says; NaN has no other name, so it may be allowed."""
+    gaps = load_bytes(branching(["pay", "age"]), name="gaps", allow_missing=allow_missing)
+
+    with pytest.raises(FeaturesError) as refused:
+        gaps.predict([[None, 1.5]])
+
+    assert str(refused.value) == f'row 0, "pay": expected a string, got null; {UNCLEAR}'
+    assert [fill is not None for fill in gaps.model.columns.fills] == [False, allow_missing]
+
+
+def test_the_graph_shows_what_replaces_a_missing_text() -> None:
+    """The facts of a file may be older."""
+    features = (Feature(name="pay", missing=True, missing_text=""), Feature(name="age"))
+    described = artifact.write(onnx.load_from_string(branching(["filled"])), Facts(features=features))
+
+    assert load_bytes(described, name="gaps").model.columns.fills[0] == MISSING_TEXT
+
+
+@pytest.mark.parametrize(("known", "expected"), [(["cash"], MISSING_TEXT), (["cash", "nan"], None)])
+def test_one_encoder_of_two_knows_a_missing_text(known: Sequence[str], expected: str | None) -> None:
+    """For the other it is one that it doesn't know, if ALLOW_MISSING says so; if both know one, it must be the same."""
+    encode = partial(node, "OneHotEncoder", ["pay"], domain="ai.onnx.ml", zeros=1)
+    before = [
+        encode(outputs=["hot_1"], cats_strings=["cash", MISSING_TEXT]),
+        encode(outputs=["hot_2"], cats_strings=known),
+        node("Concat", ["hot_1", "hot_2"], ["hot"], axis=2),
+        node("Reshape", ["hot", "shape"], ["flat"]),
+        node("Gather", ["flat", "last"], ["x"], axis=1),
+    ]
+    shape, last = np.array([-1, 2 + len(known)]), np.array([1, 1 + len(known)])
+    made = by_hand(before=before, inputs=[("pay", TensorProto.STRING, [None, 1])], shape=shape, last=last)
+
+    assert load_bytes(made, name="two").model.columns.fills == (None,)
+    assert load_bytes(made, name="two", allow_missing=True).model.columns.fills == (expected,)
 
 
 def test_nan_isnt_json() -> None:
