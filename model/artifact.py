@@ -142,8 +142,8 @@ def take_booleans(model: onnx.ModelProto, names: Collection[str]) -> None:
         if input.name in names:
             for node in model.graph.node:
                 node.input[:] = [f"{name}_as_float" if name == input.name else name for name in node.input]
-            input.type.tensor_type.elem_type = TensorProto.BOOL
-            cast = helper.make_node("Cast", [input.name], [f"{input.name}_as_float"], to=TensorProto.FLOAT)
+            type, input.type.tensor_type.elem_type = input.type.tensor_type.elem_type, TensorProto.BOOL
+            cast = helper.make_node("Cast", [input.name], [f"{input.name}_as_float"], to=type)
             model.graph.node.insert(0, cast)
 
 
@@ -156,7 +156,7 @@ def label_by_threshold(model: onnx.ModelProto, classes: Sequence[Any], threshold
     ids = [name.encode() if type == TensorProto.STRING else int(name) for name in classes]
     model.graph.initializer.extend(
         [
-            helper.make_tensor("threshold", TensorProto.FLOAT, [1], [threshold]),
+            helper.make_tensor("threshold", probabilities.type.tensor_type.elem_type, [1], [threshold]),
             helper.make_tensor("threshold_column", TensorProto.INT64, [1], [column]),
             helper.make_tensor("threshold_shape", TensorProto.INT64, [1], [-1]),
             helper.make_tensor("threshold_classes", type, [2], ids),

@@ -377,6 +377,17 @@ def test_trees_behind_a_scaler(make: Callable[[], Any], penguins: pd.DataFrame, 
     assert (classifier.model.columns.types[1] == "float64") or not isinstance(model[-1], RandomForestClassifier)
 
 
+def test_float64_beside_booleans(penguins: pd.DataFrame, tmp_path: Path) -> None:
+    """Which become numbers of the same type."""
+    X, y = penguins[[*NUMBERS, *TEXTS]].assign(is_late=penguins["year"] > 2008), penguins["species"]
+    columns = prepare(OneHotEncoder()).set_params(remainder="passthrough")
+    model = make_pipeline(columns, RandomForestClassifier(20, random_state=SEED)).fit(X, y)
+
+    classifier, _ = check(model, X, y, tmp_path / "penguins.onnx")
+
+    assert {"float64", "bool"} <= set(classifier.model.columns.types)
+
+
 SCORES: dict[str, Callable[[], Any]] = {
     "LinearSVC": lambda: make_pipeline(StandardScaler(), LinearSVC()),
     "LogisticRegression": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
@@ -399,7 +410,16 @@ def test_a_pipeline_is_calibrated(
     check(CalibratedClassifierCV(FrozenEstimator(make().fit(X, y))).fit(X, y), X, y, tmp_path / "frozen.onnx")
 
 
-@pytest.mark.parametrize("make", [lightgbm, lambda: HistGradientBoostingClassifier(random_state=SEED)])
+DOUBLE: dict[str, Callable[[], Any]] = {
+    "LightGBM": lightgbm,
+    "HistGradientBoosting": lambda: HistGradientBoostingClassifier(random_state=SEED),
+    "FixedThreshold": lambda: FixedThresholdClassifier(
+        HistGradientBoostingClassifier(random_state=SEED), threshold=0.3
+    ),
+}
+
+
+@pytest.mark.parametrize("make", DOUBLE.values(), ids=DOUBLE)
 def test_thresholds_that_float32_cant_tell_apart(make: Callable[[], Any], tmp_path: Path) -> None:
     """The numbers stay float64, and so do the thresholds."""
     X, y = make_classification(2000, 5, n_informative=4, n_redundant=0, random_state=SEED)
