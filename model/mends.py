@@ -12,6 +12,7 @@ from onnx import TensorProto, numpy_helper
 from skl2onnx.common._apply_operation import apply_cast, apply_reshape
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from skl2onnx.operator_converters import calibrated_classifier_cv
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
@@ -193,6 +194,19 @@ def _refuse_unknown(graph: Graph, column: str, code: str, categories: NDArray[An
     return graph.add("Mul", code, graph.add("ReduceSum", known, last, keepdims=0))
 
 
+def interpolate(scope: Any, container: Any, calibrated: Any, scores: str, place: int, _: Any, type: int) -> str:
+    """Calibrate by an isotonic regression, also between its points, where skl2onnx takes the nearest point's value."""
+    graph, isotonic = Graph(scope, container), calibrated.calibrators[place]
+    X, y = (np.asarray(points, np.float64) for points in (isotonic.X_thresholds_, isotonic.y_thresholds_))
+    type, n_steps = TensorProto.DOUBLE if type == TensorProto.DOUBLE else TensorProto.FLOAT, len(X) - 1
+    column = graph.add("Reshape", scores, graph.constant(TensorProto.INT64, [-1, 1], [2]))
+    above = graph.add("Sub", column, graph.constant(type, X[:-1].tolist(), [1, n_steps]))
+    shares = graph.add("Div", above, graph.constant(type, np.diff(X).tolist(), [1, n_steps]))
+    shares = graph.add("Clip", shares, *(graph.constant(type, [bound], []) for bound in (0.0, 1.0)))
+    rise = graph.add("MatMul", shares, graph.constant(type, np.diff(y).tolist(), [n_steps, 1]))
+    return graph.add("Add", rise, graph.constant(type, [y[0]], [1]))
+
+
 def convert_as_float32(scope: Any, operator: Any, container: Any) -> None:
     """Convert trees after steps that give float64; trees take float32 in ONNX, as in scikit-learn and XGBoost."""
     (source,), outputs = operator.inputs, operator.outputs
@@ -276,3 +290,4 @@ CONVERTERS = {
         (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier), convert_as_float32
     ),
 }
+calibrated_classifier_cv._transform_isotonic = interpolate  # noqa: SLF001 - its converter has no other way

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from catboost import CatBoost, CatBoostClassifier
+from numpy.typing import NDArray
 from palmerpenguins import load_penguins
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -386,6 +387,34 @@ def test_float64_beside_booleans(penguins: pd.DataFrame, tmp_path: Path) -> None
     classifier, _ = check(model, X, y, tmp_path / "penguins.onnx")
 
     assert {"float64", "bool"} <= set(classifier.model.columns.types)
+
+
+def sales(n: int = 1000) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Each row's age, days and price; thresholds lie between two of them, so often on a third."""
+    random = np.random.default_rng(SEED)
+    columns = [random.integers(18, 90, n), random.integers(0, 1500, n), random.integers(100, 10_000, n) / 100]
+    X = np.column_stack(columns).astype(float)
+    score = (X[:, 0] - 50) * (X[:, 1] - 700) / 15_000 + X[:, 2] / 50
+    return X, (score + random.normal(0, 0.5, n) > 1).astype(int)
+
+
+def differ(model: Any, classifier: Classifier, X: Any) -> int:
+    """Count the rows that get other probabilities than the framework's own."""
+    found = classifier.predict(pd.DataFrame(X).to_numpy(dtype=object).tolist())
+    return int((np.abs(found - model.predict_proba(X)).max(axis=1) > TOLERANCE).sum())
+
+
+@pytest.mark.parametrize(
+    "make", [partial(LogisticRegression, max_iter=1000), partial(RandomForestClassifier, 10, random_state=SEED)]
+)
+def test_an_isotonic_calibration_rises_between_its_points(make: Callable[[], Any], tmp_path: Path) -> None:
+    """On a line, as scikit-learn's does."""
+    X, y = sales()
+    model = CalibratedClassifierCV(make(), method="isotonic").fit(X[:500], y[:500])
+
+    classifier, _ = check(model, X[:500], y[:500], tmp_path / "x.onnx")
+
+    assert differ(model, classifier, X[500:]) == 0
 
 
 SCORES: dict[str, Callable[[], Any]] = {
