@@ -84,6 +84,14 @@ def convert(model: Any, table: Table, *, is_double: bool = False) -> tuple[onnx.
     return proto, [columns[input.name] for input in proto.graph.input]
 
 
+def compares_double(model: Any) -> bool:
+    """Return whether a part's trees compare float64; those of others take float32."""
+    return any(
+        isinstance(part, HistGradientBoostingClassifier) or find_root(part) == "lightgbm"
+        for part in _find_parts(model, {})
+    )
+
+
 def _find_words(vectorizer: CountVectorizer) -> dict[str, str]:
     """Return skl2onnx's options to find the vectorizer's words; its own find only ASCII."""
     if vectorizer.analyzer != "word" or vectorizer.tokenizer is not None:

@@ -8,7 +8,6 @@ python -m model export titanic.joblib titanic.csv --target survived --output tit
 """
 
 import argparse
-import contextlib
 import copy
 import sys
 from collections.abc import Sequence
@@ -38,7 +37,12 @@ from model.table import Row, Table, count_rows, drop_decimals, is_gap, read_feat
 
 TOLERANCE = 1e-5  # of a probability: float32 has 7 digits, sums of many have fewer
 TREES = {"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"}  # operators
-FLOAT64 = "a tree compares float32 values with float64 thresholds; train it on float32: X.astype('float32')"
+# Operators that pass numbers on, or compare them for equality; others compute, and round.
+EXACT = {
+    *("ArrayFeatureExtractor", "Cast", "Concat", "Equal", "Gather", "Identity", "IsNaN", "LabelEncoder", "Not"),
+    *("Reshape", "Where"),
+}
+FLOAT64 = "the steps before its trees compute in float32, and round otherwise; train it on float64: X.astype('float64')"
 LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
 LEFT_NONE = (
     "all of them have missing values; a SimpleImputer fills NaN and leaves None, so train the model on X.fillna(np.nan), "
@@ -66,6 +70,12 @@ class Rows(NamedTuple):
         return self._replace(truth=[label if label is None else new.get(label, label) for label in self.truth])
 
     @property
+    def has_float32(self) -> bool:
+        """Whether a column is float32, in which scikit-learn computes then."""
+        types = list(self.X.dtypes) if hasattr(self.X, "columns") else [np.asarray(self.X).dtype]
+        return any(str(type).lower() == "float32" for type in types)
+
+    @property
     def has_none(self) -> bool:
         """Whether a column has None for a missing value, which frameworks don't take for NaN."""
         columns = [self.X[name] for name in self.X.columns] if hasattr(self.X, "columns") else [np.ravel(self.X)]
@@ -79,11 +89,20 @@ class Candidate(NamedTuple):
     columns: list[str]
 
     @property
-    def has_trees(self) -> bool:
-        """It takes numbers, and has trees, which compare them with thresholds."""
-        graph = self.model.graph
-        takes_numbers = any(input.type.tensor_type.elem_type != onnx.TensorProto.STRING for input in graph.input)
-        return takes_numbers and any(node.op_type in TREES for node in graph.node)
+    def compared(self) -> set[str]:
+        """The operators that compute from numbers what its trees compare with thresholds."""
+        graph, found = self.model.graph, set[str]()
+        if all(input.type.tensor_type.elem_type == onnx.TensorProto.STRING for input in graph.input):
+            return found
+        makers = {name: node for node in graph.node if node.op_type != "OneHotEncoder" for name in node.output}
+        pending = [node.input[0] for node in graph.node if node.op_type in TREES]
+        while pending:
+            node = makers.pop(pending.pop(), None)  # none for inputs, constants, categories, and what was seen before
+            if node and node.op_type in EXACT:
+                pending += node.input
+            elif node:
+                found.add(node.op_type)
+        return found
 
     def take(self, table: Table) -> Table:
         """Return the model's columns, with booleans as 1 and 0 if it takes numbers."""
@@ -172,23 +191,47 @@ class Export:
     tolerance: float
 
     def find(self) -> tuple[Candidate, Certificate]:
-        """Convert the model with float32 numbers or, if that fails the comparison, with float64.
+        """Convert the model so that its trees compare what they do in their framework, else as its rows pass.
+
+        A float32 may fall on the other side of a threshold if it was computed, or if the framework compares float64.
 
         Raises:
-            ArtifactError: both fail; says why float32 does.
+            ArtifactError: it passes neither with float32 numbers nor with float64.
         """
-        try:
-            return self.certify()
-        except ArtifactError:
-            if not self.framework.tries_double:
-                raise
-            with contextlib.suppress(ArtifactError):
-                return self.certify(is_double=True)
-            raise
+        single = self.convert()
+        if not self.framework.tries_double:
+            return self.certify(single)
+        compared = single.compared
+        is_first = bool(compared) or frameworks.compares_double(self.model)
+        faults: dict[bool, str] = {}
+        for is_double in (is_first, not is_first):
+            try:
+                found = self.certify(self.convert(is_double=True) if is_double else single)
+            except ArtifactError as error:
+                faults[is_double] = str(error)
+            else:
+                if doubt := self._doubt(compared, faults.get(True)):
+                    print(f"warning: rows that weren't compared may get other answers; {doubt}", file=sys.stderr)
+                return found
+        doubt = self._doubt(compared, faults[True]) if faults[True] != faults[False] else None
+        raise ArtifactError("; ".join(filter(None, (faults[False], doubt))))
 
-    def certify(self, **options: bool) -> tuple[Candidate, Certificate]:
-        """Convert the model, and compare ONNX Runtime's answers with the framework's."""
-        candidate = Candidate(*frameworks.convert(self.framework, self.model, self.trained.table, **options))
+    def _doubt(self, compared: set[str], fault: str | None) -> str | None:
+        """Say why trees may compare other numbers than in their framework, after a fault with float64."""
+        if not compared:
+            return None
+        if self.trained.has_float32:
+            return FLOAT64
+        if compared & TREES:
+            return "its trees compare the answers of other trees, which are float32 in ONNX Runtime"
+        return None if fault is None else f"its trees compare what is computed in float32; with float64, {fault}"
+
+    def convert(self, **options: bool) -> Candidate:
+        """Convert the model."""
+        return Candidate(*frameworks.convert(self.framework, self.model, self.trained.table, **options))
+
+    def certify(self, candidate: Candidate) -> tuple[Candidate, Certificate]:
+        """Compare ONNX Runtime's answers with the framework's."""
         classifier = load(candidate.model, candidate.take(self.trained.table), self.labels)
         rows, wanted = self._read_rows(candidate), self.answers
         try:
@@ -205,8 +248,8 @@ class Export:
             _are_ties(wanted, classes, self.tolerance),
             np.array([None in row for row in rows]),
         )
-        hints = (LEFT_NONE if self.trained.has_none else LOST_GAPS, *([FLOAT64] * candidate.has_trees))
-        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), *hints):
+        hint = LEFT_NONE if self.trained.has_none else LOST_GAPS
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), hint):
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
@@ -252,7 +295,7 @@ class Differences(NamedTuple):
     ties: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
 
-    def explain(self, tolerance: float, n_trained: int, of_gaps: str, *of_others: str) -> str | None:
+    def explain(self, tolerance: float, n_trained: int, of_gaps: str) -> str | None:
         """Say what exceeds the tolerance, and a likely reason; None if nothing does.
 
         Rows from `n_trained` on are held out. `of_gaps` is the reason if all rows that differ have missing values.
@@ -269,7 +312,7 @@ class Differences(NamedTuple):
         if self.gaps[is_wrong].all():
             return f"{text}; {of_gaps}"
         n_gaps = int(self.gaps[is_wrong].sum())
-        return "; ".join([text, *[f"{n_gaps:,} of them have missing values"] * bool(n_gaps), *of_others])
+        return "; ".join([text, *[f"{n_gaps:,} of them have missing values"] * bool(n_gaps)])
 
     def certify(self, framework: str, tolerance: float) -> Certificate:
         """Summarize the differences as a certificate."""

@@ -55,7 +55,7 @@ class Framework(NamedTuple):
         works: which models it converts, for messages.
         predict: returns a model's own answers.
         convert: returns the model as ONNX, and its columns in the order of its inputs.
-        tries_double: if answers differ with float32 numbers, float64 may help.
+        tries_double: it converts models with float64 numbers too.
     """
 
     module: str
@@ -163,6 +163,13 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
         converter = f"{framework.converter} {version(framework.converter)}"
         message = f"expected a model that {converter} converts, {name} isn't one ({cause})"
         raise ArtifactError(f"{message}; {framework.works}") from None
+
+
+def compares_double(model: Any) -> bool:
+    """Return whether a model of scikit-learn or LightGBM has trees that compare float64."""
+    from model import estimators  # noqa: PLC0415 - imports scikit-learn and skl2onnx
+
+    return estimators.compares_double(model)
 
 
 def _one_line(error: Exception) -> str:

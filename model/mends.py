@@ -8,19 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from skl2onnx.common._apply_operation import apply_cast, apply_reshape
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 from skl2onnx.operator_converters import calibrated_classifier_cv
 from sklearn.ensemble import (
+    AdaBoostClassifier,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from function.classifier.missing import MISSING_TEXT
@@ -99,16 +100,18 @@ def find_codes(encoder: Any) -> list[NDArray[np.float32]]:
 def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
     """Use the encoder's own codes: skl2onnx gives a missing value an index, and -1 to a text that the encoder refuses."""
     encoder, graph = operator.raw_operator, Graph(scope, container)
-    is_text = isinstance(operator.inputs[0].type, StringTensorType)
     is_strict = encoder.handle_unknown == "error"
     default = float("nan" if is_strict else encoder.unknown_value)
+    types = [tensor_type(input) for input in operator.inputs for _ in range(input.type.shape[1])]
     found = []
-    for column, categories, codes in zip(
-        graph.columns(operator.inputs), encoder.categories_, encoder.codes_, strict=True
+    for column, type, categories, codes in zip(
+        graph.columns(operator.inputs), types, encoder.categories_, encoder.codes_, strict=True
     ):
+        is_text = type == TensorProto.STRING
         keys = {"keys_strings": categories.tolist()} if is_text else {"keys_floats": categories.astype(np.float32)}
+        known = graph.add("Cast", column, to=TensorProto.FLOAT) if type == TensorProto.DOUBLE else column
         code = graph.add(
-            "LabelEncoder", column, domain=ML, op_version=2, values_floats=codes, default_float=default, **keys
+            "LabelEncoder", known, domain=ML, op_version=2, values_floats=codes, default_float=default, **keys
         )
         found.append(_refuse_unknown(graph, column, code, categories) if is_strict and is_text else code)
     graph.add("Concat", *found, axis=1, output=operator.outputs[0].full_name)
@@ -207,6 +210,26 @@ def interpolate(scope: Any, container: Any, calibrated: Any, scores: str, place:
     return graph.add("Add", rise, graph.constant(type, [y[0]], [1]))
 
 
+def convert_polynomial(scope: Any, operator: Any, container: Any) -> None:
+    """Let the column of ones have the type of the others, which skl2onnx gives float32."""
+    get_converter(operator.type)(scope, operator, Ones(container, tensor_type(operator.inputs[0])))
+
+
+class Ones:
+    """A container that sets the type of constants."""
+
+    def __init__(self, container: Any, type: int) -> None:
+        self._container, self._type = container, type
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, operator: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        if operator == "ConstantOfShape":
+            attributes["value"] = helper.make_tensor("ones", self._type, [1], [1.0])
+        self._container.add_node(operator, inputs, outputs, **attributes)
+
+
 def convert_as_float32(scope: Any, operator: Any, container: Any) -> None:
     """Convert trees after steps that give float64; trees take float32 in ONNX, as in scikit-learn and XGBoost."""
     (source,), outputs = operator.inputs, operator.outputs
@@ -285,9 +308,17 @@ CONVERTERS = {
     OneHotEncoder: convert_one_hot_encoder,
     OrdinalEncoder: convert_ordinal_encoder,
     HistGradientBoostingClassifier: convert_with_double,
-    GradientBoostingClassifier: convert_as_float32,
+    PolynomialFeatures: convert_polynomial,
     **dict.fromkeys(
-        (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier), convert_as_float32
+        (
+            AdaBoostClassifier,
+            DecisionTreeClassifier,
+            ExtraTreeClassifier,
+            ExtraTreesClassifier,
+            GradientBoostingClassifier,
+            RandomForestClassifier,
+        ),
+        convert_as_float32,
     ),
 }
 calibrated_classifier_cv._transform_isotonic = interpolate  # noqa: SLF001 - its converter has no other way
