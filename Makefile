@@ -28,6 +28,8 @@ $(if $(findstring Architecture=,$(PARAMETERS)),$(error expected ARCHITECTURE=…
 MODEL = $(or $(MODEL_FILEPATH),$(wildcard model/*.onnx))
 DIGEST = $$(sha256sum '$(MODEL)' | cut -c 1-64)
 
+comma = ,
+
 # A parameter that is taken back, as in PARAMETERS='AlarmTopicArn=': sam takes no other form of an empty value.
 given = $(if $(findstring =,$(patsubst %=,%,$(1))),$(1),$(patsubst %=,%="''",$(1)))
 
@@ -54,6 +56,7 @@ train: .venv/train ## Train the shipped model again: the same bytes for the same
 	.venv/bin/python -m model.train --date $(or $(DATE),2026-11-22)
 
 gate: gate-arguments .venv/files ## Fail unless the model is good enough: HOLDOUT=rows.csv TARGET=species FAIL_UNDER=accuracy=0.9 MODEL_BEFORE=old.onnx
+	@echo 'gate: $(MODEL)'
 	@.venv/bin/python -m model evaluate '$(MODEL)' '$(HOLDOUT)' --target '$(TARGET)' \
 		$(if $(FAIL_UNDER),--fail-under '$(FAIL_UNDER)') $(if $(FAIL_OVER),--fail-over '$(FAIL_OVER)')
 	@$(if $(MODEL_BEFORE),.venv/bin/python -m model compare '$(MODEL_BEFORE)' '$(MODEL)' '$(HOLDOUT)' \
@@ -66,6 +69,8 @@ gate-arguments:
 		{ echo "gate: expected FAIL_UNDER=…, FAIL_OVER=… or MODEL_BEFORE=…, what the model must reach" >&2; exit 1; }
 	@echo '$(FAIL_IF)' | grep -Eqx '((worse|incompatible|changed)(,(worse|incompatible|changed))*)?' || \
 		{ echo "gate: expected FAIL_IF to be worse, incompatible, changed, or several of them with commas, got $(FAIL_IF)" >&2; exit 1; }
+	@test -z '$(FAIL_IF)' -o -n '$(MODEL_BEFORE)' || \
+		{ echo "gate: expected MODEL_BEFORE=…, the model that FAIL_IF compares with" >&2; exit 1; }
 	@test -z '$(MODEL_BEFORE)' -o -f '$(MODEL_BEFORE)' || \
 		{ echo "gate: expected MODEL_BEFORE to be the file of a model, there is no $(MODEL_BEFORE)" >&2; exit 1; }
 
@@ -106,9 +111,9 @@ event:
 	@test -f 'events/$(EVENT).json' || \
 		{ echo "invoke: expected EVENT to be one of $(basename $(notdir $(wildcard events/*.json))), got $(EVENT)" >&2; exit 1; }
 
-deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),gate-arguments) lambda-python .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
+deploy: deploy-arguments $(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(FAIL_IF)$(MODEL_BEFORE),gate-arguments) lambda-python .venv/all ## Build and deploy with your AWS credentials; API_KEY_SHA256=… or ALLOW_ANONYMOUS=true; PACKAGE=zip or image
 	@.venv/bin/python -m model.preflight '$(STACK)' '$(PARAMETERS)' '$(MODEL)' --package=$(PACKAGE)
-	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
+	@$(if $(HOLDOUT)$(TARGET)$(FAIL_UNDER)$(FAIL_OVER)$(FAIL_IF)$(MODEL_BEFORE),$(MAKE) --no-print-directory gate)
 	$(MAKE) $(if $(filter image,$(PACKAGE)),image,build)
 	@.venv/bin/sam deploy --stack-name '$(STACK)' \
 		--parameter-overrides Revision=$$(date +%s) Architecture=$(ARCHITECTURE) ModelSha256=$(DIGEST) \
@@ -122,7 +127,7 @@ deploy-arguments:
 	@echo '$(API_KEY_SHA256)' | grep -Eqx '([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?' || \
 		{ echo "deploy: expected API_KEY_SHA256 to be digests of 64 hexadecimal digits, comma-separated" >&2; exit 1; }
 	@test -n '$(API_KEY_SHA256)' -o '$(ALLOW_ANONYMOUS)' = true || \
-		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true" >&2; exit 1; }
+		{ echo "deploy: expected API_KEY_SHA256=…, digests of the accepted keys, or ALLOW_ANONYMOUS=true$(if $(ALLOW_ANONYMOUS),$(comma) got $(ALLOW_ANONYMOUS))" >&2; exit 1; }
 
 rollback: .venv/all ## Activate the version before, or VERSION=3; VERSION=? lists them
 	@.venv/bin/python -m model.versions '$(STACK)' rollback --to='$(VERSION)'
@@ -171,7 +176,7 @@ check: .venv/all tests/page/node_modules ## Lint, types (the page's too, by Node
 	.venv/bin/pip check
 
 format: .venv/all ## Format the code and fix what ruff can
-	.venv/bin/ruff check --fix
+	.venv/bin/ruff check --fix --exit-zero
 	.venv/bin/ruff format
 
 lock: .venv/all ## Resolve pyproject.toml into the requirements.txt files

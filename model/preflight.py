@@ -140,7 +140,7 @@ def read_kept(stack: str) -> dict[str, str]:
     try:
         boto3.client("sts").get_caller_identity()
         (found,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an address, as of an empty region
         if "does not exist" in str(error):
             return {}
         raise SystemExit(f"expected AWS credentials and a region that work, got: {error}") from None

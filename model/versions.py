@@ -182,7 +182,7 @@ def main(given: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(given)
     try:
         _run(arguments)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an address, as of an empty region
         sys.exit(f"{arguments.command}: expected valid AWS credentials, region and permissions, got: {error}")
     except SystemExit as error:
         sys.exit(f"{arguments.command}: {error}")

@@ -29,6 +29,7 @@ ZIPMAPS = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 # What onnxruntime says about a file that it can't load -> the fix.
 LOAD_FIXES = {
     "tensor(double)": "export it from float32 values",  # skl2onnx confuses the two
+    "locale with name:C.UTF-8": "give this system the locale C.UTF-8, which Debian's libc-bin has",
     "construct locale": "export its TfidfVectorizer with the option locale: C.UTF-8",  # the only locale in Lambda
     "External data": "save it with its weights inside",
     "pset": "export it with an older target_opset",

@@ -42,7 +42,7 @@ def main() -> None:
         execution = Execution(boto3.client("stepfunctions"), machine, source, output, len(objects))
         status = execution.follow()
         sys.exit(_report(read_outcomes(client, objects, source, output)) or status)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: of an address, as of an empty region
         _fail(f"expected valid AWS credentials, region and permissions, got: {error}")
     except ServiceError as error:
         _fail(str(error))

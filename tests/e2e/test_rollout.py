@@ -350,7 +350,14 @@ class TestGate:
         assert line.startswith("worse: ")
 
     @pytest.mark.parametrize(
-        "given", [["FAIL_UNDER=accuracy=0.9"], ["MODEL_BEFORE=old.onnx"], ["HOLDOUT=holdout.csv"], ["TARGET=species"]]
+        "given",
+        [
+            ["FAIL_UNDER=accuracy=0.9"],
+            ["MODEL_BEFORE=old.onnx"],
+            ["HOLDOUT=holdout.csv"],
+            ["TARGET=species"],
+            ["FAIL_IF=worse"],
+        ],
     )
     def test_half_of_what_it_needs_is_refused(self, given: list[str], cloud: None) -> None:
         """Rather than deployed without it."""
@@ -369,6 +376,10 @@ class TestGate:
             (
                 ["FAIL_UNDER=accuracy=0.9", "FAIL_IF=slower"],
                 "gate: expected FAIL_IF to be worse, incompatible, changed, or several of them with commas, got slower",
+            ),
+            (
+                ["FAIL_UNDER=accuracy=0.9", "FAIL_IF=worse"],
+                "gate: expected MODEL_BEFORE=…, the model that FAIL_IF compares with",
             ),
             (["MODEL_BEFORE=no.onnx"], "gate: expected MODEL_BEFORE to be the file of a model, there is no no.onnx"),
         ],

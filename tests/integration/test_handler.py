@@ -32,7 +32,7 @@ def test_an_event_is_answered_as_over_http(name: str, event: Event, client: Test
     """The same status, content type and bytes."""
     answer = answer_of(handler(event(name), None))  # type: ignore[arg-type] # the context isn't used
 
-    assert 200 <= answer.status < 300
+    assert 200 <= answer.status < 300, "events/ holds requests that are answered"
     assert answer == http_entry_point(client)(EVENTS[name])
 
 

@@ -236,7 +236,7 @@ def test_every_route_is_in_a_table(client: TestClient) -> None:
     """By its method and path."""
     for path, operations in client.get("/openapi.json").json()["paths"].items():
         for method in operations:
-            assert f"`{method.upper()} {path}`" in API, f"docs/api.md has no {method.upper()} {path} in its table"
+            assert f"`{method.upper()} {path}`" in API, f"docs/api.md's table needs `{method.upper()} {path}`"
 
 
 def test_every_module_of_the_service_is_in_a_table() -> None:

@@ -81,6 +81,8 @@ def add_system(tar: tarfile.TarFile, runtime: Path, place: str, package: Path) -
     for path in libraries([python, *library.rglob("*.so"), *package.rglob("*.so*")]):
         if not path.is_relative_to(package):
             tar.add(path.resolve(), str(path).lstrip("/") if path.name.startswith("ld-") else f"lib/{path.name}")
+    for path in Path("/usr/lib/locale").glob("C.utf8"):  # models of texts ask for it, and the real images have it
+        tar.add(path, str(path).lstrip("/"))
     tar.add(BUSYBOX, "bin/busybox")
     for name in COMMANDS:
         add_link(tar, f"bin/{name}", "busybox")

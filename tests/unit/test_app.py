@@ -627,6 +627,13 @@ def test_no_cache_keeps_an_answer(method: str, path: str, status: int, origins: 
         assert answer.headers.get_list("cache-control") == ["no-store"]
 
 
+def test_every_422_is_declared_in_our_shape(client: TestClient) -> None:
+    """Not as FastAPI's own errors of validation."""
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+
+    assert "HTTPValidationError" not in schemas, "a route with parameters needs responses=declare(422)"
+
+
 class TestBodySchema:
     """What /openapi.json says of a POST route's body is what the loaded model takes."""
 
