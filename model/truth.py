@@ -44,20 +44,17 @@ class Reading:
     ignore: Sequence[str] = ()
     takes_target: bool = True
 
-    def open(self, path: str, model: Model, owner: str | None = None) -> tuple[RowFile, Choice]:
-        """Open a file, and find its columns; a message says which of several models is their `owner`."""
+    def open(self, path: str, model: Model) -> tuple[RowFile, Choice]:
+        """Open a file, and find its columns."""
         file = open_file(path, has_header=self.has_header, columns=model.columns)
-        try:
-            choice = choose(
-                file,
-                model.columns,
-                self.target,
-                by_position=self.by_position,
-                ignore=self.ignore,
-                takes_target=self.takes_target,
-            )
-        except FileError as error:
-            raise FileError(f"{error}; so {owner} takes them" if owner else str(error)) from None
+        choice = choose(
+            file,
+            model.columns,
+            self.target,
+            by_position=self.by_position,
+            ignore=self.ignore,
+            takes_target=self.takes_target,
+        )
         return file, choice
 
 
@@ -95,13 +92,23 @@ def answer_files(classifiers: Sequence[Classifier], reading: Reading) -> Iterato
     Raises:
         FileError: a file can't be read.
     """
-    owners = ("the old model", "the new model") if len(classifiers) > 1 else (None,)
     for path in find_files(reading.files):
-        opened = [
-            reading.open(path, classifier.model, owner) for classifier, owner in zip(classifiers, owners, strict=True)
-        ]
+        opened = _open(reading, path, [classifier.model for classifier in classifiers])
         (file, _), choices = opened[0], [choice for _, choice in opened]
         yield from in_order(partial(_answer, classifiers, file, choices), file.read())
+
+
+def _open(reading: Reading, path: str, models: Sequence[Model]) -> list[tuple[RowFile, Choice]]:
+    """Open a file for each model; if it suits only one of two, say which it doesn't suit."""
+    opened, faults = list[tuple[RowFile, Choice]](), list[str]()
+    for owner, model in zip(("the old model", "the new model"), models, strict=False):
+        try:
+            opened.append(reading.open(path, model))
+        except FileError as error:
+            faults += [str(error), owner]
+    if faults:
+        raise FileError(f"{faults[0]}; so {faults[1]} takes them" if opened else faults[0])
+    return opened
 
 
 def _answer(classifiers: Sequence[Classifier], file: RowFile, choices: Sequence[Choice], block: Block) -> Answered:

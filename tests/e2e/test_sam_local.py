@@ -1,7 +1,6 @@
 """`sam local`: the built package in a container of Lambda's runtime, on a real Docker engine."""
 
 import json
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from tests.support.calls import CALLS, EVENTS, SAM_LOCALS_OWN
 from tests.support.entry_points import ROOT, LocalServer, answer_of, free_port, http_entry_point
+from tests.support.models import words
 from tests.support.pages import link_project
 from tests.support.sam import ENVIRON, SAM, SamLocal, sam
 
@@ -53,7 +53,8 @@ def test_without_docker_it_says_so(sam_build: Path) -> None:
 def test_make_invoke_runs_the_model_that_is_named(sam_options: list[str], tmp_path: Path) -> None:
     """By its path here, which isn't its path in the package; a function that fails is a failure."""
     link_project(tmp_path)
-    model = shutil.copy(ROOT / "model" / "iris_svc.onnx", tmp_path / "mine.onnx")
+    model = tmp_path / "mine.onnx"
+    model.write_bytes(words().artifact)  # which needs a locale of the image
     image = sam_options[sam_options.index("--invoke-image") + 1]
     command = ["make", "--silent", "invoke", f"IMAGE={image}", f"MODEL_FILEPATH={model}"]
 

@@ -49,6 +49,9 @@ def lambda_image(runtime: Path, package: Path) -> str:
     with tarfile.open(fileobj=archive, mode="w") as tar:
         _fill(tar, runtime, package)
     docker("import", "--change", f"LABEL {label}", "-", STAND_IN, stdin=archive.getvalue())
+    docker(
+        "rmi", "--force", STAND_IN.replace(":3.13-", ":rapid-"), check=False
+    )  # which `sam local` has made from an earlier one
     return STAND_IN
 
 
