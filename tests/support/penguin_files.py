@@ -26,9 +26,13 @@ def main(folder: Path) -> None:
     table = load_penguins()
     train, holdout = train_test_split(table, test_size=0.4, random_state=0, stratify=table["species"])
     X, y = train.drop(columns="species"), train["species"]
-    for name, estimator in (("v1", DecisionTreeClassifier(max_depth=2)), ("v2", LogisticRegression(max_iter=1000))):
+    scaled = make_pipeline(SimpleImputer(), StandardScaler())
+    for name, numbers, estimator in (
+        ("v1", SimpleImputer(), DecisionTreeClassifier(max_depth=2)),  # scaled, it would take float64
+        ("v2", scaled, LogisticRegression(max_iter=1000)),
+    ):
         columns = make_column_transformer(
-            (make_pipeline(SimpleImputer(), StandardScaler()), X.select_dtypes("number").columns),
+            (numbers, X.select_dtypes("number").columns),
             (make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder()), TEXTS),
         )
         with contextlib.redirect_stdout(io.StringIO()):
