@@ -43,6 +43,7 @@ EXACT = {
     *("Reshape", "Where"),
 }
 FLOAT64 = "the steps before its trees compute in float32, and round otherwise; train it on float64: X.astype('float64')"
+TIES = ", all where two labels are equally likely"  # the others are refused
 LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
 LEFT_NONE = (
     "all of them have missing values; a SimpleImputer fills NaN and leaves None, so train the model on X.fillna(np.nan), "
@@ -153,6 +154,7 @@ def export(  # noqa: PLR0913 - one call in a notebook
     described = attempt.describe(candidate, certificate).name_target(None if name is None else str(name))
     artifact.save(path, candidate.model, described.facts, version)
     parity = f"largest difference {certificate.largest_difference:.2g}, {certificate.labels_differ} labels differ"
+    parity += TIES if certificate.labels_differ else ""
     compared = f"{certificate.rows:,} rows compared with {certificate.framework}: {parity}"
     print(f"{path}: {described.summarize(count_rows(attempt.trained.table))}; {compared}", flush=True)
     if warning := described.warn():

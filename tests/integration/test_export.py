@@ -1169,6 +1169,22 @@ def test_a_label_that_isnt_predicts_own_is_refused(penguins: pd.DataFrame, tmp_p
         export(model, X, y, tmp_path / "x.onnx")
 
 
+def test_labels_that_differ_in_ties_are_told(
+    penguins: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where two labels are equally likely, each is right."""
+    X, y = whole(penguins), (penguins["species"] == "Gentoo").astype(int)
+    model = DecisionTreeClassifier(max_depth=1).fit(X, y)
+    model.tree_.value[:] = 0.5
+    own = model.predict
+    model.predict = lambda rows: 1 - own(rows)
+
+    certificate = export(model, X, y, tmp_path / "x.onnx")
+
+    assert certificate.labels_differ == len(X)
+    assert capsys.readouterr().out.endswith(f" {len(X)} labels differ, all where two labels are equally likely\n")
+
+
 SKL2ONNX = f"expected a model that skl2onnx {version('skl2onnx')} converts"
 SUPPORTED = "https://onnx.ai/sklearn-onnx/supported.html lists the models that are"
 PROBABILITIES = "expected a classifier that gives probabilities (predict_proba), got"
