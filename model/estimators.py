@@ -1,5 +1,6 @@
 """scikit-learn's estimators and pipelines, with XGBoost's and LightGBM's in them, → ONNX by skl2onnx."""
 
+import contextlib
 import copy
 import importlib
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from skl2onnx import convert_sklearn, get_latest_tested_opset_version, update_registered_converter
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common._registration import get_converter
@@ -34,6 +36,11 @@ MATRIX = "features"  # the input for all columns
 LOCALE = {"locale": "C.UTF-8"}  # for lower-casing; the only locale in Lambda
 # Package -> onnxmltools' name of it, and the converter of its trees.
 BOOSTERS = {"xgboost": ("XGBoost", convert_as_float32), "lightgbm": ("LightGbm", convert_with_double)}
+
+SPARSE = (
+    "XGBoost gets a sparse matrix, and takes its zeros for missing values; train it with ColumnTransformer's "
+    "sparse_threshold=0, or OneHotEncoder's sparse_output=False"
+)
 
 
 class Threshold(NamedTuple):
@@ -90,6 +97,21 @@ def compares_double(model: Any) -> bool:
         isinstance(part, HistGradientBoostingClassifier) or find_root(part) == "lightgbm"
         for part in _find_parts(model, {})
     )
+
+
+def find_cause(model: Any, X: Any) -> str | None:
+    """Return why a trained model would get other answers in ONNX Runtime; None if it shows no reason."""
+    parts = list(_find_parts(model, {}))
+    return SPARSE if any(_gives_sparse(part, X) for part in parts if isinstance(part, Pipeline)) else None
+
+
+def _gives_sparse(pipeline: Pipeline, X: Any) -> bool:
+    """Return whether the steps of a pipeline give its model, one of XGBoost, a sparse matrix."""
+    if not any(find_root(part) == "xgboost" for part in _find_parts(pipeline[-1], {})):
+        return False
+    with contextlib.suppress(Exception):  # of one that isn't trained, or takes other rows
+        return bool(issparse(pipeline[:-1].transform(X[:5])))
+    return False
 
 
 def _find_words(vectorizer: CountVectorizer) -> dict[str, str]:

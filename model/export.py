@@ -251,7 +251,8 @@ class Export:
             np.array([None in row for row in rows]),
         )
         hint = LEFT_NONE if self.trained.has_none else LOST_GAPS
-        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), hint):
+        cause = frameworks.find_cause(self.framework, self.model, self.trained.X)
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), hint, cause):
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 
@@ -297,10 +298,11 @@ class Differences(NamedTuple):
     ties: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
 
-    def explain(self, tolerance: float, n_trained: int, of_gaps: str) -> str | None:
+    def explain(self, tolerance: float, n_trained: int, of_gaps: str, cause: str | None) -> str | None:
         """Say what exceeds the tolerance, and a likely reason; None if nothing does.
 
-        Rows from `n_trained` on are held out. `of_gaps` is the reason if all rows that differ have missing values.
+        Rows from `n_trained` on are held out. `cause` is the reason if it is known, else `of_gaps` if all rows that
+        differ have missing values.
         """
         is_far = ~(self.largest <= tolerance)  # true for NaN
         is_wrong = is_far | (self.labels & ~self.ties)
@@ -311,8 +313,8 @@ class Differences(NamedTuple):
         text = f"within {tolerance:g}; {n_wrong:,} of {len(is_wrong):,} rows differ, {where} by {self.largest[row]:.2g}"
         if not is_far.any():
             return f"{text}, and by their labels: the file's own label isn't what predict gives"
-        if self.gaps[is_wrong].all():
-            return f"{text}; {of_gaps}"
+        if cause or self.gaps[is_wrong].all():
+            return f"{text}; {cause or of_gaps}"
         n_gaps = int(self.gaps[is_wrong].sum())
         return "; ".join([text, *[f"{n_gaps:,} of them have missing values"] * bool(n_gaps)])
 

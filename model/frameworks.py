@@ -172,6 +172,15 @@ def compares_double(model: Any) -> bool:
     return estimators.compares_double(model)
 
 
+def find_cause(framework: Framework, model: Any, X: Any) -> str | None:
+    """Return why a model of scikit-learn would get other answers in ONNX Runtime, if it shows that."""
+    if framework.module != "sklearn":
+        return None
+    from model import estimators  # noqa: PLC0415 - imports scikit-learn and skl2onnx
+
+    return estimators.find_cause(model, X)
+
+
 def _one_line(error: Exception) -> str:
     """Shorten another project's error to its first sentence, in one line."""
     return cut(" ".join(str(error).split()).partition(". ")[0].rstrip(".") or type(error).__name__, 300)

@@ -1159,6 +1159,37 @@ def test_none_that_an_imputer_leaves_is_told(tmp_path: Path) -> None:
     )
 
 
+SPARSE: dict[str, Callable[[], Any]] = {
+    "OneHotEncoder": lambda: make_pipeline(OneHotEncoder(handle_unknown="ignore"), XGBClassifier(n_estimators=5)),
+    "ColumnTransformer": lambda: make_pipeline(
+        make_column_transformer((TfidfVectorizer(), "island"), (OneHotEncoder(), ["sex"]), sparse_threshold=1),
+        XGBClassifier(n_estimators=5),
+    ),
+    "search": lambda: make_pipeline(
+        OneHotEncoder(handle_unknown="ignore"), GridSearchCV(XGBClassifier(n_estimators=5), {"max_depth": [3]}, cv=2)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", SPARSE.values(), ids=SPARSE)
+def test_zeros_that_xgboost_takes_for_missing_values_are_told(
+    make: Callable[[], Any], penguins: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Those of a sparse matrix; a dense one is exported."""
+    rows = penguins[penguins["species"] != "Gentoo"]
+    X, y = rows[TEXTS].fillna("unknown"), (rows["species"] == "Adelie").astype(int)
+    columns = make_column_transformer((OneHotEncoder(), TEXTS), sparse_threshold=0)
+
+    with pytest.raises(ArtifactError) as error:
+        export(make().fit(X, y), X, y, tmp_path / "x.onnx")
+    check(make_pipeline(columns, XGBClassifier(n_estimators=5)).fit(X, y), X, y, tmp_path / "dense.onnx")
+
+    assert str(error.value).endswith(
+        "; XGBoost gets a sparse matrix, and takes its zeros for missing values; train it with ColumnTransformer's "
+        "sparse_threshold=0, or OneHotEncoder's sparse_output=False"
+    )
+
+
 def test_a_label_that_isnt_predicts_own_is_refused(penguins: pd.DataFrame, tmp_path: Path) -> None:
     """Even if the probabilities are the same."""
     X, y = whole(penguins), penguins["species"]
