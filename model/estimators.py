@@ -23,7 +23,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
 
 from function.classifier.missing import MISSING_TEXT
 from function.errors import ArtifactError
@@ -195,6 +195,9 @@ def _prepare(part: Any) -> None:
     elif isinstance(part, HistGradientBoostingClassifier) and getattr(part, "is_categorical_", None) is not None:
         expected = "HistGradientBoostingClassifier without categorical_features"
         raise ArtifactError(f"expected {expected}, which skl2onnx loses; encode them before it with a OneHotEncoder")
+    elif isinstance(part, KBinsDiscretizer) and part.encode == "onehot":
+        expected = "KBinsDiscretizer's encode to be 'onehot-dense' or 'ordinal'"
+        raise ArtifactError(f"expected {expected}, got 'onehot', which skl2onnx doesn't convert")
     elif isinstance(part, VotingClassifier):
         part.flatten_transform = False  # only transform uses it, and skl2onnx supports no other value
     elif isinstance(part, CalibratedClassifierCV):

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import re
 import tempfile
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -159,10 +160,16 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
     except Exception as error:  # noqa: BLE001 - it may be any
         cause = _one_line(error)
         found = re.search(r"'<class '[\w.]*?(\w+)'>'", cause)
-        name = found[1] if found else type(model).__name__
+        name = found[1] if found else type(_find_part(error) or model).__name__
         converter = f"{framework.converter} {version(framework.converter)}"
         message = f"expected a model that {converter} converts, {name} isn't one ({cause})"
         raise ArtifactError(f"{message}; {framework.works}") from None
+
+
+def _find_part(error: Exception) -> Any:
+    """Return the part of a model that skl2onnx was converting when it failed; None if there is none."""
+    operators = [frame.f_locals.get("operator") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((part for found in operators[::-1] if (part := getattr(found, "raw_operator", None)) is not None), None)
 
 
 def compares_double(model: Any) -> bool:

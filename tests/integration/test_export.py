@@ -48,6 +48,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
@@ -523,7 +524,7 @@ def test_doubts_about_rows_that_werent_compared_are_told(tmp_path: Path, capsys:
     )
     assert warn(make_pipeline(PowerTransformer(), TREE(max_depth=2)), X, y, path, capsys).startswith(
         f"{expected}its trees compare what is computed in float32; "
-        f"with float64, expected a model that skl2onnx {version('skl2onnx')} converts, Pipeline isn't one ("
+        f"with float64, expected a model that skl2onnx {version('skl2onnx')} converts, PowerTransformer isn't one ("
     )
 
 
@@ -1244,8 +1245,37 @@ REFUSED: dict[str, tuple[Any, Callable[[pd.DataFrame], Any], str]] = {
         make_pipeline(FunctionTransformer(np.log1p), LogisticRegression(max_iter=5000)),
         whole,
         (
-            f"{SKL2ONNX}, Pipeline isn't one (FunctionTransformer is not supported unless the transform function is None "
-            f"(= identity)); {SUPPORTED}"
+            f"{SKL2ONNX}, FunctionTransformer isn't one (FunctionTransformer is not supported unless the transform "
+            f"function is None (= identity)); {SUPPORTED}"
+        ),
+    ),
+    "step of columns": (
+        make_pipeline(
+            make_column_transformer((QuantileTransformer(n_quantiles=10, output_distribution="normal"), NUMBERS)),
+            LogisticRegression(max_iter=5000),
+        ),
+        whole,
+        (
+            f"{SKL2ONNX}, QuantileTransformer isn't one (Conversion of QuantileTransformer with "
+            f"output_distribution='normal' is not supported); {SUPPORTED}"
+        ),
+    ),
+    "words without accents": (
+        make_pipeline(
+            make_column_transformer((TfidfVectorizer(strip_accents="unicode"), "island")), LogisticRegression()
+        ),
+        lambda table: table[["island"]],
+        (
+            f"{SKL2ONNX}, TfidfVectorizer isn't one (CountVectorizer cannot be converted, only strip_accents=None is "
+            f"supported); {SUPPORTED}"
+        ),
+    ),
+    "bins": (
+        make_pipeline(KBinsDiscretizer(3, strategy="uniform"), LogisticRegression(max_iter=5000)),
+        whole,
+        (
+            "expected KBinsDiscretizer's encode to be 'onehot-dense' or 'ordinal', got 'onehot', which skl2onnx doesn't "
+            "convert"
         ),
     ),
     "categories": (
