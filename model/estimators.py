@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import importlib
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -211,6 +212,9 @@ def _prepare(part: Any) -> None:
 
 def _prepare_booster(booster: Any) -> None:
     """Let onnxmltools read it: it accepts only the names f0, f1, …, and wants a threshold of a boolean too."""
+    kind = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
+    if kind != "gbtree":
+        raise ArtifactError(f"expected booster='gbtree' of XGBoost, got '{kind}', which onnxmltools doesn't convert")
     booster.feature_names = None
     if types := booster.feature_types:
         booster.feature_types = ["float" if type == "i" else type for type in types]

@@ -1294,6 +1294,16 @@ REFUSED: dict[str, tuple[Any, Callable[[pd.DataFrame], Any], str]] = {
             "Pipeline of scikit-learn"
         ),
     ),
+    "dart": (
+        XGBClassifier(n_estimators=2, booster="dart"),
+        whole,
+        "expected booster='gbtree' of XGBoost, got 'dart', which onnxmltools doesn't convert",
+    ),
+    "linear booster": (
+        make_pipeline(StandardScaler(), XGBClassifier(n_estimators=2, booster="gblinear")),
+        whole,
+        "expected booster='gbtree' of XGBoost, got 'gblinear', which onnxmltools doesn't convert",
+    ),
     "numbers with gaps as categories": (
         make_pipeline(OneHotEncoder(), LogisticRegression()),
         lambda table: table[["body_mass_g"]],
