@@ -43,6 +43,10 @@ EXACT = {
     *("Reshape", "Where"),
 }
 FLOAT64 = "the steps before its trees compute in float32, and round otherwise; train it on float64: X.astype('float64')"
+FLOAT32 = (
+    "a step before its trees is converted only with float32, as PowerTransformer, KBinsDiscretizer and vectorizers of "
+    "texts are, so a row at a threshold may take another branch"
+)
 TIES = ", all where two labels are equally likely"  # the others are refused
 LOST_GAPS = "all of them have missing values; fill these before the model, with a SimpleImputer in a Pipeline"
 LEFT_NONE = (
@@ -192,6 +196,11 @@ class Export:
     labels: Sequence[str] | None
     tolerance: float
 
+    @property
+    def cause(self) -> str | None:
+        """Why the model would get other answers in ONNX Runtime, if it shows that."""
+        return frameworks.find_cause(self.framework, self.model, self.trained.X)
+
     def find(self) -> tuple[Candidate, Certificate]:
         """Convert the model so that its trees compare what they do in their framework, else as its rows pass.
 
@@ -215,7 +224,8 @@ class Export:
                 if doubt := self._doubt(compared, faults.get(True)):
                     print(f"warning: rows that weren't compared may get other answers; {doubt}", file=sys.stderr)
                 return found
-        doubt = self._doubt(compared, faults[True]) if faults[True] != faults[False] else None
+        fault = None if "rows differ" in faults[True] else faults[True]  # float64 isn't lacking then
+        doubt = None if self.cause or faults[True] == faults[False] else self._doubt(compared, fault)
         raise ArtifactError("; ".join(filter(None, (faults[False], doubt))))
 
     def _doubt(self, compared: set[str], fault: str | None) -> str | None:
@@ -226,7 +236,7 @@ class Export:
             return FLOAT64
         if compared & TREES:
             return "its trees compare the answers of other trees, which are float32 in ONNX Runtime"
-        return None if fault is None else f"its trees compare what is computed in float32; with float64, {fault}"
+        return None if fault is None else FLOAT32
 
     def convert(self, **options: bool) -> Candidate:
         """Convert the model."""
@@ -251,8 +261,7 @@ class Export:
             np.array([None in row for row in rows]),
         )
         hint = LEFT_NONE if self.trained.has_none else LOST_GAPS
-        cause = frameworks.find_cause(self.framework, self.model, self.trained.X)
-        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), hint, cause):
+        if fault := differences.explain(self.tolerance, count_rows(self.trained.table), hint, self.cause):
             raise ArtifactError(f"expected ONNX Runtime to answer as {self.framework.release} does, {fault}")
         return candidate, differences.certify(self.framework.release, self.tolerance)
 

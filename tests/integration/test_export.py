@@ -522,10 +522,14 @@ def test_doubts_about_rows_that_werent_compared_are_told(tmp_path: Path, capsys:
     assert warn(stack, X, y, path, capsys) == (
         f"{expected}its trees compare the answers of other trees, which are float32 in ONNX Runtime\n"
     )
-    assert warn(make_pipeline(PowerTransformer(), TREE(max_depth=2)), X, y, path, capsys).startswith(
-        f"{expected}its trees compare what is computed in float32; "
-        f"with float64, expected a model that skl2onnx {version('skl2onnx')} converts, PowerTransformer isn't one ("
+    bins = make_column_transformer(
+        (StandardScaler(), [0]), (KBinsDiscretizer(5, encode="ordinal", strategy="uniform"), [1])
     )
+    for step in (PowerTransformer(), bins):
+        assert warn(make_pipeline(step, TREE(max_depth=2)), X, y, path, capsys) == (
+            f"{expected}a step before its trees is converted only with float32, as PowerTransformer, KBinsDiscretizer and "
+            "vectorizers of texts are, so a row at a threshold may take another branch\n"
+        )
 
 
 def test_float64_beside_booleans(penguins: pd.DataFrame, tmp_path: Path) -> None:
@@ -1164,6 +1168,14 @@ SPARSE: dict[str, Callable[[], Any]] = {
     "OneHotEncoder": lambda: make_pipeline(OneHotEncoder(handle_unknown="ignore"), XGBClassifier(n_estimators=5)),
     "ColumnTransformer": lambda: make_pipeline(
         make_column_transformer((TfidfVectorizer(), "island"), (OneHotEncoder(), ["sex"]), sparse_threshold=1),
+        XGBClassifier(n_estimators=5),
+    ),
+    "beside a step that computes": lambda: make_pipeline(
+        make_column_transformer(
+            (make_pipeline(OrdinalEncoder(), StandardScaler()), ["sex"]),
+            (TfidfVectorizer(), "island"),
+            sparse_threshold=1,
+        ),
         XGBClassifier(n_estimators=5),
     ),
     "search": lambda: make_pipeline(
