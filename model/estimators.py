@@ -103,6 +103,11 @@ def compares_double(model: Any) -> bool:
 def find_cause(model: Any, X: Any) -> str | None:
     """Return why a trained model would get other answers in ONNX Runtime; None if it shows no reason."""
     parts = list(_find_parts(model, {}))
+    for part in parts:
+        if getattr(part, "sublinear_tf", False):
+            return f"skl2onnx doesn't convert sublinear_tf=True of {type(part).__name__} rightly"
+        if isinstance(part, CountVectorizer) and part.stop_words and max(part.ngram_range) > 1:
+            return f"skl2onnx doesn't convert stop_words of {type(part).__name__} rightly if its ngram_range exceeds 1"
     return SPARSE if any(_gives_sparse(part, X) for part in parts if isinstance(part, Pipeline)) else None
 
 

@@ -35,7 +35,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -1201,6 +1201,35 @@ def test_zeros_that_xgboost_takes_for_missing_values_are_told(
         "; XGBoost gets a sparse matrix, and takes its zeros for missing values; train it with ColumnTransformer's "
         "sparse_threshold=0, or OneHotEncoder's sparse_output=False"
     )
+
+
+LOST_WORDS: dict[str, tuple[Any, str]] = {
+    "sublinear": (
+        TfidfVectorizer(sublinear_tf=True),
+        "skl2onnx doesn't convert sublinear_tf=True of TfidfVectorizer rightly",
+    ),
+    "sublinear after counts": (
+        make_pipeline(CountVectorizer(), TfidfTransformer(sublinear_tf=True)),
+        "skl2onnx doesn't convert sublinear_tf=True of TfidfTransformer rightly",
+    ),
+    "stop words": (
+        CountVectorizer(stop_words=["is"], ngram_range=(1, 2)),
+        "skl2onnx doesn't convert stop_words of CountVectorizer rightly if its ngram_range exceeds 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "cause"), LOST_WORDS.values(), ids=LOST_WORDS)
+def test_options_of_vectorizers_that_the_export_loses_are_told(words: Any, cause: str, tmp_path: Path) -> None:
+    """The comparison alone would only count the rows."""
+    X, y = ["this is good good good", "good this is", "that is bad", "bad is bad is that"] * 5, [1, 1, 0, 0] * 5
+    model = make_pipeline(clone(words), LogisticRegression()).fit(X, y)
+
+    with pytest.raises(ArtifactError) as error:
+        export(model, pd.DataFrame({"text": X}), y, tmp_path / "x.onnx")
+
+    assert re.search(r" rows differ, row \d+ by [\d.]+; ", str(error.value))
+    assert str(error.value).endswith(f"; {cause}")
 
 
 def test_a_label_that_isnt_predicts_own_is_refused(penguins: pd.DataFrame, tmp_path: Path) -> None:
