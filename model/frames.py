@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import sys
+import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import joblib
 import pyarrow as pa
 import pyarrow.compute as pc
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
 
 from function.classifier.model import BOOL
 from function.classifier.session import ONNX, recognize
@@ -78,12 +82,27 @@ def read_pickle(path: Path) -> Any:
         ArtifactError: it can't be loaded.
     """
     try:
-        return joblib.load(path)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            model = joblib.load(path)
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error.strerror or error})") from None
     except Exception as error:  # noqa: BLE001 - a pickle may raise any
         reason = _explain(path.read_bytes(), error)
         raise ArtifactError(f"{path}: not a model that can be loaded here; {reason}") from None
+    _tell_versions(path, [each.message for each in told])
+    return model
+
+
+def _tell_versions(path: Path, told: Sequence[Warning | str]) -> None:
+    """Print once, instead of a warning for each part of the model, that another scikit-learn has written it."""
+    versions = [each for each in told if isinstance(each, InconsistentVersionWarning)]
+    for other in (each for each in told if each not in versions):
+        warnings.warn(other, stacklevel=2)
+    if versions:
+        theirs, ours = versions[0].original_sklearn_version, versions[0].current_sklearn_version
+        fix = f"if the export fails or differs, `.venv/bin/pip install scikit-learn=={theirs}`"
+        print(f"warning: {path}: written by scikit-learn {theirs}, here is {ours}; {fix}", file=sys.stderr)
 
 
 def _explain(content: bytes, error: Exception) -> str:
@@ -101,6 +120,8 @@ def _explain(content: bytes, error: Exception) -> str:
         return "the file ends too early; write or copy it again"
     if found := re.search(r"Can't get attribute '([^']+)' on <module '[\w.]*__main__'", said):
         return f"{found[1]} was defined in a script or a notebook; call export() there, in Python"
+    if re.search(r"Can't get attribute .* on <module 'sklearn\.", said):
+        return f"{said}; another version than scikit-learn {sklearn.__version__} has written it: install that one into .venv"
     if isinstance(error, ModuleNotFoundError):
         return f"{said}; install it or, if it is a module of yours, name its folder in PYTHONPATH"
     return f"{type(error).__name__}: {said}"

@@ -162,6 +162,8 @@ def convert(framework: Framework, model: Any, table: Table, **options: bool) -> 
         found = re.search(r"'<class '[\w.]*?(\w+)'>'", cause)
         name = found[1] if found else type(_find_part(error) or model).__name__
         converter = f"{framework.converter} {version(framework.converter)}"
+        if name == "OneHotEncoder" and re.search(r"cats_strings.*\b(True|False)\b", cause):
+            cause = "booleans and texts in one encoder after a SimpleImputer; give the booleans an encoder of their own"
         message = f"expected a model that {converter} converts, {name} isn't one ({cause})"
         raise ArtifactError(f"{message}; {framework.works}") from None
 

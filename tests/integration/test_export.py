@@ -16,6 +16,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from catboost import CatBoost, CatBoostClassifier
 from numpy.typing import NDArray
 from palmerpenguins import load_penguins
@@ -69,6 +70,7 @@ from function.classifier.missing import MISSING_TEXT
 from function.errors import ArtifactError, FeaturesError
 from function.settings import Settings, shipped_model
 from model.export import export
+from model.frames import read_pickle
 from tests.support.command import run as command
 from tests.support.entry_points import ROOT
 
@@ -1751,3 +1753,33 @@ def test_a_file_that_shows_no_rows_is_refused(text: str, message: str, tmp_path:
 
     path = f"{tmp_path}/in.csv"
     assert result.stderr == f"FileError: {path}{',' if message.startswith('line') else ':'} {message}\n"
+
+
+def test_the_version_that_wrote_a_pickle_is_told_once(
+    penguins: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not for each part of the pipeline."""
+    X, y = whole(penguins), penguins["species"]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    with monkeypatch.context() as other:
+        other.setattr("sklearn.base.__version__", "1.5.2")
+        joblib.dump(model, tmp_path / "model.joblib")
+
+    read_pickle(tmp_path / "model.joblib")
+
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path / 'model.joblib'}: written by scikit-learn 1.5.2, here is {sklearn.__version__}; if the export "
+        "fails or differs, `.venv/bin/pip install scikit-learn==1.5.2`\n"
+    )
+
+
+def test_booleans_among_texts_are_told(tmp_path: Path) -> None:
+    """Where skl2onnx names neither."""
+    X = pd.DataFrame({"plan": ["a", "b", "c"] * 20, "senior": [True, False] * 30})
+    y = ["yes", "no"] * 30
+    model = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(), LogisticRegression()).fit(X, y)
+
+    with pytest.raises(
+        ArtifactError, match="booleans and texts in one encoder after a SimpleImputer; give the booleans"
+    ):
+        export(model, X, y, tmp_path / "x.onnx")
