@@ -349,7 +349,8 @@ def _read(model: Any, X: Any, y: Any = None) -> Rows:
     table = read_features(X)
     if (n_features := getattr(model, "n_features_in_", 0)) not in (0, len(table)):  # 0: CatBoost's, once it is loaded
         names = ", ".join(name or '""' for name in table)
-        got = f"got {len(table)}: {cut(names, 300)}; leave out what is no feature, in files by --ignore"
+        got = f"got {len(table)}: {cut(names, 300)}"
+        got += "; leave out what is no feature, in files by --ignore" if len(table) > n_features else ""
         raise ArtifactError(f"expected X to have {n_features} columns, as the model was trained on, {got}")
     labels = None if y is None else [None if is_gap(label) else str(label) for label in np.asarray(y).ravel().tolist()]
     if labels is not None and len(labels) != count_rows(table):

@@ -1,6 +1,7 @@
 """`sam local`: the built package in a container of Lambda's runtime, on a real Docker engine."""
 
 import json
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -53,6 +54,8 @@ def test_without_docker_it_says_so(sam_build: Path) -> None:
 def test_make_invoke_runs_the_model_that_is_named(sam_options: list[str], tmp_path: Path) -> None:
     """By its path here, which isn't its path in the package; a function that fails is a failure."""
     link_project(tmp_path)
+    (tmp_path / "template.yaml").unlink()  # sam looks for the Makefile beside the file that a link leads to
+    shutil.copy(ROOT / "template.yaml", tmp_path)
     model = tmp_path / "mine.onnx"
     model.write_bytes(words().artifact)  # which needs a locale of the image
     image = sam_options[sam_options.index("--invoke-image") + 1]
