@@ -138,7 +138,9 @@ def find_places(encoder: Any) -> list[NDArray[np.int64]]:
 
 def _find_unknown(values: list[Any]) -> Any:
     """Return a value that is none of a column's categories."""
-    return UNKNOWN if any(isinstance(value, str) for value in values) else max(values) + 1
+    return (
+        UNKNOWN if any(isinstance(value, str) for value in values) else 2 * abs(max(values)) + 1
+    )  # + 1 alone is lost in 1e17
 
 
 def shape_one_hot_encoder(operator: Any) -> None:

@@ -204,8 +204,8 @@ def _find_request_id(scope: Scope) -> str:
 
 
 def unwrap(error: BaseException | None) -> BaseException | None:
-    """Take an error out of its groups: a middleware of Starlette's BaseHTTPMiddleware reads bodies in a task group."""
-    while isinstance(error, ExceptionGroup):
+    """Take a single error out of its groups: Starlette's BaseHTTPMiddleware reads bodies in a task group."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 

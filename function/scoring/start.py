@@ -42,7 +42,7 @@ def main() -> None:
         execution = Execution(boto3.client("stepfunctions"), machine, source, output, len(objects))
         status = execution.follow()
         sys.exit(_report(read_outcomes(client, objects, source, output)) or status)
-    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: of an address, as of an empty region
+    except (ClientError, BotoCoreError) as error:
         _fail(f"expected valid AWS credentials, region and permissions, got: {error}")
     except ServiceError as error:
         _fail(str(error))
@@ -70,6 +70,8 @@ def _find_machine(stack: str, source: Place, output: Place) -> str:
         if "does not exist" not in str(error):
             raise
         _fail(f"expected a stack called {stack}, there is none; STACK=… names another")
+    except ValueError as error:  # of an address, as of an empty region
+        _fail(f"expected valid AWS credentials, region and permissions, got: {error}")
     outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
     given = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
     if "BulkStateMachine" not in outputs:

@@ -1783,3 +1783,15 @@ def test_booleans_among_texts_are_told(tmp_path: Path) -> None:
         ArtifactError, match="booleans and texts in one encoder after a SimpleImputer; give the booleans"
     ):
         export(model, X, y, tmp_path / "x.onnx")
+
+
+def test_an_unknown_number_is_none_of_the_largest_categories(tmp_path: Path) -> None:
+    """Such as of ids, to which 1 can't be added."""
+    X = np.array([[1e17], [-1e17], [5.0]] * 20)
+    y = np.array(["a", "b", "a"] * 20)
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(X, y)
+
+    export(model, X, y, tmp_path / "x.onnx")
+
+    rows = [[1e17], [5.0], [7.0], [-3e17]]
+    assert np.abs(load(tmp_path / "x.onnx").predict(rows) - model.predict_proba(rows)).max() < TOLERANCE
